@@ -1,0 +1,341 @@
+//! Faults: what is wrong with an input, where, what was expected and what to do.
+//!
+//! Everything that reads (the protocol reader, the registries, FHIR in) collects
+//! [`Fault`]s and goes on; nothing stops at the first one. A fault has a stable
+//! [`Code`] of `B/CodeSystem/fault` and renders its message in English or
+//! Japanese when it is shown, never before.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// How bad a fault is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The record (or submission) is refused.
+    Error,
+    /// Stored, but worth a look.
+    Warning,
+    /// Something the sender should know: a fallback used, a value converted.
+    Information,
+}
+
+impl Severity {
+    /// The word used in receipts and in `OperationOutcome.issue.severity`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Information => "information",
+        }
+    }
+}
+
+/// The language of a message meant for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Lang {
+    /// English, the default.
+    #[default]
+    En,
+    /// Japanese.
+    Ja,
+}
+
+impl Lang {
+    /// The language an `Accept-Language` header prefers; English unless Japanese ranks higher.
+    pub fn from_accept(header: Option<&str>) -> Lang {
+        let mut best = (Lang::En, 0.0_f32);
+        for part in header.unwrap_or_default().split(',') {
+            let mut pieces = part.split(';');
+            let tag = pieces.next().unwrap_or_default().trim().to_ascii_lowercase();
+            let q = pieces
+                .find_map(|p| p.trim().strip_prefix("q=").and_then(|q| q.parse().ok()))
+                .unwrap_or(1.0);
+            let lang = match tag.split('-').next() {
+                Some("ja") => Lang::Ja,
+                Some("en") => Lang::En,
+                _ => continue,
+            };
+            if q > best.1 {
+                best = (lang, q);
+            }
+        }
+        best.0
+    }
+}
+
+macro_rules! codes {
+    ($($variant:ident $name:literal $severity:ident $issue:literal $en:literal $ja:literal, $fix_en:literal $fix_ja:literal;)*) => {
+        /// A stable fault code: `B/CodeSystem/fault`, `faults[].code`, `issue.details.coding`.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code { $(#[doc = $en] $variant,)* }
+
+        impl Code {
+            /// Every code, in the order of the list in the interface specification.
+            pub const ALL: &'static [Code] = &[$(Code::$variant,)*];
+
+            /// The code as it is written.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Code::$variant => $name,)* }
+            }
+            /// The severity a fault of this code has.
+            pub fn severity(self) -> Severity {
+                match self { $(Code::$variant => Severity::$severity,)* }
+            }
+            /// The FHIR `issue-type` that goes with it.
+            pub fn issue_type(self) -> &'static str {
+                match self { $(Code::$variant => $issue,)* }
+            }
+            /// What is wrong, in a few words.
+            pub fn title(self, lang: Lang) -> &'static str {
+                match (self, lang) { $((Code::$variant, Lang::En) => $en, (Code::$variant, Lang::Ja) => $ja,)* }
+            }
+            /// What to do about it.
+            pub fn remedy(self, lang: Lang) -> &'static str {
+                match (self, lang) { $((Code::$variant, Lang::En) => $fix_en, (Code::$variant, Lang::Ja) => $fix_ja,)* }
+            }
+            /// The code with this name.
+            pub fn parse(name: &str) -> Option<Code> {
+                match name { $($name => Some(Code::$variant),)* _ => None }
+            }
+        }
+    };
+}
+
+codes! {
+    Json "json" Error "structure" "not well-formed JSON" "JSON として正しくありません",
+        "correct the file at this place" "この位置を修正してください";
+    RequiredMissing "required-missing" Error "required" "a required field is missing" "必須項目がありません",
+        "add the field" "項目を追加してください";
+    UnknownField "unknown-field" Error "structure" "a field that the protocol does not have" "規約にない項目です",
+        "remove it or correct its name (lenient handling ignores it with a warning)" "削除するか名前を直してください（lenient では警告のみで無視します）";
+    DuplicateKey "duplicate-key" Error "structure" "the same key twice in one object" "同じキーが重複しています",
+        "keep one of them" "一つだけ残してください";
+    Type "type" Error "value" "a value of the wrong type" "値の型が違います",
+        "write the value in the type the protocol asks for" "規約の型で記述してください";
+    Digits "digits" Error "value" "too many characters, or none" "桁数が範囲外です",
+        "shorten the value to the field's size" "項目の桁数に収めてください";
+    Decimals "decimals" Error "value" "too many decimals" "小数桁数が多すぎます",
+        "write the number plainly with at most the decimals of the field" "項目の小数桁数以内で、指数を使わずに記述してください";
+    Range "range" Error "value" "a number below zero" "負の値です",
+        "send the measured value" "測定値を送ってください";
+    CodeUnknown "code-unknown" Error "code-invalid" "a code that is not in its list" "一覧にないコードです",
+        "use a code of the list" "一覧のコードを使ってください";
+    TimeInvalid "time-invalid" Error "value" "not a time of the calendar" "暦にない日時です",
+        "write the time in Japan Standard Time with all its digits" "日本標準時で全桁を記述してください";
+    FutureTime "future-time" Error "business-rule" "measured after it was sent" "計測日時が送信日時より後です",
+        "check the clock of the device and of the sender" "機器と送信側の時計を確認してください";
+    TimePrecision "time-precision" Error "value" "a time that is not precise enough, or is not one instant or day" "日時の精度が足りません",
+        "send a day or an instant" "日または時点で送ってください";
+    DuplicateIdentity "duplicate-identity" Error "duplicate" "the same record twice with different content" "同じ記録が異なる内容で重複しています",
+        "send the right one only" "正しい方だけを送ってください";
+    Identity "identity" Error "business-rule" "the identity of the record cannot change" "記録の同一性は変更できません",
+        "write it under its own id" "その記録の id で書き込んでください";
+    Stale "stale" Information "informational" "older than what is stored" "保存済みより古い内容です",
+        "nothing; the newer content stays" "対応不要です。新しい内容を保持します";
+    Conflict "conflict" Error "conflict" "different content with the same update_time as the stored record" "update_time が同じで内容が異なります",
+        "send the right content with a newer update_time" "正しい内容を新しい update_time で送ってください";
+    ConsortiumUnknown "consortium-unknown" Error "not-found" "a consortium that is not registered" "未登録のコンソーシアムです",
+        "register it in the list consortia" "consortia に登録してください";
+    ParticipantUnknown "participant-unknown" Error "not-found" "a participant who is not registered" "未登録の参加者です",
+        "register the person in the list participants" "participants に登録してください";
+    ParticipantAmbiguous "participant-ambiguous" Error "multiple-matches" "an identifier of several participants" "複数の参加者に一致します",
+        "name the person by the consortium's own id" "コンソーシアムの個人 ID で指定してください";
+    LaboratoryUnknown "laboratory-unknown" Error "not-found" "a laboratory that is not registered" "未登録の検査機関です",
+        "register it in the list laboratories" "laboratories に登録してください";
+    MethodUnknown "method-unknown" Error "not-found" "a measurement method that is not registered" "未登録の測定方法です",
+        "register it in the list hba1c-methods" "hba1c-methods に登録してください";
+    DeviceUnidentified "device-unidentified" Error "required" "a device without maker, model or serial" "機器を特定できません",
+        "send manufacturer, modelNumber and serialNumber" "manufacturer、modelNumber、serialNumber を送ってください";
+    OutsideParticipation "outside-participation" Error "business-rule" "measured outside the participation period" "参加期間外の計測です",
+        "send only what was measured during the participation, or correct the period in the list participants" "参加期間内の記録だけを送るか、participants の期間を直してください";
+    CodeUnsupported "code-unsupported" Error "not-supported" "a code that no record kind takes" "対応する記録種別がないコードです",
+        "send it to another system, or add a mapping" "別のシステムに送るか、マッピングを追加してください";
+    CodeAmbiguous "code-ambiguous" Error "code-invalid" "codes that mean different quantities" "異なる量を表すコードが混在しています",
+        "keep the one that was measured" "測定した量のコードだけを残してください";
+    UnitUnknown "unit-unknown" Error "value" "a unit that is not listed for this code" "このコードでは受け付けられない単位です",
+        "send one of the listed units" "一覧の単位で送ってください";
+    ValueNotNumeric "value-not-numeric" Error "value" "not one plain number" "数値ではありません",
+        "send a Quantity without comparator" "comparator のない Quantity で送ってください";
+    StatusNotFinal "status-not-final" Error "business-rule" "not a final result" "確定した結果ではありません",
+        "send it when it is final" "確定後に送ってください";
+    StatusWithdrawn "status-withdrawn" Error "business-rule" "a withdrawn result" "取り消された結果です",
+        "the protocol cannot delete; the former version stays" "規約では削除できません。以前の版が残ります";
+    Modifier "modifier" Error "not-supported" "an element that changes the meaning" "意味を変える要素があります",
+        "send the resource without it" "その要素なしで送ってください";
+    RecordInconsistent "record-inconsistent" Error "conflict" "parts of one record that do not agree" "同じ記録の部分どうしが一致しません",
+        "send all parts of the record with the same subject, time, device and status" "対象、日時、機器、状態を揃えて送ってください";
+    Implausible "implausible" Warning "value" "an implausible value" "通常ありえない値です",
+        "check the measurement" "測定値を確認してください";
+    DeviceUnregistered "device-unregistered" Warning "not-found" "a device model that is not registered" "未登録の機種です",
+        "register it in the list devices" "devices に登録してください";
+    DeviceInaccurate "device-inaccurate" Warning "business-rule" "a device whose registered error lies outside ±3 %" "登録された誤差が ±3 % を超える機器です",
+        "interpret the values with care" "値の解釈に注意してください";
+    AliasUsed "alias-used" Warning "informational" "another spelling of a field name" "項目名の別表記です",
+        "write the protocol's name" "規約の名前で記述してください";
+    Converted "converted" Information "informational" "the value was converted" "値を変換しました",
+        "nothing" "対応不要です";
+    ConvertedFromJds "converted-from-jds" Warning "informational" "converted from a JDS value" "JDS 値から変換しました",
+        "check that the value was a JDS value" "JDS 値であることを確認してください";
+    FallbackUsed "fallback-used" Information "informational" "a required field was filled by a fallback" "必須項目を代替値で補いました",
+        "send the field itself where you have it" "可能なら項目そのものを送ってください";
+    NotExpressible "not-expressible" Information "informational" "the protocol cannot say this" "規約では表現できません",
+        "nothing; it is not part of the protocol's data" "対応不要です。規約のデータには含まれません";
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Code {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let name = Cow::<'de, str>::deserialize(d)?;
+        Code::parse(&name).ok_or_else(|| serde::de::Error::custom("unknown fault code"))
+    }
+}
+
+/// A place in a text: line and column count from 1, columns in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash)]
+pub struct Place {
+    /// Line, from 1; 0 where there is no text.
+    pub line: u32,
+    /// Column in characters, from 1; 0 where there is no text.
+    pub column: u32,
+}
+
+/// One fault of an input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// How bad it is. Usually [`Code::severity`]; lenient handling lowers `unknown-field`.
+    pub severity: Severity,
+    /// What it is.
+    pub code: Code,
+    /// JSON pointer (protocol, registries) or FHIRPath expression (FHIR).
+    pub pointer: String,
+    /// Line of the value, from 1; 0 where the input is not a text.
+    pub line: u32,
+    /// Column of the value in characters, from 1.
+    pub column: u32,
+    /// What the rule expects, in English; empty where the code says it all.
+    pub expected: Cow<'static, str>,
+    /// What was found, shortened; never more than [`FOUND_MAX`] characters.
+    pub found: String,
+}
+
+/// The most characters of the input that a fault quotes.
+pub const FOUND_MAX: usize = 60;
+
+impl Fault {
+    /// A fault of `code` at `pointer`, with the severity of the code.
+    pub fn new(code: Code, pointer: impl Into<String>, place: Place) -> Fault {
+        Fault {
+            severity: code.severity(),
+            code,
+            pointer: pointer.into(),
+            line: place.line,
+            column: place.column,
+            expected: Cow::Borrowed(""),
+            found: String::new(),
+        }
+    }
+
+    /// The same fault, saying what was expected.
+    #[must_use]
+    pub fn expected(mut self, expected: impl Into<Cow<'static, str>>) -> Fault {
+        self.expected = expected.into();
+        self
+    }
+
+    /// The same fault, quoting what was found.
+    #[must_use]
+    pub fn found(mut self, found: &str) -> Fault {
+        self.found = shorten(found);
+        self
+    }
+
+    /// The same fault with another severity.
+    #[must_use]
+    pub fn severity(mut self, severity: Severity) -> Fault {
+        self.severity = severity;
+        self
+    }
+
+    /// Whether it refuses the record.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+
+    /// The whole message: what, what was expected and found, what to do.
+    pub fn message(&self, lang: Lang) -> String {
+        let mut text = format!("{}: {}", self.code, self.code.title(lang));
+        if !self.expected.is_empty() {
+            text.push_str(match lang {
+                Lang::En => "; expected ",
+                Lang::Ja => "。期待: ",
+            });
+            text.push_str(&self.expected);
+        }
+        if !self.found.is_empty() {
+            text.push_str(match lang {
+                Lang::En => "; found ",
+                Lang::Ja => "、実際: ",
+            });
+            text.push_str(&self.found);
+        }
+        text.push_str(match lang {
+            Lang::En => "; ",
+            Lang::Ja => "。",
+        });
+        text.push_str(self.code.remedy(lang));
+        text
+    }
+}
+
+/// At most [`FOUND_MAX`] characters of `text`, control characters replaced, `…` where it was cut.
+pub fn shorten(text: &str) -> String {
+    let mut out = String::new();
+    for (i, c) in text.chars().enumerate() {
+        if i == FOUND_MAX {
+            out.push('…');
+            break;
+        }
+        out.push(if c.is_control() { '\u{FFFD}' } else { c });
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_language_with_the_higher_weight_wins() {
+        assert_eq!(Lang::from_accept(None), Lang::En);
+        assert_eq!(Lang::from_accept(Some("ja")), Lang::Ja);
+        assert_eq!(Lang::from_accept(Some("en;q=0.8, ja-JP;q=0.9")), Lang::Ja);
+        assert_eq!(Lang::from_accept(Some("fr, en;q=0.3, ja;q=0.2")), Lang::En);
+    }
+
+    #[test]
+    fn every_code_reads_back_by_its_name() {
+        for &code in Code::ALL {
+            assert_eq!(Code::parse(code.as_str()), Some(code));
+        }
+    }
+
+    #[test]
+    fn a_quote_of_the_input_is_short_and_printable() {
+        assert_eq!(shorten("a\nb"), "a\u{FFFD}b");
+        assert_eq!(shorten(&"x".repeat(1000)).chars().count(), FOUND_MAX + 1);
+    }
+}

@@ -1,0 +1,4 @@
+//! FHIR rules that hold for every record kind.
+
+pub mod canonical;
+pub mod id;
