@@ -49,7 +49,11 @@ impl Lang {
         let mut best = (Lang::En, 0.0_f32);
         for part in header.unwrap_or_default().split(',') {
             let mut pieces = part.split(';');
-            let tag = pieces.next().unwrap_or_default().trim().to_ascii_lowercase();
+            let tag = pieces
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .to_ascii_lowercase();
             let q = pieces
                 .find_map(|p| p.trim().strip_prefix("q=").and_then(|q| q.parse().ok()))
                 .unwrap_or(1.0);

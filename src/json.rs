@@ -67,9 +67,13 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Expect {
     /// A value, or `]` right after `[`.
-    Value { or_end: bool },
+    Value {
+        or_end: bool,
+    },
     /// A key, or `}` right after `{`.
-    Key { or_end: bool },
+    Key {
+        or_end: bool,
+    },
     Colon,
     CommaOrEnd,
     /// The root value is complete.
@@ -311,7 +315,11 @@ impl<R: Read> Reader<R> {
     }
 
     fn after_value(&mut self) {
-        self.expect = if self.stack.is_empty() { Expect::Done } else { Expect::CommaOrEnd };
+        self.expect = if self.stack.is_empty() {
+            Expect::Done
+        } else {
+            Expect::CommaOrEnd
+        };
     }
 
     /// Notes the place of the byte at `pos`.
@@ -321,11 +329,17 @@ impl<R: Read> Reader<R> {
 
     fn here(&self) -> Place {
         let column = self.offset() - self.line_start - self.continuation + 1;
-        Place { line: self.line, column: u32::try_from(column).unwrap_or(u32::MAX) }
+        Place {
+            line: self.line,
+            column: u32::try_from(column).unwrap_or(u32::MAX),
+        }
     }
 
     fn syntax(&self, reason: &'static str) -> Error {
-        Error::Syntax { place: self.here(), reason }
+        Error::Syntax {
+            place: self.here(),
+            reason,
+        }
     }
 
     /// Skips white space and gives the next byte without taking it.
@@ -444,7 +458,10 @@ impl<R: Read> Reader<R> {
         if is_json_number(self.text().as_bytes()) {
             Ok(())
         } else {
-            Err(Error::Syntax { place: self.place, reason: "not a number" })
+            Err(Error::Syntax {
+                place: self.place,
+                reason: "not a number",
+            })
         }
     }
 
@@ -541,7 +558,8 @@ impl<R: Read> Reader<R> {
                 let Some(c) = char::from_u32(unit) else {
                     return Err(self.syntax("half a surrogate pair"));
                 };
-                self.scratch.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+                self.scratch
+                    .extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
                 return Ok(());
             }
             _ => return Err(self.syntax("an escape that JSON does not have")),
@@ -573,7 +591,12 @@ fn is_number_byte(byte: u8) -> bool {
 
 /// Whether the bytes are one JSON number (RFC 8259 §6).
 pub fn is_json_number(text: &[u8]) -> bool {
-    let digits = |from: usize| text[from..].iter().take_while(|b| b.is_ascii_digit()).count();
+    let digits = |from: usize| {
+        text[from..]
+            .iter()
+            .take_while(|b| b.is_ascii_digit())
+            .count()
+    };
     let mut at = usize::from(text.first() == Some(&b'-'));
     let whole = digits(at);
     if whole == 0 || (whole > 1 && text[at] == b'0') {
@@ -654,7 +677,9 @@ mod tests {
         loop {
             let event = reader.next()?;
             let text = match event {
-                Event::Key | Event::String | Event::Number | Event::Bool => reader.text().to_owned(),
+                Event::Key | Event::String | Event::Number | Event::Bool => {
+                    reader.text().to_owned()
+                }
                 _ => String::new(),
             };
             out.push((event, text, reader.place().line, reader.place().column));
@@ -678,12 +703,34 @@ mod tests {
     #[test]
     fn what_is_not_json_is_refused_with_its_place() {
         for text in [
-            "", "{", "[1,]", "{\"a\"}", "{\"a\":1,}", "01", "1.", "-", "[1 2]", "\"\\x\"", "\"\\ud800\"",
-            "\"\u{1}\"", "nul", "{} {}", "[1}", "+1", ".5", "\"a",
+            "",
+            "{",
+            "[1,]",
+            "{\"a\"}",
+            "{\"a\":1,}",
+            "01",
+            "1.",
+            "-",
+            "[1 2]",
+            "\"\\x\"",
+            "\"\\ud800\"",
+            "\"\u{1}\"",
+            "nul",
+            "{} {}",
+            "[1}",
+            "+1",
+            ".5",
+            "\"a",
         ] {
             let err = events(text.as_bytes());
-            assert!(matches!(err, Err(Error::Syntax { .. })), "{text:?} was accepted");
-            assert!(events(Drip(text.as_bytes())).is_err(), "{text:?} was accepted in drips");
+            assert!(
+                matches!(err, Err(Error::Syntax { .. })),
+                "{text:?} was accepted"
+            );
+            assert!(
+                events(Drip(text.as_bytes())).is_err(),
+                "{text:?} was accepted in drips"
+            );
         }
         assert!(events(&b"\"\xff\""[..]).is_err());
         let Err(Error::Syntax { place, .. }) = events("{\n  \"a\" 1}".as_bytes()) else {

@@ -1,5 +1,10 @@
 //! kenko-fhir: the bridge between Japan's health information exchange protocol and FHIR R4.
 
+pub mod decimal;
 pub mod fault;
 pub mod fhir;
 pub mod json;
+pub mod kind;
+pub mod mapping;
+pub mod record;
+pub mod time;

@@ -30,7 +30,9 @@ impl Default for Canonical {
 impl Canonical {
     /// Canonical strings under `base` (a trailing slash is dropped).
     pub fn new(base: &str) -> Canonical {
-        Canonical { base: base.trim_end_matches('/').to_owned() }
+        Canonical {
+            base: base.trim_end_matches('/').to_owned(),
+        }
     }
 
     /// The base itself.

@@ -166,7 +166,10 @@ pub fn join(parts: &[&str]) -> String {
 
 /// The parts of a joined string, unescaped.
 pub fn split(joined: &str) -> Vec<String> {
-    joined.split(':').map(|part| part.replace("%3A", ":").replace("%25", "%")).collect()
+    joined
+        .split(':')
+        .map(|part| part.replace("%3A", ":").replace("%25", "%"))
+        .collect()
 }
 
 fn encode_into(bytes: &[u8], out: &mut Vec<u8>) {
@@ -246,6 +249,9 @@ mod tests {
 
     #[test]
     fn lists_that_join_alike_hash_apart() {
-        assert_ne!(hash96("device", &["ab", "c", ""]), hash96("device", &["a", "bc", ""]));
+        assert_ne!(
+            hash96("device", &["ab", "c", ""]),
+            hash96("device", &["a", "bc", ""])
+        );
     }
 }

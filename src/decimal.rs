@@ -1,0 +1,261 @@
+//! Decimal numbers as they are written: `65.50` stays `65.50`.
+//!
+//! [`scan`] reads the text of a JSON number by the rule of a field; [`write`] gives
+//! the same text back. [`Decimal`] is exact arithmetic for units and conversions.
+
+use crate::fault::Code;
+use crate::record::Cell;
+
+/// The most decimals a field may have: they are counted in three bits of a cell.
+pub const DECIMALS_MAX: u8 = 7;
+/// The most digits a field may have.
+pub const DIGITS_MAX: u8 = 15;
+
+/// Reads a JSON number as a field of at most `digits` characters and `decimals` decimals.
+///
+/// # Errors
+/// Every rule that the number breaks, in the order of the protocol's table (§2).
+pub fn scan(text: &str, digits: u8, decimals: u8) -> Result<Cell, Vec<Code>> {
+    let bytes = text.as_bytes();
+    let mut faults = Vec::new();
+    let negative = bytes.first() == Some(&b'-');
+    let unsigned = &bytes[usize::from(negative)..];
+    let mut scaled: i64 = 0;
+    let mut written = None::<usize>;
+    let mut exponent = false;
+    for (i, &byte) in unsigned.iter().enumerate() {
+        match byte {
+            b'0'..=b'9' if i < 18 => {
+                scaled = scaled * 10 + i64::from(byte - b'0');
+                written = written.map(|n| n + 1);
+            }
+            b'0'..=b'9' => written = written.map(|n| n + 1),
+            b'.' => written = Some(0),
+            _ => {
+                exponent = true;
+                break;
+            }
+        }
+    }
+    let written = written.unwrap_or(0);
+    if negative {
+        faults.push(Code::Range);
+    }
+    if exponent || written > usize::from(decimals) {
+        faults.push(Code::Decimals);
+    }
+    if unsigned.len() > usize::from(digits) && !exponent {
+        faults.push(Code::Digits);
+    }
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    let power = 10_i64.pow(u32::from(decimals) - written as u32);
+    Ok(Cell::number(scaled * power, written as u8))
+}
+
+/// Writes a number cell with its written decimals.
+pub fn write(out: &mut Vec<u8>, cell: Cell, decimals: u8) {
+    let written = cell.written().min(decimals);
+    let mut value = cell.scaled().unsigned_abs() / 10_u64.pow(u32::from(decimals - written));
+    let mut text = [0u8; 24];
+    let mut at = text.len();
+    let mut n = 0;
+    loop {
+        if n == written && n > 0 {
+            at -= 1;
+            text[at] = b'.';
+        }
+        at -= 1;
+        text[at] = b'0' + (value % 10) as u8;
+        value /= 10;
+        n += 1;
+        if value == 0 && n > written {
+            break;
+        }
+    }
+    if cell.scaled() < 0 {
+        out.push(b'-');
+    }
+    out.extend_from_slice(&text[at..]);
+}
+
+/// An exact decimal number: `mantissa` × 10^-`scale`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decimal {
+    mantissa: i128,
+    scale: u32,
+}
+
+impl Decimal {
+    /// Reads a JSON number, exponents included. `None` for more than 28 digits or places.
+    pub fn parse(text: &str) -> Option<Decimal> {
+        let (number, exponent) = match text.find(['e', 'E']) {
+            Some(at) => (&text[..at], text[at + 1..].parse::<i32>().ok()?),
+            None => (text, 0),
+        };
+        let negative = number.starts_with('-');
+        let mut mantissa: i128 = 0;
+        let mut scale: i32 = 0;
+        let mut point = false;
+        for byte in number.bytes().skip(usize::from(negative)) {
+            match byte {
+                b'.' => point = true,
+                b'0'..=b'9' => {
+                    mantissa = mantissa
+                        .checked_mul(10)?
+                        .checked_add(i128::from(byte - b'0'))?;
+                    scale += i32::from(point);
+                }
+                _ => return None,
+            }
+        }
+        scale = scale.checked_sub(exponent)?;
+        if !(-28..=28).contains(&scale) || mantissa >= 10_i128.pow(28) {
+            return None;
+        }
+        if scale < 0 {
+            mantissa = mantissa.checked_mul(10_i128.pow(scale.unsigned_abs()))?;
+            scale = 0;
+        }
+        Some(Decimal {
+            mantissa: if negative { -mantissa } else { mantissa },
+            scale: scale as u32,
+        })
+    }
+
+    /// The product; `None` on overflow.
+    pub fn times(self, other: Decimal) -> Option<Decimal> {
+        Some(Decimal {
+            mantissa: self.mantissa.checked_mul(other.mantissa)?,
+            scale: self.scale + other.scale,
+        })
+    }
+
+    /// The sum; `None` on overflow.
+    pub fn plus(self, other: Decimal) -> Option<Decimal> {
+        let scale = self.scale.max(other.scale);
+        let lift = |d: Decimal| {
+            d.mantissa
+                .checked_mul(10_i128.checked_pow(scale - d.scale)?)
+        };
+        Some(Decimal {
+            mantissa: lift(self)?.checked_add(lift(other)?)?,
+            scale,
+        })
+    }
+
+    /// The quotient rounded half up to `decimals`, as a scaled integer; `None` on overflow.
+    pub fn divided_scaled(self, divisor: Decimal, decimals: u8) -> Option<i64> {
+        let numerator = self
+            .mantissa
+            .checked_mul(10_i128.checked_pow(divisor.scale + u32::from(decimals))?)?;
+        let denominator = divisor
+            .mantissa
+            .checked_mul(10_i128.checked_pow(self.scale)?)?;
+        if denominator == 0 {
+            return None;
+        }
+        round_half_up(numerator, denominator)
+    }
+
+    /// The value × 10^`decimals`, rounded half up; `None` on overflow.
+    pub fn scaled(self, decimals: u8) -> Option<i64> {
+        self.divided_scaled(
+            Decimal {
+                mantissa: 1,
+                scale: 0,
+            },
+            decimals,
+        )
+    }
+
+    /// Whether the value has no more than `decimals` decimals that matter.
+    pub fn is_exact(self, decimals: u8) -> bool {
+        let decimals = u32::from(decimals);
+        self.scale <= decimals || self.mantissa % 10_i128.pow(self.scale - decimals) == 0
+    }
+
+    /// Whether it is below zero.
+    pub fn is_negative(self) -> bool {
+        self.mantissa < 0
+    }
+
+    /// The number of decimals written.
+    pub fn scale(self) -> u32 {
+        self.scale
+    }
+}
+
+fn round_half_up(numerator: i128, denominator: i128) -> Option<i64> {
+    let (n, d) = if denominator < 0 {
+        (-numerator, -denominator)
+    } else {
+        (numerator, denominator)
+    };
+    let twice = n.checked_mul(2)?.checked_add(d)?;
+    i64::try_from(twice.div_euclid(d.checked_mul(2)?)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(cell: Cell, decimals: u8) -> String {
+        let mut out = Vec::new();
+        write(&mut out, cell, decimals);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn numbers_keep_their_written_decimals() {
+        for t in [
+            "65.50", "0", "0.0", "0.05", "7.0", "100", "999.99", "6", "0.10",
+        ] {
+            assert_eq!(text(scan(t, 6, 2).unwrap(), 2), t);
+        }
+    }
+
+    #[test]
+    fn every_broken_rule_is_told() {
+        assert_eq!(scan("-1.505", 6, 2), Err(vec![Code::Range, Code::Decimals]));
+        assert_eq!(scan("1e2", 6, 2), Err(vec![Code::Decimals]));
+        assert_eq!(scan("1234567", 6, 2), Err(vec![Code::Digits]));
+        assert_eq!(
+            scan("1234.567", 6, 2),
+            Err(vec![Code::Decimals, Code::Digits])
+        );
+        assert_eq!(scan("1000", 3, 0), Err(vec![Code::Digits]));
+        assert_eq!(scan("1.0", 3, 0), Err(vec![Code::Decimals]));
+        assert!(scan(&"9".repeat(4000), 15, 7).is_err());
+    }
+
+    #[test]
+    fn check_values_of_the_mapping_specification() {
+        let ngsp = |ifcc: &str| {
+            Decimal::parse(ifcc)?
+                .times(Decimal::parse("0.09148")?)?
+                .plus(Decimal::parse("2.152")?)?
+                .scaled(1)
+        };
+        assert_eq!(
+            [ngsp("48"), ngsp("53"), ngsp("42")],
+            [Some(65), Some(70), Some(60)]
+        );
+        assert_eq!(Decimal::parse("5.59").unwrap().scaled(1), Some(56));
+        assert_eq!(Decimal::parse("6.55").unwrap().scaled(1), Some(66));
+        let kj = Decimal::parse("4.184").unwrap();
+        assert_eq!(
+            Decimal::parse("418.4").unwrap().divided_scaled(kj, 1),
+            Some(1000)
+        );
+    }
+
+    #[test]
+    fn exponents_are_read_by_value() {
+        assert_eq!(Decimal::parse("6.5e1").unwrap().scaled(0), Some(65));
+        assert_eq!(Decimal::parse("65E-1").unwrap().scaled(1), Some(65));
+        assert_eq!(Decimal::parse("1e400"), None);
+        assert_eq!(Decimal::parse("0.000"), Decimal::parse("0.000"));
+    }
+}
