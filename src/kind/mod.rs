@@ -251,8 +251,6 @@ impl Systems {
 pub struct Kinds {
     list: Vec<Arc<Kind>>,
     by_name: HashMap<String, usize>,
-    /// Kind by section and array.
-    by_path: HashMap<(String, String), usize>,
     /// The sections of `person_information`, in the order in which they are written.
     pub sections: Vec<String>,
     /// Code systems and their aliases.
@@ -288,10 +286,6 @@ impl Kinds {
         }
         Kinds {
             by_name: list.iter().map(|k| (k.name.clone(), k.place)).collect(),
-            by_path: list
-                .iter()
-                .map(|k| ((k.section.clone(), k.array.clone()), k.place))
-                .collect(),
             list,
             sections,
             systems,
