@@ -3,3 +3,4 @@
 pub mod fault;
 pub mod fhir;
 pub mod json;
+pub mod registry;
