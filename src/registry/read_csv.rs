@@ -486,7 +486,7 @@ mod tests {
                 [
                     (Code::Type, "/0/consortium_name".into(), 3, 8),
                     (Code::TimeInvalid, "/0/start_date".into(), 4, 4),
-                    (Code::TimeInvalid, "/1/start_date".into(), 6, 15),
+                    (Code::TimeInvalid, "/1/start_date".into(), 6, 14),
                     (Code::Type, "/2/consortium_id".into(), 7, 1),
                 ],
                 "{newline:?}"
