@@ -10,3 +10,4 @@ pub mod mapping;
 pub mod record;
 pub mod synth;
 pub mod time;
+pub mod registry;
