@@ -205,8 +205,10 @@ pub struct Kind {
     pub laboratory: Option<usize>,
     /// The field that is the source in a record's identity.
     pub source: Option<usize>,
-    /// Pairs of which the first should be above the second.
+    /// Pairs of which the first should be above the second; equal is warned about too.
     pub above: Vec<(usize, usize)>,
+    /// Pairs of which the first should not be above the second; equal is fine.
+    pub not_above: Vec<(usize, usize)>,
     /// Fields whose texts are codes of a registry list: field, list.
     pub registered: Vec<(usize, String)>,
     /// 24 bits of the name, as Observation ids carry them.
@@ -251,8 +253,6 @@ impl Systems {
 pub struct Kinds {
     list: Vec<Arc<Kind>>,
     by_name: HashMap<String, usize>,
-    /// Kind by section and array.
-    by_path: HashMap<(String, String), usize>,
     /// The sections of `person_information`, in the order in which they are written.
     pub sections: Vec<String>,
     /// Code systems and their aliases.
@@ -288,10 +288,6 @@ impl Kinds {
         }
         Kinds {
             by_name: list.iter().map(|k| (k.name.clone(), k.place)).collect(),
-            by_path: list
-                .iter()
-                .map(|k| ((k.section.clone(), k.array.clone()), k.place))
-                .collect(),
             list,
             sections,
             systems,
@@ -326,7 +322,6 @@ impl Kinds {
 
     /// The kind whose records stand in this array of this section.
     pub fn at_path(&self, section: &str, array: &str) -> Option<&Arc<Kind>> {
-        // Two look-ups would need an owned key; the list is short.
         self.list
             .iter()
             .find(|k| k.section == section && k.array == array)
@@ -341,3 +336,6 @@ impl Kinds {
 fn hash_of(name: &str) -> [u8; 3] {
     id::kind_hash(name)
 }
+
+#[cfg(test)]
+mod tests;
