@@ -1,6 +1,7 @@
 //! kenko-fhir: the bridge between Japan's health information exchange protocol and FHIR R4.
 
 pub mod decimal;
+pub mod exchange;
 pub mod fault;
 pub mod fhir;
 pub mod json;

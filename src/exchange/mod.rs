@@ -1,0 +1,194 @@
+//! The protocol side: submissions in and out.
+//!
+//! [`read`] turns the JSON of a submission into compact rows and collects every
+//! fault with its pointer, line and column; [`Writer`] writes the normal form;
+//! [`schema`] is the JSON Schema that the mappings give (protocol specification
+//! §1–§3, §6).
+
+mod check;
+mod reader;
+pub mod schema;
+mod writer;
+
+use std::fmt::Write as _;
+
+use crate::fault::{Fault, Place};
+use crate::kind::{Kind, Kinds};
+use crate::record::{Cell, Record, Texts};
+
+pub use check::check;
+pub use reader::{Options, read};
+pub use writer::{Envelope, Writer, write};
+
+/// How far `observation_time` may lie after `send_time`, in milliseconds: one day.
+pub const FUTURE_MAX: i64 = 86_400_000;
+
+/// Where a record stands in its submission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Position {
+    /// Element of `person_information`.
+    pub person: u32,
+    /// Element of the section where it came as an array.
+    pub element: Option<u16>,
+    /// Element of the kind's array.
+    pub index: u32,
+    /// Place of the record's first byte.
+    pub place: Place,
+}
+
+/// One record of a submission.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    /// Place in [`Submission::persons`]; `None` where the person has no usable id.
+    pub person: Option<u32>,
+    /// Place of the kind in [`Kinds`].
+    pub kind: u16,
+    /// Where its cells begin.
+    cells: u32,
+    /// Whether a fault refuses it.
+    pub refused: bool,
+    /// Whether it is a repetition, in the same submission, of a record with the same content.
+    pub repeated: bool,
+    /// Where it stood.
+    pub position: Position,
+}
+
+/// A submission as compact rows.
+#[derive(Debug, Default)]
+pub struct Submission {
+    /// `format_version`.
+    pub format_version: String,
+    /// `send_time`, in milliseconds since the epoch.
+    pub send_time: i64,
+    /// `consortium_id`.
+    pub consortium_id: String,
+    /// The `person_id`s, each once.
+    pub persons: Vec<String>,
+    /// The records, in the order in which they came.
+    pub rows: Vec<Row>,
+    /// The texts that cells name.
+    pub texts: Texts,
+    /// Faults of single records: place in `rows`, fault. In the order of the rows.
+    pub faults: Vec<(u32, Fault)>,
+    /// Faults of the envelope, of persons and of sections.
+    pub envelope: Vec<Fault>,
+    /// Whether the envelope is so broken that nothing can be stored in any handling.
+    pub broken: bool,
+    /// Refused records beyond the limit of faults: counted, not listed.
+    pub unlisted: u64,
+    cells: Vec<Cell>,
+}
+
+impl Submission {
+    /// The cells of a row.
+    pub fn cells<'a>(&'a self, kinds: &Kinds, row: &Row) -> &'a [Cell] {
+        let from = row.cells as usize;
+        &self.cells[from..from + kinds.at(usize::from(row.kind)).fields.len()]
+    }
+
+    /// A row as a record. Rows without a person give an empty `person_id`.
+    pub fn record<'a>(&'a self, kinds: &'a Kinds, row: &Row) -> Record<'a> {
+        Record {
+            kind: kinds.at(usize::from(row.kind)),
+            consortium_id: &self.consortium_id,
+            person_id: row.person.map_or("", |p| &self.persons[p as usize]),
+            cells: self.cells(kinds, row),
+            texts: &self.texts,
+        }
+    }
+
+    /// Adds a record that did not come from a text; gives its place in `rows`.
+    pub fn push(&mut self, person: u32, kind: &Kind, cells: &[Cell]) -> usize {
+        let at = u32::try_from(self.cells.len()).unwrap_or(u32::MAX);
+        self.cells.extend_from_slice(cells);
+        self.rows.push(Row {
+            person: Some(person),
+            kind: kind.place as u16,
+            cells: at,
+            refused: false,
+            repeated: false,
+            position: Position::default(),
+        });
+        self.rows.len() - 1
+    }
+
+    /// The place of a person, added where new. (Reader and FHIR in keep their own index
+    /// for many persons.)
+    pub fn person(&mut self, person_id: &str) -> u32 {
+        let at = self
+            .persons
+            .iter()
+            .rposition(|p| p == person_id)
+            .unwrap_or_else(|| {
+                self.persons.push(person_id.to_owned());
+                self.persons.len() - 1
+            });
+        at as u32
+    }
+
+    /// JSON pointer of a row.
+    pub fn pointer(&self, kinds: &Kinds, row: &Row) -> String {
+        pointer(kinds.at(usize::from(row.kind)), &row.position)
+    }
+
+    /// All faults that refuse something, and the warnings: envelope first, then by record.
+    pub fn all_faults(&self) -> impl Iterator<Item = &Fault> {
+        self.envelope
+            .iter()
+            .chain(self.faults.iter().map(|(_, f)| f))
+    }
+
+    /// Whether anything is refused.
+    pub fn has_errors(&self) -> bool {
+        self.broken || self.unlisted > 0 || self.all_faults().any(Fault::is_error)
+    }
+
+    /// Adds a fault of a row; an error refuses it.
+    pub fn refuse(&mut self, row: usize, fault: Fault) {
+        self.rows[row].refused |= fault.is_error();
+        self.faults.push((row as u32, fault));
+    }
+
+    /// Puts the faults in the order of the rows; to be called when no more are added.
+    pub fn sort_faults(&mut self) {
+        self.faults.sort_by_key(|(row, _)| *row);
+    }
+
+    /// The rows that are neither refused nor repeated, in the order of the normal form:
+    /// by person id, then kind, `observation_time` and source (mapping specification §2.12).
+    pub fn canonical_order(&self, kinds: &Kinds) -> Vec<u32> {
+        let mut rank: Vec<u32> = (0..self.persons.len() as u32).collect();
+        rank.sort_by(|&a, &b| self.persons[a as usize].cmp(&self.persons[b as usize]));
+        let mut place = vec![0u32; self.persons.len()];
+        for (i, &person) in rank.iter().enumerate() {
+            place[person as usize] = i as u32;
+        }
+        let mut order: Vec<(u32, u16, i64, u32)> = self
+            .rows
+            .iter()
+            .enumerate()
+            .filter(|(_, row)| !row.refused && !row.repeated)
+            .filter_map(|(i, row)| {
+                let time = self.record(kinds, row).seconds();
+                Some((place[row.person? as usize], row.kind, time, i as u32))
+            })
+            .collect();
+        order.sort_unstable_by(|a, b| {
+            (a.0, a.1, a.2).cmp(&(b.0, b.1, b.2)).then_with(|| {
+                let source = |i: u32| self.record(kinds, &self.rows[i as usize]).source();
+                source(a.3).cmp(source(b.3)).then(a.3.cmp(&b.3))
+            })
+        });
+        order.into_iter().map(|o| o.3).collect()
+    }
+}
+
+/// JSON pointer of a record at a position.
+pub fn pointer(kind: &Kind, at: &Position) -> String {
+    let mut out = format!("/person_information/{}/{}", at.person, kind.section);
+    if let Some(element) = at.element {
+        let _ = write!(out, "/{element}");
+    }
+    let _ = write!(out, "/{}/{}", kind.array, at.index);
+    out
+}
