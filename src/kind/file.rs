@@ -10,12 +10,14 @@ use serde_json::Value;
 
 use super::{CodeItem, Field, Kind, Kinds, Midnight, Systems, Title, Type, hash_of};
 use crate::decimal::{self, Decimal};
+use crate::fault::Code;
 use crate::fhir::canonical::Canonical;
 use crate::fhir::id;
 use crate::mapping::forward::{self, Derived};
 use crate::mapping::template::{self, Names, Node};
 use crate::mapping::{
-    Accepts, CodePattern, FieldAccepts, Hole, LABORATORY, Mapping, Part, Shape, Unit,
+    Accepts, ByCode, CodePattern, FieldAccepts, Hole, Join, LABORATORY, Mapping, OnlyWith, Part,
+    Shape, Unit,
 };
 
 static EMBEDDED: Dir = include_dir!("$CARGO_MANIFEST_DIR/mappings");
@@ -277,7 +279,8 @@ impl Reader<'_> {
             );
             return self.broken(name);
         }
-        let above = self.above(&fields);
+        let above = self.pairs("above", &fields);
+        let not_above = self.pairs("not_above", &fields);
         let mapping = self.mapping(&name, &fields);
         Kind {
             place: 0,
@@ -306,6 +309,7 @@ impl Reader<'_> {
                 }),
             hash: hash_of(&name),
             above,
+            not_above,
             names,
             fields,
             name,
@@ -334,8 +338,10 @@ impl Reader<'_> {
             laboratory: None,
             source: None,
             above: Vec::new(),
+            not_above: Vec::new(),
             registered: Vec::new(),
             mapping: Mapping {
+                main: None,
                 panel: Shape { root, program },
                 anchor: None,
                 parts: Vec::new(),
@@ -455,9 +461,10 @@ impl Reader<'_> {
         })
     }
 
-    fn above(&mut self, fields: &[Field]) -> Vec<(usize, usize)> {
+    /// Pairs of number fields that can be compared.
+    fn pairs(&mut self, key: &str, fields: &[Field]) -> Vec<(usize, usize)> {
         let mut out = Vec::new();
-        let pairs = self.value["above"].as_array().cloned().unwrap_or_default();
+        let pairs = self.value[key].as_array().cloned().unwrap_or_default();
         for (i, pair) in pairs.iter().enumerate() {
             let place = |j: usize| {
                 let name = pair[j].as_str()?;
@@ -470,8 +477,8 @@ impl Reader<'_> {
                     out.push((a, b));
                 }
                 _ => self.fault(
-                    format!("/above/{i}"),
-                    "two number fields of the same decimals",
+                    format!("/{key}/{i}"),
+                    "not two number fields of the same decimals",
                 ),
             }
         }
@@ -562,14 +569,16 @@ impl Reader<'_> {
             self.fault(pointer, reason);
         }
         let anchor = (!parts.is_empty()).then(|| shape(without_components(&root, &moved), fields));
-        let accepts = self.accepts(fields);
-        Mapping {
+        let mut mapping = Mapping {
+            main: main_field(&root, fields),
             panel: shape(root, fields),
             anchor,
             parts,
             derived,
-            accepts,
-        }
+            accepts: self.accepts(fields),
+        };
+        complete(&mut mapping, fields);
+        mapping
     }
 
     fn derived(&mut self, fields: &[Field]) -> Vec<Derived> {
@@ -617,6 +626,10 @@ impl Reader<'_> {
             .unwrap_or_default();
         for (name, entry) in &entries {
             let pointer = format!("/accepts/{name}");
+            if name == "observation_time" {
+                accepts.day_period = entry["period"] == "day";
+                continue;
+            }
             let accepted = self.field_accepts(entry, &pointer);
             if name == "code" {
                 accepts.code = accepted;
@@ -630,46 +643,94 @@ impl Reader<'_> {
     }
 
     fn field_accepts(&mut self, entry: &Value, pointer: &str) -> FieldAccepts {
-        let mut patterns = |key: &str| -> Vec<CodePattern> {
-            let mut out = Vec::new();
-            for (i, pattern) in strings(&entry[key]).iter().enumerate() {
-                let (short, code) = pattern.split_once('|').unwrap_or(("", pattern));
-                let Some(system) = self.systems.get(short) else {
-                    self.fault(
-                        format!("{pointer}/{key}/{i}"),
-                        format!("there is no system {short:?} in {PROTOCOL}"),
-                    );
-                    continue;
-                };
-                let (code, prefix) = match code.strip_suffix('*') {
-                    Some(code) => (code, true),
-                    None => (code, false),
-                };
-                out.push(CodePattern {
-                    system: system.to_owned(),
-                    code: code.to_owned(),
-                    prefix,
-                });
-            }
-            out
+        let by_code = entry["by code"].as_array().into_iter().flatten();
+        let only_with = entry["only with"].as_object().into_iter().flatten();
+        FieldAccepts {
+            codes: self.patterns(&entry["codes"], &format!("{pointer}/codes")),
+            refuse: self.patterns(&entry["refuse"], &format!("{pointer}/refuse")),
+            units: self.units(&entry["units"], &format!("{pointer}/units")),
+            by_code: by_code
+                .enumerate()
+                .map(|(i, entry)| {
+                    let pointer = format!("{pointer}/by code/{i}");
+                    ByCode {
+                        codes: self.patterns(&entry["codes"], &format!("{pointer}/codes")),
+                        units: self.units(&entry["units"], &format!("{pointer}/units")),
+                        quantity: entry["quantity"].as_str().map(str::to_owned),
+                    }
+                })
+                .collect(),
+            only_with: only_with
+                .filter_map(|(code, entry)| {
+                    let pointer = format!("{pointer}/only with/{}", template::escape(code));
+                    Some(OnlyWith {
+                        code: self.pattern(code, &pointer)?,
+                        component: self
+                            .pattern(&text(&entry["component"]), &format!("{pointer}/component"))?,
+                        value: self.pattern(&text(&entry["value"]), &format!("{pointer}/value"))?,
+                    })
+                })
+                .collect(),
+            whole_day: self.patterns(&entry["whole day"], &format!("{pointer}/whole day")),
+            join: match entry["join"].as_str() {
+                Some("half") => Join::Half,
+                Some("guest") => Join::Guest,
+                _ => Join::Part,
+            },
+            readings: self.patterns(&entry["readings"], &format!("{pointer}/readings")),
+            or_else: entry["else"].as_str().map(str::to_owned),
+            fallback: entry["fallback"].as_str().map(str::to_owned),
+        }
+    }
+
+    fn patterns(&mut self, list: &Value, pointer: &str) -> Vec<CodePattern> {
+        strings(list)
+            .iter()
+            .enumerate()
+            .filter_map(|(i, pattern)| self.pattern(pattern, &format!("{pointer}/{i}")))
+            .collect()
+    }
+
+    /// `loinc|3141-9`, `tokutei|9N006*`.
+    fn pattern(&mut self, pattern: &str, pointer: &str) -> Option<CodePattern> {
+        let (short, code) = pattern.split_once('|').unwrap_or(("", pattern));
+        let Some(system) = self.systems.get(short) else {
+            self.fault(
+                pointer,
+                format!("there is no system {short:?} in {PROTOCOL}"),
+            );
+            return None;
         };
-        let (codes, refuse) = (patterns("codes"), patterns("refuse"));
-        let mut units = Vec::new();
-        for (code, unit) in entry["units"].as_object().into_iter().flatten() {
+        let (code, prefix) = match code.strip_suffix('*') {
+            Some(code) => (code, true),
+            None => (code, false),
+        };
+        Some(CodePattern {
+            system: system.to_owned(),
+            code: code.to_owned(),
+            prefix,
+        })
+    }
+
+    fn units(&mut self, units: &Value, pointer: &str) -> Vec<Unit> {
+        let mut out = Vec::new();
+        for (code, unit) in units.as_object().into_iter().flatten() {
             let number = |key: &str| Decimal::parse(unit[key].as_str()?);
-            units.push(Unit {
+            let warn = unit["warn"].as_str().map(Code::parse);
+            if warn == Some(None) {
+                let pointer = format!("{pointer}/{}/warn", template::escape(code));
+                self.fault(pointer, "there is no fault of this code");
+            }
+            out.push(Unit {
                 code: code.clone(),
                 texts: strings(&unit["text"]),
                 times: number("times"),
                 divide: number("divide"),
                 plus: number("plus"),
+                warn: warn.flatten(),
             });
         }
-        FieldAccepts {
-            codes,
-            refuse,
-            units,
-        }
+        out
     }
 }
 
@@ -684,6 +745,77 @@ fn carried_by_piece(root: &Node, fields: &[Field], i: usize) -> bool {
     let name = fields[i].name.as_str();
     (name == LABORATORY && root.contains(Hole::Piece(Piece::Laboratory)))
         || (device.contains(&name) && root.contains(Hole::Piece(Piece::Device)))
+}
+
+/// The field in `value[x]` of the Observation itself.
+fn main_field(root: &Node, fields: &[Field]) -> Option<usize> {
+    let value = root.value()?;
+    (0..fields.len()).find(|&i| value.contains(Hole::Field(i)))
+}
+
+/// Adds to `accepts` what the template says: its codes before those of the file, its unit
+/// where the file does not list it.
+fn complete(mapping: &mut Mapping, fields: &[Field]) {
+    let pattern = |(system, code)| CodePattern {
+        system,
+        code,
+        prefix: false,
+    };
+    let mut accepts = std::mem::take(&mut mapping.accepts);
+    let root = &mapping.panel.root;
+    let own = mapping.code_codings().into_iter().map(pattern);
+    accepts.code.codes.splice(0..0, own);
+    for i in 0..fields.len() {
+        let is_main = mapping.main == Some(i);
+        let components = root.get("component").map_or(&[][..], Node::items);
+        let component = components.iter().find(|c| c.contains(Hole::Field(i)));
+        let part = mapping.parts.iter().find(|p| p.field == i);
+        let Some(element) = is_main.then_some(root).or(component) else {
+            continue;
+        };
+        let of_field = accepts.fields.entry(i).or_default();
+        let elements = [Some(element), part.map(|p| &p.shape.root)];
+        let codings = elements
+            .into_iter()
+            .flatten()
+            .filter_map(|element| element.get("code"))
+            .flat_map(|code| mapping.concept_codings(code));
+        let mut codes: Vec<CodePattern> = Vec::new();
+        for code in codings.map(pattern).chain(of_field.codes.drain(..)) {
+            let conditional = of_field.only_with.iter().any(|o| o.code == code);
+            if !conditional && !codes.contains(&code) {
+                codes.push(code);
+            }
+        }
+        if is_main {
+            for code in codes {
+                if !accepts.code.codes.contains(&code) {
+                    accepts.code.codes.push(code);
+                }
+            }
+            of_field.codes.clone_from(&accepts.code.codes);
+        } else {
+            of_field.codes = codes;
+        }
+        let quantity = element.get("valueQuantity");
+        let text_of = |name: &str| quantity?.get(name)?.constant().map(str::to_owned);
+        if let Some(code) = text_of("code")
+            && !of_field.units.iter().any(|u| u.code == code)
+        {
+            of_field.units.insert(
+                0,
+                Unit {
+                    code,
+                    texts: text_of("unit").into_iter().collect(),
+                    times: None,
+                    divide: None,
+                    plus: None,
+                    warn: None,
+                },
+            );
+        }
+    }
+    mapping.accepts = accepts;
 }
 
 fn shape(root: Node, fields: &[Field]) -> Shape {
