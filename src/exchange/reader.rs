@@ -530,15 +530,22 @@ impl<R: Read> Reader<'_, R> {
                 );
             }
         }
-        for &(a, b) in &kind.above {
-            let (upper, lower) = (self.cells[a], self.cells[b]);
-            if !upper.is_absent() && !lower.is_absent() && upper.scaled() <= lower.scaled() {
-                let expected = format!("{} above {}", kind.fields[a].name, kind.fields[b].name);
+        let pairs = kind.above.iter().map(|&pair| (pair, true));
+        for ((a, b), strictly) in pairs.chain(kind.not_above.iter().map(|&pair| (pair, false))) {
+            let (first, second) = (self.cells[a], self.cells[b]);
+            if first.is_absent() || second.is_absent() {
+                continue;
+            }
+            let (name, other) = (&kind.fields[a].name, &kind.fields[b].name);
+            let found = number(&kind.fields[a], first);
+            if strictly && first.scaled() <= second.scaled() {
+                push(a, Code::Implausible, format!("{name} above {other}"), found);
+            } else if !strictly && first.scaled() > second.scaled() {
                 push(
                     a,
                     Code::Implausible,
-                    expected,
-                    number(&kind.fields[a], upper),
+                    format!("{name} not above {other}"),
+                    found,
                 );
             }
         }

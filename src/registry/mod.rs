@@ -21,6 +21,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod check;
 mod codes;
 mod directory;
 mod faults;
@@ -33,6 +34,7 @@ mod row;
 mod unique;
 pub mod write;
 
+pub use check::check;
 pub use codes::{CodeEntry, WEAR_POSITIONS};
 pub use directory::{LoadError, Registries, load_dir, read_file};
 pub use faults::Faults;
