@@ -59,7 +59,7 @@ pub fn read_document<R: Read>(
         kinds,
         options,
         json,
-        out: Submission::default(),
+        out: Submission::new(options.faults_max),
         persons: HashMap::default(),
         cells: Vec::new(),
         places: Vec::new(),
