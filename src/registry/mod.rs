@@ -22,6 +22,7 @@
 //! ```
 
 mod codes;
+mod csv_records;
 mod directory;
 mod faults;
 mod field_type;
@@ -34,6 +35,7 @@ mod unique;
 pub mod write;
 
 pub use codes::{CodeEntry, WEAR_POSITIONS};
+pub use csv_records::Charset;
 pub use directory::{LoadError, Registries, load_dir, read_file};
 pub use faults::Faults;
 pub use field_type::{FieldType, Wrong, split_identifier};
@@ -43,6 +45,6 @@ pub use list::{
 };
 pub use prefecture::{PREFECTURES, prefecture_code, prefecture_name};
 pub use read::{Options, ReadRows, read_json};
-pub use read_csv::{Charset, read_csv};
-pub use row::{Row, Value};
+pub use read_csv::read_csv;
+pub use row::{ITEMS_MAX, Row, Value};
 pub use unique::{Unique, check_unique};
