@@ -6,13 +6,14 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::csv_records::Charset;
 use super::faults::Faults;
 use super::field_type::split_identifier;
 use super::list::{
     ACTIVITY_RECORDING_TIMES, CONSORTIA, DEVICES, HBA1C_METHODS, LABORATORIES, List, PARTICIPANTS,
 };
 use super::read::{Options, ReadRows, read_json};
-use super::read_csv::{Charset, read_csv};
+use super::read_csv::read_csv;
 use super::row::Row;
 use crate::fhir::canonical::INSTITUTION_NO;
 

@@ -23,6 +23,7 @@
 
 mod check;
 mod codes;
+mod csv_records;
 mod directory;
 mod faults;
 mod field_type;
@@ -36,6 +37,7 @@ pub mod write;
 
 pub use check::check;
 pub use codes::{CodeEntry, WEAR_POSITIONS};
+pub use csv_records::Charset;
 pub use directory::{LoadError, Registries, load_dir, read_file};
 pub use faults::Faults;
 pub use field_type::{FieldType, Wrong, split_identifier};
@@ -45,6 +47,6 @@ pub use list::{
 };
 pub use prefecture::{PREFECTURES, prefecture_code, prefecture_name};
 pub use read::{Options, ReadRows, read_json};
-pub use read_csv::{Charset, read_csv};
-pub use row::{Row, Value};
+pub use read_csv::read_csv;
+pub use row::{ITEMS_MAX, Row, Value};
 pub use unique::{Unique, check_unique};

@@ -2,6 +2,7 @@
 //!
 //! All faults of a file are found, not only the first; a row with one is left out.
 
+use std::borrow::Cow;
 use std::io::{self, Read};
 
 use super::faults::Faults;
@@ -100,9 +101,9 @@ fn read_object<R: Read>(reader: &mut Reader<R>, draft: &mut Draft<'_>) -> json::
         }
         let column = draft.column(reader.text());
         let name = match column {
-            Column::Field(i) => draft.list.fields[i].name.to_owned(),
-            Column::Provisional => PROVISIONAL.to_owned(),
-            Column::Unknown | Column::Passed => shorten(reader.text()),
+            Column::Field(i) => Cow::Borrowed(draft.list.fields[i].name),
+            Column::Provisional => Cow::Borrowed(PROVISIONAL),
+            Column::Unknown | Column::Passed => Cow::Owned(shorten(reader.text())),
         };
         let key_place = reader.place();
         let event = reader.next()?;

@@ -6,88 +6,13 @@
 //! wherever no `;` follows it; a run of them before a `;` is written twice.
 
 use std::borrow::Cow;
-use std::io::{self, BufRead, BufReader, Read};
-use std::ops::Range;
+use std::io::{self, Read};
 
+use super::csv_records::{Charset, Next, Records};
 use super::field_type::FieldType;
 use super::list::List;
 use super::read::{Column, Draft, Options, PROVISIONAL, ReadRows};
 use crate::fault::{Code, Fault, Place, shorten};
-
-/// How a CSV file writes its characters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Charset {
-    /// UTF-8, with or without a byte-order mark.
-    #[default]
-    Utf8,
-    /// CP932, Microsoft's Shift_JIS.
-    Cp932,
-}
-
-impl Charset {
-    /// The charset of this name, as in `Content-Type: text/csv; charset=…`; `None` for one
-    /// that is not read.
-    pub fn parse(name: &str) -> Option<Charset> {
-        match name.trim().trim_matches('"').to_ascii_lowercase().as_str() {
-            "utf-8" | "utf8" | "us-ascii" => Some(Charset::Utf8),
-            "shift_jis" | "shift-jis" | "sjis" | "cp932" | "windows-31j" | "ms932"
-            | "csshiftjis" | "x-sjis" => Some(Charset::Cp932),
-            _ => None,
-        }
-    }
-
-    /// The charset of a file that does not say it: UTF-8 where all of it is, else CP932.
-    ///
-    /// # Errors
-    /// Those of `source`, which is read to its end.
-    pub fn detect(source: impl Read) -> io::Result<Charset> {
-        let mut source = BufReader::new(source);
-        let mut line = Vec::new();
-        while source
-            .by_ref()
-            .take(RECORD_MAX)
-            .read_until(b'\n', &mut line)?
-            > 0
-        {
-            match std::str::from_utf8(&line) {
-                Ok(_) => line.clear(),
-                // A line longer than the block may be cut in a character: it goes on.
-                Err(cut) if cut.error_len().is_none() && !line.ends_with(b"\n") => {
-                    line.drain(..cut.valid_up_to());
-                    if source.fill_buf()?.is_empty() {
-                        return Ok(Charset::Cp932);
-                    }
-                }
-                Err(_) => return Ok(Charset::Cp932),
-            }
-        }
-        Ok(Charset::Utf8)
-    }
-
-    /// The text, or `None` where the bytes are none.
-    fn decode(self, bytes: &[u8]) -> Option<Cow<'_, str>> {
-        match self {
-            Charset::Utf8 => std::str::from_utf8(bytes).ok().map(Cow::Borrowed),
-            Charset::Cp932 => {
-                encoding_rs::SHIFT_JIS.decode_without_bom_handling_and_without_replacement(bytes)
-            }
-        }
-    }
-
-    fn decode_lossy(self, bytes: &[u8]) -> Cow<'_, str> {
-        match self {
-            Charset::Utf8 => String::from_utf8_lossy(bytes),
-            Charset::Cp932 => encoding_rs::SHIFT_JIS.decode_without_bom_handling(bytes).0,
-        }
-    }
-
-    fn in_words(self) -> &'static str {
-        match self {
-            Charset::Utf8 => "UTF-8",
-            Charset::Cp932 => "CP932",
-        }
-    }
-}
 
 /// Reads a list from CSV.
 ///
@@ -104,7 +29,7 @@ pub fn read_csv(
 ) -> io::Result<ReadRows> {
     let mut records = Records::new(source, charset);
     let mut draft = Draft::new(list, options);
-    if !records.advance(&mut draft)? {
+    if !advance(&mut records, &mut draft)? {
         if draft.faults.total() == 0 {
             let fault = Fault::new(Code::Type, "", Place { line: 1, column: 1 });
             draft.tell(fault.expected("a header row of field names"));
@@ -112,22 +37,40 @@ pub fn read_csv(
         return Ok(draft.done());
     }
     let columns = read_header(&records, &mut draft);
-    while records.advance(&mut draft)? {
+    while advance(&mut records, &mut draft)? {
         draft.begin(records.place(0));
-        for cell in 0..records.cells.len() {
-            read_cell(&records, cell, columns.get(cell), &mut draft);
+        for (cell, &column) in columns.iter().enumerate() {
+            read_cell(&records, cell, column, &mut draft);
+        }
+        let mut further = columns.len()..records.cells();
+        if let Some(cell) = further.find(|&cell| !records.bytes(cell).is_empty()) {
+            read_cell(&records, cell, Column::Unknown, &mut draft);
         }
         draft.end();
     }
     Ok(draft.done())
 }
 
+/// Reads the next record; a broken one is told and ends the file.
+fn advance<R: Read>(records: &mut Records<R>, draft: &mut Draft<'_>) -> io::Result<bool> {
+    match records.advance()? {
+        Next::Record => Ok(true),
+        Next::End => Ok(false),
+        Next::Broken(expected) => {
+            let place = records.place(records.cells().saturating_sub(1));
+            draft.begin(place);
+            draft.wrong_type(&[], place, expected);
+            Ok(false)
+        }
+    }
+}
+
 /// What the columns are, in their order; those that are nothing are told here, once.
 fn read_header<R: Read>(records: &Records<R>, draft: &mut Draft<'_>) -> Vec<Column> {
     draft.begin(records.place(0));
-    let mut columns = Vec::with_capacity(records.cells.len());
+    let mut columns = Vec::with_capacity(records.cells());
     let mut found = 0u64;
-    for cell in 0..records.cells.len() {
+    for cell in 0..records.cells() {
         let name = records.charset.decode_lossy(records.bytes(cell));
         let name = name.trim();
         let mut column = draft.column(name);
@@ -144,51 +87,47 @@ fn read_header<R: Read>(records: &Records<R>, draft: &mut Draft<'_>) -> Vec<Colu
     columns
 }
 
-fn read_cell<R: Read>(
-    records: &Records<R>,
-    cell: usize,
-    column: Option<&Column>,
-    draft: &mut Draft<'_>,
-) {
+/// Reads a cell into the row. One without a column is told.
+fn read_cell<R: Read>(records: &Records<R>, cell: usize, column: Column, draft: &mut Draft<'_>) {
     let bytes = records.bytes(cell);
-    if bytes.is_empty() || column == Some(&Column::Passed) {
+    if bytes.is_empty() || column == Column::Passed {
         return;
     }
-    let place = || records.place(cell);
+    let place = records.place(cell);
     let name = match column {
-        Some(Column::Field(i)) => Cow::Borrowed(draft.list.fields[*i].name),
-        Some(Column::Provisional) => Cow::Borrowed(PROVISIONAL),
-        _ => Cow::Owned(cell.to_string()),
+        Column::Field(i) => Cow::Borrowed(draft.list.fields[i].name),
+        Column::Provisional => Cow::Borrowed(PROVISIONAL),
+        Column::Unknown | Column::Passed => Cow::Owned(cell.to_string()),
     };
     let Some(text) = records.charset.decode(bytes) else {
-        if let Some(Column::Field(i)) = column {
-            draft.refuse(*i);
+        if let Column::Field(i) = column {
+            draft.refuse(i);
         }
-        let found = records.charset.decode_lossy(bytes).into_owned();
-        let fault = Fault::new(Code::Type, draft.pointer(&[&name]), place());
+        let found = records.charset.decode_lossy(bytes);
+        let fault = Fault::new(Code::Type, draft.pointer(&[&name]), place);
         draft.tell(fault.expected(records.charset.in_words()).found(&found));
         return;
     };
     match column {
-        Some(&Column::Field(i)) if draft.list.fields[i].list => {
+        Column::Field(i) if draft.list.fields[i].list => {
             for (n, item) in split_items(&text, draft.list.fields[i].ty)
                 .iter()
                 .enumerate()
             {
-                draft.put(i, Some(n), item, place());
+                draft.put(i, Some(n), item, place);
             }
         }
-        Some(&Column::Field(i)) => draft.put(i, None, &text, place()),
-        Some(Column::Provisional) => match text.to_ascii_lowercase().as_str() {
+        Column::Field(i) => draft.put(i, None, &text, place),
+        Column::Provisional => match text.to_ascii_lowercase().as_str() {
             "true" => draft.row.provisional = true,
             "false" => {}
-            _ => draft.wrong_type(&[&name], place(), "true or false"),
+            _ => draft.wrong_type(&[&name], place, "true or false"),
         },
-        _ => {
-            let fault = Fault::new(Code::UnknownField, draft.pointer(&[&name]), place());
+        Column::Unknown | Column::Passed => {
+            let fault = Fault::new(Code::UnknownField, draft.pointer(&[&name]), place);
             draft.tell(
                 fault
-                    .expected("no more cells than the header has")
+                    .expected("a cell under the name of a field")
                     .found(&text),
             );
         }
@@ -235,183 +174,6 @@ fn split_items(cell: &str, ty: FieldType) -> Vec<String> {
     items
 }
 
-/// The longest record that is read, in bytes.
-const RECORD_MAX: u64 = 1 << 20;
-
-/// Splits a file into records and cells (RFC 4180), and knows where each cell is.
-///
-/// (Why not the csv crate: it gives no columns, and its lines are off by one after CRLF and
-/// by the blank lines before a record.)
-struct Records<R> {
-    source: BufReader<R>,
-    charset: Charset,
-    /// The record as it was read.
-    raw: Vec<u8>,
-    /// The cells without their quotes, one after the other.
-    text: Vec<u8>,
-    cells: Vec<Cell>,
-    /// The line on which the record begins, and the one after it.
-    line: u32,
-    next_line: u32,
-}
-
-/// A cell: where it begins in `raw`, and its range of `text`.
-struct Cell {
-    at: usize,
-    range: Range<usize>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    CellStart,
-    Plain,
-    Quoted,
-    /// After a quotation mark inside of quotes: the end, or half of a doubled one.
-    Quote,
-}
-
-impl<R: Read> Records<R> {
-    fn new(source: R, charset: Charset) -> Records<R> {
-        Records {
-            source: BufReader::with_capacity(64 << 10, source),
-            charset,
-            raw: Vec::new(),
-            text: Vec::new(),
-            cells: Vec::new(),
-            line: 0,
-            next_line: 1,
-        }
-    }
-
-    /// Reads the next record that is not empty; false at the end. A record without an end is
-    /// told to `draft` and ends the file.
-    fn advance(&mut self, draft: &mut Draft<'_>) -> io::Result<bool> {
-        loop {
-            let state = self.read_record()?;
-            if self.raw.is_empty() {
-                return Ok(false);
-            }
-            let expected = if self.raw.len() as u64 >= RECORD_MAX {
-                "a record of at most 1 MiB"
-            } else if state == State::Quoted {
-                "a closing quotation mark"
-            } else if self.text.is_empty() {
-                continue;
-            } else {
-                return Ok(true);
-            };
-            let last = self.cells.len().saturating_sub(1);
-            draft.begin(self.place(last));
-            draft.wrong_type(&[], self.place(last), expected);
-            return Ok(false);
-        }
-    }
-
-    /// Reads lines into `raw` and `cells` until no quote is open.
-    fn read_record(&mut self) -> io::Result<State> {
-        self.raw.clear();
-        self.text.clear();
-        self.cells.clear();
-        self.line = self.next_line;
-        let mut state = State::CellStart;
-        loop {
-            let from = self.raw.len();
-            let room = RECORD_MAX - from as u64;
-            let read = self
-                .source
-                .by_ref()
-                .take(room)
-                .read_until(b'\n', &mut self.raw)?;
-            if self.line == 1 && from == 0 && self.raw.starts_with(b"\xEF\xBB\xBF") {
-                self.raw.drain(..3);
-            }
-            if read > 0 {
-                self.next_line = self.next_line.saturating_add(1);
-                state = self.split_line(from, state);
-            }
-            if read == 0 || state != State::Quoted {
-                self.end_cell();
-                return Ok(state);
-            }
-        }
-    }
-
-    /// Takes the cells of the line that begins at `from`, and those it goes on with.
-    fn split_line(&mut self, from: usize, mut state: State) -> State {
-        if state == State::CellStart {
-            self.begin_cell(from);
-        }
-        for i in from..self.raw.len() {
-            let byte = self.raw[i];
-            state = match (state, byte) {
-                (State::Quoted, b'"') => State::Quote,
-                (State::Quoted, _) => {
-                    self.text.push(byte);
-                    State::Quoted
-                }
-                (State::CellStart, b'"') => State::Quoted,
-                (State::Quote, b'"') => {
-                    self.text.push(b'"');
-                    State::Quoted
-                }
-                (_, b',') => {
-                    self.end_cell();
-                    self.begin_cell(i + 1);
-                    State::CellStart
-                }
-                (_, b'\n') => return state,
-                (_, b'\r') if matches!(self.raw.get(i + 1), None | Some(b'\n')) => state,
-                _ => {
-                    self.text.push(byte);
-                    State::Plain
-                }
-            };
-        }
-        state
-    }
-
-    fn begin_cell(&mut self, at: usize) {
-        let start = self.text.len();
-        self.cells.push(Cell {
-            at,
-            range: start..start,
-        });
-    }
-
-    fn end_cell(&mut self) {
-        if let Some(cell) = self.cells.last_mut() {
-            cell.range.end = self.text.len();
-        }
-    }
-
-    fn bytes(&self, cell: usize) -> &[u8] {
-        self.cells
-            .get(cell)
-            .map_or(&[], |cell| &self.text[cell.range.clone()])
-    }
-
-    /// Where a cell begins.
-    fn place(&self, cell: usize) -> Place {
-        let before = self
-            .cells
-            .get(cell)
-            .map_or(&[][..], |cell| &self.raw[..cell.at]);
-        let lines = memchr::memchr_iter(b'\n', before).count();
-        let line_start = memchr::memrchr(b'\n', before).map_or(0, |at| at + 1);
-        let characters = self
-            .charset
-            .decode_lossy(&before[line_start..])
-            .chars()
-            .count();
-        Place {
-            line: self
-                .line
-                .saturating_add(u32::try_from(lines).unwrap_or(u32::MAX)),
-            column: u32::try_from(characters + 1).unwrap_or(u32::MAX),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -456,16 +218,6 @@ mod tests {
         assert_eq!((fault.code, fault.line, fault.column), (Code::Type, 2, 8));
         assert_eq!(fault.pointer, "/0/consortium_name");
         assert_eq!(fault.expected, "UTF-8");
-    }
-
-    #[test]
-    fn a_charset_is_told_from_a_long_line_too() {
-        let mut text = "体".repeat(RECORD_MAX as usize);
-        assert_eq!(Charset::detect(text.as_bytes()).unwrap(), Charset::Utf8);
-        text.insert(0, 'a');
-        assert_eq!(Charset::detect(text.as_bytes()).unwrap(), Charset::Utf8);
-        let cut = &text.as_bytes()[..text.len() - 1];
-        assert_eq!(Charset::detect(cut).unwrap(), Charset::Cp932);
     }
 
     #[test]

@@ -4,6 +4,10 @@ use super::field_type::Wrong;
 use super::list::List;
 use crate::fault::{Code, Place};
 
+/// The most items of a list field. No person has as many identifiers; it bounds what one
+/// value may cost.
+pub const ITEMS_MAX: usize = 200;
+
 /// A value of a row.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub enum Value {
@@ -142,9 +146,16 @@ impl Row {
         let value = &mut self.values[position];
         match value {
             Value::List(items) if field.list => {
-                if !items.contains(&text) {
-                    items.push(text);
+                if items.contains(&text) {
+                    return Ok(());
                 }
+                if items.len() == ITEMS_MAX {
+                    return Err(Wrong {
+                        code: Code::Digits,
+                        expected: format!("at most {ITEMS_MAX} items").into(),
+                    });
+                }
+                items.push(text);
             }
             _ if field.list => *value = Value::List(vec![text]),
             _ => *value = Value::Text(text),
@@ -233,6 +244,17 @@ mod tests {
             row.put("shoe_size", "7").unwrap_err().code,
             Code::UnknownField
         );
+    }
+
+    #[test]
+    fn items_are_bounded() {
+        let mut row = Row::new(&PARTICIPANTS);
+        for i in 0..ITEMS_MAX {
+            row.put("external_identifiers", &format!("urn:x|{i}"))
+                .unwrap();
+        }
+        let refused = row.put("external_identifiers", "urn:x|more").unwrap_err();
+        assert_eq!(refused.code, Code::Digits);
     }
 
     #[test]
