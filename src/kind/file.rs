@@ -381,7 +381,8 @@ impl Reader<'_> {
             .filter(|(_, n)| *n == 3)
             .map(|(at, _)| [at, at + 1, at + 2]);
         let laboratory = fields.iter().position(|f| f.name == LABORATORY);
-        if device.is_some() == laboratory.is_some() {
+        let listed = value["parts"].as_array().map_or(0, Vec::len);
+        if device.is_some() == laboratory.is_some() && parts.len() == listed + 1 {
             self.fault(
                 "/parts",
                 "a kind has either the part \"device\" or \"laboratory\"",
@@ -560,7 +561,8 @@ impl Reader<'_> {
             _ => None,
         };
         let in_order = plausible.is_some_and(|(low, high)| low <= high);
-        if !bounds.is_empty() && !(ty.is_number() && in_order) {
+        let fit = bounds.is_empty() || (ty.is_number() && in_order);
+        if !fit {
             self.fault(
                 format!("{pointer}/plausible"),
                 "not the lower and the upper bound of a number field",
@@ -643,16 +645,6 @@ impl Reader<'_> {
                 .into_iter()
                 .map(|(_, reason)| ("/observation/$frame".into(), reason)),
         );
-        if let Node::Object(members) = &own {
-            for (name, _) in members {
-                if !template::is_element(name) {
-                    told.push((
-                        format!("/observation/{name}"),
-                        "not an element of Observation that a template may hold".into(),
-                    ));
-                }
-            }
-        }
         let mut root = template::merge(frame.clone(), own.clone());
         template::sort_elements(&mut root);
         for (i, field) in fields.iter().enumerate() {
@@ -719,6 +711,9 @@ impl Reader<'_> {
             return out;
         }
         for (name, entry) in &entries {
+            if fields.iter().any(|f| &f.name == name) {
+                self.fault(format!("/derived/{name}"), "a field has this name");
+            }
             let from = text(&entry["from"]);
             let place = fields
                 .iter()
@@ -817,7 +812,10 @@ impl Reader<'_> {
 
     /// `loinc|3141-9`, `tokutei|9N006*`.
     fn pattern(&mut self, pattern: &str, pointer: &str) -> Option<CodePattern> {
-        let (short, code) = pattern.split_once('|').unwrap_or(("", pattern));
+        let Some((short, code)) = pattern.split_once('|') else {
+            self.fault(pointer, "not a system and a code, such as loinc|3141-9");
+            return None;
+        };
         let Some(system) = self.systems.get(short) else {
             self.fault(
                 pointer,
@@ -840,6 +838,10 @@ impl Reader<'_> {
         let mut out = Vec::new();
         for (code, unit) in units.as_object().into_iter().flatten() {
             let number = |key: &str| Decimal::parse(unit[key].as_str()?);
+            if number("divide").is_some_and(|d| d.scaled(0) == Some(0) && d.is_exact(0)) {
+                let pointer = format!("{pointer}/{}/divide", template::escape(code));
+                self.fault(pointer, "divides by zero");
+            }
             let warn = unit["warn"].as_str().map(Code::parse);
             if warn == Some(None) {
                 let pointer = format!("{pointer}/{}/warn", template::escape(code));
