@@ -139,12 +139,14 @@ pub(super) fn load(dir: Option<&Path>, canonical: Canonical) -> Result<Kinds, Ma
         // Every kind would be told of what is wrong in one place.
         return Err(MappingFaults(faults));
     }
-    let all: Vec<&File> = files.values().collect();
+    // Where two do not go together, the added one is told.
+    let mut all: Vec<&File> = files.values().collect();
+    all.sort_by_key(|file| file.added);
     check_shape(&schema, &all, &mut faults);
 
     let systems = systems(&protocol.value, &canonical);
     let mut list = Vec::new();
-    for file in files.values() {
+    for file in all {
         if faults
             .iter()
             .any(|f| f.file == file.name && f.pointer.is_empty())
@@ -435,6 +437,8 @@ impl Reader<'_> {
 
     /// Stands in for a kind whose faults are told; it is never used.
     fn broken(&self, name: String) -> Kind {
+        let at = text(&self.value["at"]);
+        let (section, array) = at.split_once('.').unwrap_or((&at, ""));
         let root = Node::Object(Vec::new());
         let program = forward::compile(&root, &[]);
         Kind {
@@ -442,8 +446,8 @@ impl Reader<'_> {
             hash: hash_of(&name),
             name,
             order: 0,
-            section: String::new(),
-            array: String::new(),
+            section: section.to_owned(),
+            array: array.to_owned(),
             title: Title::default(),
             fields: Vec::new(),
             names: HashMap::default(),
@@ -618,6 +622,7 @@ impl Reader<'_> {
             .into_iter()
             .flatten()
             .map(|(k, _)| k.clone())
+            .take(derived.len())
             .collect();
         let names = Names {
             fields,
@@ -708,9 +713,8 @@ impl Reader<'_> {
                 "/derived",
                 format!("more than {} derived values", forward::DERIVED_MAX),
             );
-            return out;
         }
-        for (name, entry) in &entries {
+        for (name, entry) in entries.iter().take(forward::DERIVED_MAX) {
             if fields.iter().any(|f| &f.name == name) {
                 self.fault(format!("/derived/{name}"), "a field has this name");
             }
@@ -718,12 +722,12 @@ impl Reader<'_> {
             let place = fields
                 .iter()
                 .position(|f| f.name == from && matches!(f.ty, Type::Text { .. }));
-            let Some(from) = place else {
+            if place.is_none() {
                 self.fault(format!("/derived/{name}/from"), "not a field of type str");
-                continue;
-            };
+            }
             out.push(Derived {
-                from,
+                // Where there is a fault, this stands in, so that the holes keep their places.
+                from: place.unwrap_or_default(),
                 list: text(&entry["list"]),
                 column: text(&entry["column"]),
                 values: entry["values"]

@@ -508,6 +508,32 @@ fn each_mistake_is_told_with_its_place_and_reason() {
 }
 
 #[test]
+fn derived_values_with_a_fault_keep_the_places_of_the_others() {
+    let derived = |from: &str| {
+        json!({ "from": from, "list": "hba1c-methods", "column": "method_class_code",
+            "values": { "1": "x" } })
+    };
+    let told = faults_of(|f| {
+        f["derived"] = json!({ "a": derived("nothing"), "b": derived("test_lab_id") });
+        f["observation"]["code"]["coding"][0]["code"] = json!("{b}");
+    });
+    assert_eq!(
+        told,
+        ["grip.json: /derived/a/from: not a field of type str"]
+    );
+    let told = faults_of(|f| {
+        for i in 0..20 {
+            f["derived"][format!("d{i}")] = derived("test_lab_id");
+        }
+        f["observation"]["code"]["coding"][0]["code"] = json!("{d19}");
+    });
+    assert!(
+        told.contains(&"grip.json: /derived: more than 14 derived values".into()),
+        "{told:#?}"
+    );
+}
+
+#[test]
 fn what_is_not_json_or_not_there_is_told() {
     let told = faults(&[("grip.json", "{ \"kind\": \"grip\", }")]);
     assert_eq!(told, ["grip.json: : trailing comma at line 1 column 19"]);
