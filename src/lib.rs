@@ -8,4 +8,6 @@ pub mod json;
 pub mod kind;
 pub mod mapping;
 pub mod record;
+pub mod registry;
+pub mod synth;
 pub mod time;
