@@ -18,7 +18,7 @@ use crate::record::{Cell, Record, Texts};
 
 pub use check::check;
 pub use reader::{Options, read};
-pub use writer::{Envelope, Writer, write};
+pub use writer::{Envelope, Writer, write, write_record};
 
 /// How far `observation_time` may lie after `send_time`, in milliseconds: one day.
 pub const FUTURE_MAX: i64 = 86_400_000;
