@@ -11,5 +11,6 @@ pub mod kind;
 pub mod mapping;
 pub mod record;
 pub mod registry;
+pub mod store;
 pub mod synth;
 pub mod time;

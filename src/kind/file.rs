@@ -1,11 +1,12 @@
 //! Reading mapping files: every fault of every file, with file, JSON pointer and reason.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
 use include_dir::{Dir, include_dir};
+use jsonschema::error::ValidationErrorKind;
 use serde_json::Value;
 
 use super::{CodeItem, Field, Kind, Kinds, Midnight, Systems, Title, Type, hash_of};
@@ -13,6 +14,7 @@ use crate::decimal::{self, Decimal};
 use crate::fault::Code;
 use crate::fhir::canonical::Canonical;
 use crate::fhir::id;
+use crate::json::{self, Event};
 use crate::mapping::forward::{self, Derived};
 use crate::mapping::template::{self, Names, Node};
 use crate::mapping::{
@@ -58,103 +60,122 @@ impl fmt::Display for MappingFaults {
 
 impl std::error::Error for MappingFaults {}
 
-/// A file and what is said of it.
+/// A file that is JSON.
 struct File {
     name: String,
     value: Value,
+    /// Whether it stands in `--mappings DIR`.
+    added: bool,
+}
+
+/// The text of a file, before anything is known of it.
+struct Source {
+    name: String,
+    text: Vec<u8>,
+    added: bool,
+}
+
+impl File {
+    fn fault(&self, pointer: impl Into<String>, reason: impl Into<String>) -> MappingFault {
+        fault(&self.name, pointer, reason)
+    }
+}
+
+fn fault(file: &str, pointer: impl Into<String>, reason: impl Into<String>) -> MappingFault {
+    MappingFault {
+        file: file.to_owned(),
+        pointer: pointer.into(),
+        reason: reason.into(),
+    }
 }
 
 pub(super) fn load(dir: Option<&Path>, canonical: Canonical) -> Result<Kinds, MappingFaults> {
     let mut faults = Vec::new();
     let mut protocol = None;
+    let mut schema = Value::Null;
     let mut files: BTreeMap<String, File> = BTreeMap::new();
-    let mut schema = None;
-    for (name, text) in texts(dir, &mut faults) {
+    for Source { name, text, added } in sources(dir, &mut faults) {
+        let base = name.rsplit('/').next().unwrap_or_default().to_owned();
+        if base == SCHEMA && added {
+            // A copy beside own files, for editors; what is checked is what this program knows.
+            continue;
+        }
         let value = match serde_json::from_slice::<Value>(&text) {
             Ok(value) => value,
             Err(e) => {
-                faults.push(MappingFault {
-                    file: name,
-                    pointer: String::new(),
-                    reason: e.to_string(),
-                });
+                faults.push(fault(&name, "", e.to_string()));
                 continue;
             }
         };
-        let base = name.rsplit('/').next().unwrap_or_default();
-        match base {
-            PROTOCOL => protocol = Some(File { name, value }),
-            SCHEMA => schema = Some(value),
+        for pointer in repeated_names(&text) {
+            faults.push(fault(&name, pointer, "the name stands twice in its object"));
+        }
+        let file = File { name, value, added };
+        match base.as_str() {
+            PROTOCOL => protocol = Some(file),
+            SCHEMA => schema = file.value,
             _ => {
-                // A later file of the same kind replaces the former: `--mappings` comes last.
-                let kind = value["kind"].as_str().unwrap_or(base).to_owned();
-                files.insert(kind, File { name, value });
+                // A kind of DIR replaces the embedded one of the same name.
+                let kind = file.value["kind"].as_str().unwrap_or(&base).to_owned();
+                if let Some(other) = files.get(&kind)
+                    && other.added == file.added
+                {
+                    let reason = format!("the kind {kind:?} is also that of {}", other.name);
+                    faults.push(file.fault("/kind", reason));
+                    continue;
+                }
+                files.insert(kind, file);
             }
         }
     }
-    let (Some(protocol), Some(schema)) = (protocol, schema) else {
+    let Some(protocol) = protocol else {
         return Err(MappingFaults(faults));
     };
-    match jsonschema::validator_for(&schema) {
-        Ok(validator) => {
-            for file in files.values() {
-                for error in validator.iter_errors(&file.value) {
-                    faults.push(MappingFault {
-                        file: file.name.clone(),
-                        pointer: error.instance_path().to_string(),
-                        reason: error.to_string(),
-                    });
-                }
-            }
-        }
-        Err(e) => faults.push(MappingFault {
-            file: SCHEMA.into(),
-            pointer: String::new(),
-            reason: e.to_string(),
-        }),
-    }
-    if !faults.is_empty() {
+    let protocol_schema = serde_json::json!({
+        "$ref": "#/$defs/protocol", "$defs": schema["$defs"],
+    });
+    check_shape(&protocol_schema, &[&protocol], &mut faults);
+    if !faults.iter().all(|f| f.file != protocol.name) {
+        // Every kind would be told of what is wrong in one place.
         return Err(MappingFaults(faults));
     }
+    // Where two do not go together, the added one is told.
+    let mut all: Vec<&File> = files.values().collect();
+    all.sort_by_key(|file| file.added);
+    check_shape(&schema, &all, &mut faults);
+
     let systems = systems(&protocol.value, &canonical);
     let mut list = Vec::new();
-    for file in files.values() {
+    for file in all {
+        if faults
+            .iter()
+            .any(|f| f.file == file.name && f.pointer.is_empty())
+        {
+            // A whole keyword is missing: whatever else is said would follow from that.
+            continue;
+        }
+        let mut told = Vec::new();
         let mut reader = Reader {
             file: &file.name,
             value: &file.value,
             protocol: &protocol.value,
             systems: &systems,
             canonical: &canonical,
-            faults: &mut faults,
+            faults: &mut told,
         };
-        list.push(reader.kind());
+        list.push((file, reader.kind()));
+        // What the reader says of a place is clearer than what the schema says.
+        faults.retain(|f| {
+            told.iter()
+                .all(|t| (&t.file, &t.pointer) != (&f.file, &f.pointer))
+        });
+        faults.append(&mut told);
     }
-    let mut by_hash: HashMap<[u8; 3], String> = HashMap::new();
-    let mut by_path: HashMap<(String, String), String> = HashMap::new();
-    for (kind, file) in list.iter().zip(files.values()) {
-        let at = MappingFault {
-            file: file.name.clone(),
-            pointer: "/at".into(),
-            reason: String::new(),
-        };
-        let path = (kind.section.clone(), kind.array.clone());
-        if let Some(other) = by_path.insert(path, kind.name.clone()) {
-            faults.push(MappingFault {
-                reason: format!("the kind {other} stands there"),
-                ..at
-            });
-        }
-        if let Some(other) = by_hash.insert(kind.hash, kind.name.clone()) {
-            faults.push(MappingFault {
-                file: file.name.clone(),
-                pointer: "/kind".into(),
-                reason: format!("has the same 24-bit hash as {other}: choose another name"),
-            });
-        }
-    }
+    check_together(&list, &mut faults);
     if !faults.is_empty() {
         return Err(MappingFaults(faults));
     }
+    let mut list: Vec<Kind> = list.into_iter().map(|(_, kind)| kind).collect();
     list.sort_by(|a, b| (a.order, &a.name).cmp(&(b.order, &b.name)));
     let list = list
         .into_iter()
@@ -164,44 +185,144 @@ pub(super) fn load(dir: Option<&Path>, canonical: Canonical) -> Result<Kinds, Ma
     Ok(Kinds::new(list, systems, canonical))
 }
 
-/// The embedded files (`optional/` left out), then those of `dir`.
-fn texts(dir: Option<&Path>, faults: &mut Vec<MappingFault>) -> Vec<(String, Vec<u8>)> {
-    let mut out: Vec<(String, Vec<u8>)> = EMBEDDED
-        .files()
-        .filter(|f| f.path().extension().is_some_and(|e| e == "json"))
-        .map(|f| {
+/// What the schema says of each file.
+fn check_shape(schema: &Value, files: &[&File], faults: &mut Vec<MappingFault>) {
+    let validator = match jsonschema::validator_for(schema) {
+        Ok(validator) => validator,
+        Err(e) => {
+            faults.push(fault(SCHEMA, "", e.to_string()));
+            return;
+        }
+    };
+    for file in files {
+        for error in validator.iter_errors(&file.value) {
+            let pointer = error.instance_path().to_string();
+            match error.kind() {
+                ValidationErrorKind::AdditionalProperties { unexpected } => {
+                    for name in unexpected {
+                        let pointer = format!("{pointer}/{}", template::escape(name));
+                        faults.push(file.fault(pointer, "no such keyword here"));
+                    }
+                }
+                ValidationErrorKind::PropertyNames { error } => {
+                    faults.push(file.fault(pointer, format!("a name here: {}", error.masked())));
+                }
+                _ => faults.push(file.fault(pointer, error.masked().to_string())),
+            }
+        }
+    }
+}
+
+/// What only shows in all kinds together: places, hashes and codes that would not tell them
+/// apart.
+fn check_together(list: &[(&File, Kind)], faults: &mut Vec<MappingFault>) {
+    let mut by_path: HashMap<(&str, &str), &str> = HashMap::new();
+    let mut by_hash: HashMap<[u8; 3], String> = HashMap::new();
+    for (i, (file, kind)) in list.iter().enumerate() {
+        if let Some(other) = by_path.insert((&kind.section, &kind.array), &kind.name) {
+            faults.push(file.fault("/at", format!("the kind {other} stands there")));
+        }
+        let parts = kind.mapping.parts.iter();
+        let parts = parts.map(|p| {
             (
-                format!("mappings/{}", f.path().display()),
-                f.contents().to_vec(),
+                p.hash,
+                format!("{}:{}", kind.name, kind.fields[p.field].name),
             )
+        });
+        for (hash, name) in std::iter::once((kind.hash, kind.name.clone())).chain(parts) {
+            if let Some(other) = by_hash.insert(hash, name) {
+                let reason = format!("has the same 24-bit hash as {other}: choose another name");
+                faults.push(file.fault("/kind", reason));
+            }
+        }
+        // A home and a check-up kind may share codes: device and laboratory tell them apart.
+        let rivals = list[..i].iter().map(|(_, other)| other);
+        for other in rivals.filter(|other| other.device.is_some() == kind.device.is_some()) {
+            let theirs = other.mapping.observation_codes();
+            let shared = kind.mapping.observation_codes();
+            let shared = shared.iter().find(|c| theirs.iter().any(|t| t.overlaps(c)));
+            if let Some(code) = shared {
+                let reason = format!("the code {code} is also that of {}", other.name);
+                faults.push(file.fault("/observation/code", reason));
+            }
+        }
+    }
+}
+
+/// JSON pointers of names that stand twice in one object, which a parser would take the
+/// last of without a word.
+fn repeated_names(text: &[u8]) -> Vec<String> {
+    let mut json = json::Reader::new(text);
+    let mut repeated = Vec::new();
+    // The names met in each open object, or the elements counted in each open array.
+    let mut open: Vec<(Option<HashSet<String>>, String, usize)> = Vec::new();
+    loop {
+        let event = match json.next() {
+            Ok(Event::End) | Err(_) => return repeated,
+            Ok(event) => event,
+        };
+        let is_value = !matches!(event, Event::Key | Event::ObjectEnd | Event::ArrayEnd);
+        if is_value && let Some((None, step, count)) = open.last_mut() {
+            *step = count.to_string();
+            *count += 1;
+        }
+        match event {
+            Event::ObjectStart => open.push((Some(HashSet::new()), String::new(), 0)),
+            Event::ArrayStart => open.push((None, String::new(), 0)),
+            Event::ObjectEnd | Event::ArrayEnd => {
+                open.pop();
+            }
+            Event::Key => {
+                let name = json.text().to_owned();
+                let mut new = true;
+                if let Some((Some(names), step, _)) = open.last_mut() {
+                    *step = template::escape(&name);
+                    new = names.insert(name);
+                }
+                if !new {
+                    repeated.push(open.iter().map(|(_, step, _)| format!("/{step}")).collect());
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The embedded files (`optional/` left out), then those of `dir`.
+fn sources(dir: Option<&Path>, faults: &mut Vec<MappingFault>) -> Vec<Source> {
+    let is_json = |path: &Path| path.extension().is_some_and(|e| e == "json");
+    let mut out: Vec<Source> = EMBEDDED
+        .files()
+        .filter(|f| is_json(f.path()))
+        .map(|f| Source {
+            name: format!("mappings/{}", f.path().display()),
+            text: f.contents().to_vec(),
+            added: false,
         })
         .collect();
     let Some(dir) = dir else { return out };
-    let mut fail = |name: String, e: std::io::Error| {
-        faults.push(MappingFault {
-            file: name,
-            pointer: String::new(),
-            reason: e.to_string(),
-        });
-    };
     let entries = match std::fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(e) => {
-            fail(dir.display().to_string(), e);
+            faults.push(fault(&dir.display().to_string(), "", e.to_string()));
             return out;
         }
     };
     let mut paths: Vec<_> = entries
         .filter_map(Result::ok)
         .map(|e| e.path())
-        .filter(|p| p.extension().is_some_and(|e| e == "json"))
+        .filter(|p| is_json(p))
         .collect();
     paths.sort();
     for path in paths {
         let name = path.display().to_string();
         match std::fs::read(&path) {
-            Ok(text) => out.push((name, text)),
-            Err(e) => fail(name, e),
+            Ok(text) => out.push(Source {
+                name,
+                text,
+                added: true,
+            }),
+            Err(e) => faults.push(fault(&name, "", e.to_string())),
         }
     }
     out
@@ -233,11 +354,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn fault(&mut self, pointer: impl Into<String>, reason: impl Into<String>) {
-        self.faults.push(MappingFault {
-            file: self.file.to_owned(),
-            pointer: pointer.into(),
-            reason: reason.into(),
-        });
+        self.faults.push(fault(self.file, pointer, reason));
     }
 
     fn kind(&mut self) -> Kind {
@@ -266,7 +383,8 @@ impl Reader<'_> {
             .filter(|(_, n)| *n == 3)
             .map(|(at, _)| [at, at + 1, at + 2]);
         let laboratory = fields.iter().position(|f| f.name == LABORATORY);
-        if device.is_some() == laboratory.is_some() {
+        let listed = value["parts"].as_array().map_or(0, Vec::len);
+        if device.is_some() == laboratory.is_some() && parts.len() == listed + 1 {
             self.fault(
                 "/parts",
                 "a kind has either the part \"device\" or \"laboratory\"",
@@ -319,6 +437,8 @@ impl Reader<'_> {
 
     /// Stands in for a kind whose faults are told; it is never used.
     fn broken(&self, name: String) -> Kind {
+        let at = text(&self.value["at"]);
+        let (section, array) = at.split_once('.').unwrap_or((&at, ""));
         let root = Node::Object(Vec::new());
         let program = forward::compile(&root, &[]);
         Kind {
@@ -326,8 +446,8 @@ impl Reader<'_> {
             hash: hash_of(&name),
             name,
             order: 0,
-            section: String::new(),
-            array: String::new(),
+            section: section.to_owned(),
+            array: array.to_owned(),
             title: Title::default(),
             fields: Vec::new(),
             names: HashMap::default(),
@@ -362,8 +482,7 @@ impl Reader<'_> {
             .cloned()
             .unwrap_or_default();
         for (name, entry) in &own {
-            let field = self.field(name, entry, &format!("/fields/{name}"));
-            fields.extend(field);
+            fields.push(self.field(name, entry, &format!("/fields/{name}")));
         }
         let names = self.value["parts"].as_array().cloned().unwrap_or_default();
         for (i, part) in names.iter().enumerate() {
@@ -398,21 +517,27 @@ impl Reader<'_> {
         };
         parts.insert(part.to_owned(), (fields.len(), entries.len()));
         for (name, entry) in entries {
-            if let Some(mut field) = self.field(name, entry, pointer) {
-                field.required &= !optional;
-                fields.push(field);
-            }
+            let mut field = self.field(name, entry, pointer);
+            field.required &= !optional;
+            fields.push(field);
         }
     }
 
-    fn field(&mut self, name: &str, entry: &Value, pointer: &str) -> Option<Field> {
-        let Some(ty) = parse_type(&text(&entry["type"])) else {
+    fn field(&mut self, name: &str, entry: &Value, pointer: &str) -> Field {
+        let ty = parse_type(&text(&entry["type"])).unwrap_or_else(|| {
             self.fault(
                 format!("{pointer}/type"),
-                "not a type: int(n), dec(n,d), str(n), code",
+                "not a type: int(n) and dec(n,d) of at most 15 characters and 7 decimals, \
+                 str(n), code",
             );
-            return None;
-        };
+            // Stands in, so that the holes of this field are not told as well.
+            let listed = !entry["codes"].is_null();
+            if listed {
+                Type::Code
+            } else {
+                Type::Text { max: 1 }
+            }
+        });
         let codes: Vec<CodeItem> = entry["codes"]
             .as_object()
             .into_iter()
@@ -425,7 +550,7 @@ impl Reader<'_> {
         if (ty == Type::Code) == codes.is_empty() {
             self.fault(
                 format!("{pointer}/codes"),
-                "a field of type code, and no other, lists codes",
+                "a field of type code lists its codes, and no other field does",
             );
         }
         let bounds: Vec<String> = entry["plausible"]
@@ -439,11 +564,16 @@ impl Reader<'_> {
             [low, high] => scaled(low).zip(scaled(high)),
             _ => None,
         };
-        if !bounds.is_empty() && (!ty.is_number() || plausible.is_none()) {
-            self.fault(format!("{pointer}/plausible"), "two bounds of a number");
+        let in_order = plausible.is_some_and(|(low, high)| low <= high);
+        let fit = bounds.is_empty() || (ty.is_number() && in_order);
+        if !fit {
+            self.fault(
+                format!("{pointer}/plausible"),
+                "not the lower and the upper bound of a number field",
+            );
         }
         let mut bounds = bounds.into_iter();
-        Some(Field {
+        Field {
             name: name.to_owned(),
             aliases: strings(&entry["aliases"]),
             name_2016: entry["name 2016"].as_str().map(str::to_owned),
@@ -458,7 +588,7 @@ impl Reader<'_> {
             title: title(&entry["title"]),
             unit: text(&entry["unit"]),
             indexed: entry["index"].as_bool() == Some(true),
-        })
+        }
     }
 
     /// Pairs of number fields that can be compared.
@@ -492,6 +622,7 @@ impl Reader<'_> {
             .into_iter()
             .flatten()
             .map(|(k, _)| k.clone())
+            .take(derived.len())
             .collect();
         let names = Names {
             fields,
@@ -519,16 +650,6 @@ impl Reader<'_> {
                 .into_iter()
                 .map(|(_, reason)| ("/observation/$frame".into(), reason)),
         );
-        if let Node::Object(members) = &own {
-            for (name, _) in members {
-                if !template::is_element(name) {
-                    told.push((
-                        format!("/observation/{name}"),
-                        "not an element of Observation that a template may hold".into(),
-                    ));
-                }
-            }
-        }
         let mut root = template::merge(frame.clone(), own.clone());
         template::sort_elements(&mut root);
         for (i, field) in fields.iter().enumerate() {
@@ -592,19 +713,21 @@ impl Reader<'_> {
                 "/derived",
                 format!("more than {} derived values", forward::DERIVED_MAX),
             );
-            return out;
         }
-        for (name, entry) in &entries {
+        for (name, entry) in entries.iter().take(forward::DERIVED_MAX) {
+            if fields.iter().any(|f| &f.name == name) {
+                self.fault(format!("/derived/{name}"), "a field has this name");
+            }
             let from = text(&entry["from"]);
             let place = fields
                 .iter()
                 .position(|f| f.name == from && matches!(f.ty, Type::Text { .. }));
-            let Some(from) = place else {
+            if place.is_none() {
                 self.fault(format!("/derived/{name}/from"), "not a field of type str");
-                continue;
-            };
+            }
             out.push(Derived {
-                from,
+                // Where there is a fault, this stands in, so that the holes keep their places.
+                from: place.unwrap_or_default(),
                 list: text(&entry["list"]),
                 column: text(&entry["column"]),
                 values: entry["values"]
@@ -693,7 +816,10 @@ impl Reader<'_> {
 
     /// `loinc|3141-9`, `tokutei|9N006*`.
     fn pattern(&mut self, pattern: &str, pointer: &str) -> Option<CodePattern> {
-        let (short, code) = pattern.split_once('|').unwrap_or(("", pattern));
+        let Some((short, code)) = pattern.split_once('|') else {
+            self.fault(pointer, "not a system and a code, such as loinc|3141-9");
+            return None;
+        };
         let Some(system) = self.systems.get(short) else {
             self.fault(
                 pointer,
@@ -716,6 +842,10 @@ impl Reader<'_> {
         let mut out = Vec::new();
         for (code, unit) in units.as_object().into_iter().flatten() {
             let number = |key: &str| Decimal::parse(unit[key].as_str()?);
+            if number("divide").is_some_and(|d| d.scaled(0) == Some(0) && d.is_exact(0)) {
+                let pointer = format!("{pointer}/{}/divide", template::escape(code));
+                self.fault(pointer, "divides by zero");
+            }
             let warn = unit["warn"].as_str().map(Code::parse);
             if warn == Some(None) {
                 let pointer = format!("{pointer}/{}/warn", template::escape(code));

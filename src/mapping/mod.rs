@@ -5,6 +5,7 @@ pub mod forward;
 pub mod template;
 
 use std::collections::HashMap;
+use std::fmt;
 
 use crate::decimal::Decimal;
 use crate::fault::Code;
@@ -65,6 +66,19 @@ pub struct CodePattern {
 }
 
 impl CodePattern {
+    /// Whether some coding is meant by both.
+    pub fn overlaps(&self, other: &CodePattern) -> bool {
+        self.system == other.system
+            && match (self.prefix, other.prefix) {
+                (true, true) => {
+                    self.code.starts_with(&other.code) || other.code.starts_with(&self.code)
+                }
+                (true, false) => other.code.starts_with(&self.code),
+                (false, true) => self.code.starts_with(&other.code),
+                (false, false) => self.code == other.code,
+            }
+    }
+
     /// Whether a coding (with its canonical system) is meant.
     pub fn matches(&self, system: &str, code: &str) -> bool {
         self.system == system
@@ -73,6 +87,13 @@ impl CodePattern {
             } else {
                 self.code == code
             }
+    }
+}
+
+impl fmt::Display for CodePattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let star = if self.prefix { "*" } else { "" };
+        write!(f, "{}|{}{star}", self.system, self.code)
     }
 }
 
@@ -173,6 +194,14 @@ pub struct Accepts {
 }
 
 impl Mapping {
+    /// The codes by which an Observation without our category is of this kind.
+    pub fn observation_codes(&self) -> Vec<&CodePattern> {
+        let main = self.main.and_then(|i| self.accepts.fields.get(&i));
+        let by_code = main.into_iter().flat_map(|f| &f.by_code);
+        let own = self.accepts.code.codes.iter();
+        own.chain(by_code.flat_map(|b| &b.codes)).collect()
+    }
+
     /// The codings of an Observation of this kind under `code`: (system, code), derived ones
     /// included.
     pub fn code_codings(&self) -> Vec<(String, String)> {
@@ -211,3 +240,6 @@ impl Mapping {
         out
     }
 }
+
+#[cfg(test)]
+mod tests;
