@@ -8,4 +8,5 @@ pub mod json;
 pub mod kind;
 pub mod mapping;
 pub mod record;
+pub mod tape;
 pub mod time;
