@@ -530,16 +530,15 @@ impl<R: Read> Reader<'_, R> {
                 );
             }
         }
-        for &(a, b) in &kind.above {
-            let (upper, lower) = (self.cells[a], self.cells[b]);
-            if !upper.is_absent() && !lower.is_absent() && upper.scaled() <= lower.scaled() {
-                let expected = format!("{} above {}", kind.fields[a].name, kind.fields[b].name);
-                push(
-                    a,
-                    Code::Implausible,
-                    expected,
-                    number(&kind.fields[a], upper),
-                );
+        let above = kind.above.iter().map(|pair| (pair, "above"));
+        let not_above = kind.not_above.iter().map(|pair| (pair, "not above"));
+        for (&(a, b), relation) in above.chain(not_above) {
+            let (first, second) = (self.cells[a], self.cells[b]);
+            let is_above = first.scaled() > second.scaled();
+            if !first.is_absent() && !second.is_absent() && is_above != (relation == "above") {
+                let (field, other) = (&kind.fields[a], &kind.fields[b]);
+                let expected = format!("{} {relation} {}", field.name, other.name);
+                push(a, Code::Implausible, expected, number(field, first));
             }
         }
     }

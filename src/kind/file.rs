@@ -1,21 +1,25 @@
 //! Reading mapping files: every fault of every file, with file, JSON pointer and reason.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
 use include_dir::{Dir, include_dir};
+use jsonschema::error::ValidationErrorKind;
 use serde_json::Value;
 
 use super::{CodeItem, Field, Kind, Kinds, Midnight, Systems, Title, Type, hash_of};
 use crate::decimal::{self, Decimal};
+use crate::fault::Code;
 use crate::fhir::canonical::Canonical;
 use crate::fhir::id;
+use crate::json::{self, Event};
 use crate::mapping::forward::{self, Derived};
 use crate::mapping::template::{self, Names, Node};
 use crate::mapping::{
-    Accepts, CodePattern, FieldAccepts, Hole, LABORATORY, Mapping, Part, Shape, Unit,
+    Accepts, ByCode, CodePattern, FieldAccepts, Hole, Join, LABORATORY, Mapping, OnlyWith, Part,
+    Shape, Unit,
 };
 
 static EMBEDDED: Dir = include_dir!("$CARGO_MANIFEST_DIR/mappings");
@@ -56,103 +60,120 @@ impl fmt::Display for MappingFaults {
 
 impl std::error::Error for MappingFaults {}
 
-/// A file and what is said of it.
+/// A file that is JSON.
 struct File {
     name: String,
     value: Value,
+    /// Whether it stands in `--mappings DIR`.
+    added: bool,
+}
+
+/// The text of a file, before anything is known of it.
+struct Source {
+    name: String,
+    text: Vec<u8>,
+    added: bool,
+}
+
+impl File {
+    fn fault(&self, pointer: impl Into<String>, reason: impl Into<String>) -> MappingFault {
+        fault(&self.name, pointer, reason)
+    }
+}
+
+fn fault(file: &str, pointer: impl Into<String>, reason: impl Into<String>) -> MappingFault {
+    MappingFault {
+        file: file.to_owned(),
+        pointer: pointer.into(),
+        reason: reason.into(),
+    }
 }
 
 pub(super) fn load(dir: Option<&Path>, canonical: Canonical) -> Result<Kinds, MappingFaults> {
     let mut faults = Vec::new();
     let mut protocol = None;
+    let mut schema = Value::Null;
     let mut files: BTreeMap<String, File> = BTreeMap::new();
-    let mut schema = None;
-    for (name, text) in texts(dir, &mut faults) {
+    for Source { name, text, added } in sources(dir, &mut faults) {
+        let base = name.rsplit('/').next().unwrap_or_default().to_owned();
+        if base == SCHEMA && added {
+            // A copy beside own files, for editors; what is checked is what this program knows.
+            continue;
+        }
         let value = match serde_json::from_slice::<Value>(&text) {
             Ok(value) => value,
             Err(e) => {
-                faults.push(MappingFault {
-                    file: name,
-                    pointer: String::new(),
-                    reason: e.to_string(),
-                });
+                faults.push(fault(&name, "", e.to_string()));
                 continue;
             }
         };
-        let base = name.rsplit('/').next().unwrap_or_default();
-        match base {
-            PROTOCOL => protocol = Some(File { name, value }),
-            SCHEMA => schema = Some(value),
+        for pointer in repeated_names(&text) {
+            faults.push(fault(&name, pointer, "the name stands twice in its object"));
+        }
+        let file = File { name, value, added };
+        match base.as_str() {
+            PROTOCOL => protocol = Some(file),
+            SCHEMA => schema = file.value,
             _ => {
-                // A later file of the same kind replaces the former: `--mappings` comes last.
-                let kind = value["kind"].as_str().unwrap_or(base).to_owned();
-                files.insert(kind, File { name, value });
+                // A kind of DIR replaces the embedded one of the same name.
+                let kind = file.value["kind"].as_str().unwrap_or(&base).to_owned();
+                if let Some(other) = files.get(&kind)
+                    && other.added == file.added
+                {
+                    let reason = format!("the kind {kind:?} is also that of {}", other.name);
+                    faults.push(file.fault("/kind", reason));
+                    continue;
+                }
+                files.insert(kind, file);
             }
         }
     }
-    let (Some(protocol), Some(schema)) = (protocol, schema) else {
+    let Some(protocol) = protocol else {
         return Err(MappingFaults(faults));
     };
-    match jsonschema::validator_for(&schema) {
-        Ok(validator) => {
-            for file in files.values() {
-                for error in validator.iter_errors(&file.value) {
-                    faults.push(MappingFault {
-                        file: file.name.clone(),
-                        pointer: error.instance_path().to_string(),
-                        reason: error.to_string(),
-                    });
-                }
-            }
-        }
-        Err(e) => faults.push(MappingFault {
-            file: SCHEMA.into(),
-            pointer: String::new(),
-            reason: e.to_string(),
-        }),
-    }
-    if !faults.is_empty() {
+    let protocol_schema = serde_json::json!({
+        "$ref": "#/$defs/protocol", "$defs": schema["$defs"],
+    });
+    check_shape(&protocol_schema, &[&protocol], &mut faults);
+    if !faults.iter().all(|f| f.file != protocol.name) {
+        // Every kind would be told of what is wrong in one place.
         return Err(MappingFaults(faults));
     }
+    let all: Vec<&File> = files.values().collect();
+    check_shape(&schema, &all, &mut faults);
+
     let systems = systems(&protocol.value, &canonical);
     let mut list = Vec::new();
     for file in files.values() {
+        if faults
+            .iter()
+            .any(|f| f.file == file.name && f.pointer.is_empty())
+        {
+            // A whole keyword is missing: whatever else is said would follow from that.
+            continue;
+        }
+        let mut told = Vec::new();
         let mut reader = Reader {
             file: &file.name,
             value: &file.value,
             protocol: &protocol.value,
             systems: &systems,
             canonical: &canonical,
-            faults: &mut faults,
+            faults: &mut told,
         };
-        list.push(reader.kind());
+        list.push((file, reader.kind()));
+        // What the reader says of a place is clearer than what the schema says.
+        faults.retain(|f| {
+            told.iter()
+                .all(|t| (&t.file, &t.pointer) != (&f.file, &f.pointer))
+        });
+        faults.append(&mut told);
     }
-    let mut by_hash: HashMap<[u8; 3], String> = HashMap::new();
-    let mut by_path: HashMap<(String, String), String> = HashMap::new();
-    for (kind, file) in list.iter().zip(files.values()) {
-        let at = MappingFault {
-            file: file.name.clone(),
-            pointer: "/at".into(),
-            reason: String::new(),
-        };
-        let path = (kind.section.clone(), kind.array.clone());
-        if let Some(other) = by_path.insert(path, kind.name.clone()) {
-            faults.push(MappingFault {
-                reason: format!("the kind {other} stands there"),
-                ..at
-            });
-        }
-        if let Some(other) = by_hash.insert(kind.hash, kind.name.clone()) {
-            faults.push(MappingFault {
-                file: file.name.clone(),
-                pointer: "/kind".into(),
-                reason: format!("has the same 24-bit hash as {other}: choose another name"),
-            });
-        }
-    }
+    check_together(&list, &mut faults);
     if !faults.is_empty() {
         return Err(MappingFaults(faults));
     }
+    let mut list: Vec<Kind> = list.into_iter().map(|(_, kind)| kind).collect();
     list.sort_by(|a, b| (a.order, &a.name).cmp(&(b.order, &b.name)));
     let list = list
         .into_iter()
@@ -162,44 +183,144 @@ pub(super) fn load(dir: Option<&Path>, canonical: Canonical) -> Result<Kinds, Ma
     Ok(Kinds::new(list, systems, canonical))
 }
 
-/// The embedded files (`optional/` left out), then those of `dir`.
-fn texts(dir: Option<&Path>, faults: &mut Vec<MappingFault>) -> Vec<(String, Vec<u8>)> {
-    let mut out: Vec<(String, Vec<u8>)> = EMBEDDED
-        .files()
-        .filter(|f| f.path().extension().is_some_and(|e| e == "json"))
-        .map(|f| {
+/// What the schema says of each file.
+fn check_shape(schema: &Value, files: &[&File], faults: &mut Vec<MappingFault>) {
+    let validator = match jsonschema::validator_for(schema) {
+        Ok(validator) => validator,
+        Err(e) => {
+            faults.push(fault(SCHEMA, "", e.to_string()));
+            return;
+        }
+    };
+    for file in files {
+        for error in validator.iter_errors(&file.value) {
+            let pointer = error.instance_path().to_string();
+            match error.kind() {
+                ValidationErrorKind::AdditionalProperties { unexpected } => {
+                    for name in unexpected {
+                        let pointer = format!("{pointer}/{}", template::escape(name));
+                        faults.push(file.fault(pointer, "no such keyword here"));
+                    }
+                }
+                ValidationErrorKind::PropertyNames { error } => {
+                    faults.push(file.fault(pointer, format!("a name here: {}", error.masked())));
+                }
+                _ => faults.push(file.fault(pointer, error.masked().to_string())),
+            }
+        }
+    }
+}
+
+/// What only shows in all kinds together: places, hashes and codes that would not tell them
+/// apart.
+fn check_together(list: &[(&File, Kind)], faults: &mut Vec<MappingFault>) {
+    let mut by_path: HashMap<(&str, &str), &str> = HashMap::new();
+    let mut by_hash: HashMap<[u8; 3], String> = HashMap::new();
+    for (i, (file, kind)) in list.iter().enumerate() {
+        if let Some(other) = by_path.insert((&kind.section, &kind.array), &kind.name) {
+            faults.push(file.fault("/at", format!("the kind {other} stands there")));
+        }
+        let parts = kind.mapping.parts.iter();
+        let parts = parts.map(|p| {
             (
-                format!("mappings/{}", f.path().display()),
-                f.contents().to_vec(),
+                p.hash,
+                format!("{}:{}", kind.name, kind.fields[p.field].name),
             )
+        });
+        for (hash, name) in std::iter::once((kind.hash, kind.name.clone())).chain(parts) {
+            if let Some(other) = by_hash.insert(hash, name) {
+                let reason = format!("has the same 24-bit hash as {other}: choose another name");
+                faults.push(file.fault("/kind", reason));
+            }
+        }
+        // A home and a check-up kind may share codes: device and laboratory tell them apart.
+        let rivals = list[..i].iter().map(|(_, other)| other);
+        for other in rivals.filter(|other| other.device.is_some() == kind.device.is_some()) {
+            let theirs = other.mapping.observation_codes();
+            let shared = kind.mapping.observation_codes();
+            let shared = shared.iter().find(|c| theirs.iter().any(|t| t.overlaps(c)));
+            if let Some(code) = shared {
+                let reason = format!("the code {code} is also that of {}", other.name);
+                faults.push(file.fault("/observation/code", reason));
+            }
+        }
+    }
+}
+
+/// JSON pointers of names that stand twice in one object, which a parser would take the
+/// last of without a word.
+fn repeated_names(text: &[u8]) -> Vec<String> {
+    let mut json = json::Reader::new(text);
+    let mut repeated = Vec::new();
+    // The names met in each open object, or the elements counted in each open array.
+    let mut open: Vec<(Option<HashSet<String>>, String, usize)> = Vec::new();
+    loop {
+        let event = match json.next() {
+            Ok(Event::End) | Err(_) => return repeated,
+            Ok(event) => event,
+        };
+        let is_value = !matches!(event, Event::Key | Event::ObjectEnd | Event::ArrayEnd);
+        if is_value && let Some((None, step, count)) = open.last_mut() {
+            *step = count.to_string();
+            *count += 1;
+        }
+        match event {
+            Event::ObjectStart => open.push((Some(HashSet::new()), String::new(), 0)),
+            Event::ArrayStart => open.push((None, String::new(), 0)),
+            Event::ObjectEnd | Event::ArrayEnd => {
+                open.pop();
+            }
+            Event::Key => {
+                let name = json.text().to_owned();
+                let mut new = true;
+                if let Some((Some(names), step, _)) = open.last_mut() {
+                    *step = template::escape(&name);
+                    new = names.insert(name);
+                }
+                if !new {
+                    repeated.push(open.iter().map(|(_, step, _)| format!("/{step}")).collect());
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The embedded files (`optional/` left out), then those of `dir`.
+fn sources(dir: Option<&Path>, faults: &mut Vec<MappingFault>) -> Vec<Source> {
+    let is_json = |path: &Path| path.extension().is_some_and(|e| e == "json");
+    let mut out: Vec<Source> = EMBEDDED
+        .files()
+        .filter(|f| is_json(f.path()))
+        .map(|f| Source {
+            name: format!("mappings/{}", f.path().display()),
+            text: f.contents().to_vec(),
+            added: false,
         })
         .collect();
     let Some(dir) = dir else { return out };
-    let mut fail = |name: String, e: std::io::Error| {
-        faults.push(MappingFault {
-            file: name,
-            pointer: String::new(),
-            reason: e.to_string(),
-        });
-    };
     let entries = match std::fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(e) => {
-            fail(dir.display().to_string(), e);
+            faults.push(fault(&dir.display().to_string(), "", e.to_string()));
             return out;
         }
     };
     let mut paths: Vec<_> = entries
         .filter_map(Result::ok)
         .map(|e| e.path())
-        .filter(|p| p.extension().is_some_and(|e| e == "json"))
+        .filter(|p| is_json(p))
         .collect();
     paths.sort();
     for path in paths {
         let name = path.display().to_string();
         match std::fs::read(&path) {
-            Ok(text) => out.push((name, text)),
-            Err(e) => fail(name, e),
+            Ok(text) => out.push(Source {
+                name,
+                text,
+                added: true,
+            }),
+            Err(e) => faults.push(fault(&name, "", e.to_string())),
         }
     }
     out
@@ -231,11 +352,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn fault(&mut self, pointer: impl Into<String>, reason: impl Into<String>) {
-        self.faults.push(MappingFault {
-            file: self.file.to_owned(),
-            pointer: pointer.into(),
-            reason: reason.into(),
-        });
+        self.faults.push(fault(self.file, pointer, reason));
     }
 
     fn kind(&mut self) -> Kind {
@@ -277,7 +394,8 @@ impl Reader<'_> {
             );
             return self.broken(name);
         }
-        let above = self.above(&fields);
+        let above = self.pairs("above", &fields);
+        let not_above = self.pairs("not_above", &fields);
         let mapping = self.mapping(&name, &fields);
         Kind {
             place: 0,
@@ -306,6 +424,7 @@ impl Reader<'_> {
                 }),
             hash: hash_of(&name),
             above,
+            not_above,
             names,
             fields,
             name,
@@ -334,8 +453,10 @@ impl Reader<'_> {
             laboratory: None,
             source: None,
             above: Vec::new(),
+            not_above: Vec::new(),
             registered: Vec::new(),
             mapping: Mapping {
+                main: None,
                 panel: Shape { root, program },
                 anchor: None,
                 parts: Vec::new(),
@@ -356,8 +477,7 @@ impl Reader<'_> {
             .cloned()
             .unwrap_or_default();
         for (name, entry) in &own {
-            let field = self.field(name, entry, &format!("/fields/{name}"));
-            fields.extend(field);
+            fields.push(self.field(name, entry, &format!("/fields/{name}")));
         }
         let names = self.value["parts"].as_array().cloned().unwrap_or_default();
         for (i, part) in names.iter().enumerate() {
@@ -392,21 +512,27 @@ impl Reader<'_> {
         };
         parts.insert(part.to_owned(), (fields.len(), entries.len()));
         for (name, entry) in entries {
-            if let Some(mut field) = self.field(name, entry, pointer) {
-                field.required &= !optional;
-                fields.push(field);
-            }
+            let mut field = self.field(name, entry, pointer);
+            field.required &= !optional;
+            fields.push(field);
         }
     }
 
-    fn field(&mut self, name: &str, entry: &Value, pointer: &str) -> Option<Field> {
-        let Some(ty) = parse_type(&text(&entry["type"])) else {
+    fn field(&mut self, name: &str, entry: &Value, pointer: &str) -> Field {
+        let ty = parse_type(&text(&entry["type"])).unwrap_or_else(|| {
             self.fault(
                 format!("{pointer}/type"),
-                "not a type: int(n), dec(n,d), str(n), code",
+                "not a type: int(n) and dec(n,d) of at most 15 characters and 7 decimals, \
+                 str(n), code",
             );
-            return None;
-        };
+            // Stands in, so that the holes of this field are not told as well.
+            let listed = !entry["codes"].is_null();
+            if listed {
+                Type::Code
+            } else {
+                Type::Text { max: 1 }
+            }
+        });
         let codes: Vec<CodeItem> = entry["codes"]
             .as_object()
             .into_iter()
@@ -419,7 +545,7 @@ impl Reader<'_> {
         if (ty == Type::Code) == codes.is_empty() {
             self.fault(
                 format!("{pointer}/codes"),
-                "a field of type code, and no other, lists codes",
+                "a field of type code lists its codes, and no other field does",
             );
         }
         let bounds: Vec<String> = entry["plausible"]
@@ -433,11 +559,15 @@ impl Reader<'_> {
             [low, high] => scaled(low).zip(scaled(high)),
             _ => None,
         };
-        if !bounds.is_empty() && (!ty.is_number() || plausible.is_none()) {
-            self.fault(format!("{pointer}/plausible"), "two bounds of a number");
+        let in_order = plausible.is_some_and(|(low, high)| low <= high);
+        if !bounds.is_empty() && !(ty.is_number() && in_order) {
+            self.fault(
+                format!("{pointer}/plausible"),
+                "not the lower and the upper bound of a number field",
+            );
         }
         let mut bounds = bounds.into_iter();
-        Some(Field {
+        Field {
             name: name.to_owned(),
             aliases: strings(&entry["aliases"]),
             name_2016: entry["name 2016"].as_str().map(str::to_owned),
@@ -452,12 +582,13 @@ impl Reader<'_> {
             title: title(&entry["title"]),
             unit: text(&entry["unit"]),
             indexed: entry["index"].as_bool() == Some(true),
-        })
+        }
     }
 
-    fn above(&mut self, fields: &[Field]) -> Vec<(usize, usize)> {
+    /// Pairs of number fields that can be compared.
+    fn pairs(&mut self, key: &str, fields: &[Field]) -> Vec<(usize, usize)> {
         let mut out = Vec::new();
-        let pairs = self.value["above"].as_array().cloned().unwrap_or_default();
+        let pairs = self.value[key].as_array().cloned().unwrap_or_default();
         for (i, pair) in pairs.iter().enumerate() {
             let place = |j: usize| {
                 let name = pair[j].as_str()?;
@@ -470,8 +601,8 @@ impl Reader<'_> {
                     out.push((a, b));
                 }
                 _ => self.fault(
-                    format!("/above/{i}"),
-                    "two number fields of the same decimals",
+                    format!("/{key}/{i}"),
+                    "not two number fields of the same decimals",
                 ),
             }
         }
@@ -562,14 +693,16 @@ impl Reader<'_> {
             self.fault(pointer, reason);
         }
         let anchor = (!parts.is_empty()).then(|| shape(without_components(&root, &moved), fields));
-        let accepts = self.accepts(fields);
-        Mapping {
+        let mut mapping = Mapping {
+            main: main_field(&root, fields),
             panel: shape(root, fields),
             anchor,
             parts,
             derived,
-            accepts,
-        }
+            accepts: self.accepts(fields),
+        };
+        complete(&mut mapping, fields);
+        mapping
     }
 
     fn derived(&mut self, fields: &[Field]) -> Vec<Derived> {
@@ -617,6 +750,10 @@ impl Reader<'_> {
             .unwrap_or_default();
         for (name, entry) in &entries {
             let pointer = format!("/accepts/{name}");
+            if name == "observation_time" {
+                accepts.day_period = entry["period"] == "day";
+                continue;
+            }
             let accepted = self.field_accepts(entry, &pointer);
             if name == "code" {
                 accepts.code = accepted;
@@ -630,46 +767,94 @@ impl Reader<'_> {
     }
 
     fn field_accepts(&mut self, entry: &Value, pointer: &str) -> FieldAccepts {
-        let mut patterns = |key: &str| -> Vec<CodePattern> {
-            let mut out = Vec::new();
-            for (i, pattern) in strings(&entry[key]).iter().enumerate() {
-                let (short, code) = pattern.split_once('|').unwrap_or(("", pattern));
-                let Some(system) = self.systems.get(short) else {
-                    self.fault(
-                        format!("{pointer}/{key}/{i}"),
-                        format!("there is no system {short:?} in {PROTOCOL}"),
-                    );
-                    continue;
-                };
-                let (code, prefix) = match code.strip_suffix('*') {
-                    Some(code) => (code, true),
-                    None => (code, false),
-                };
-                out.push(CodePattern {
-                    system: system.to_owned(),
-                    code: code.to_owned(),
-                    prefix,
-                });
-            }
-            out
+        let by_code = entry["by code"].as_array().into_iter().flatten();
+        let only_with = entry["only with"].as_object().into_iter().flatten();
+        FieldAccepts {
+            codes: self.patterns(&entry["codes"], &format!("{pointer}/codes")),
+            refuse: self.patterns(&entry["refuse"], &format!("{pointer}/refuse")),
+            units: self.units(&entry["units"], &format!("{pointer}/units")),
+            by_code: by_code
+                .enumerate()
+                .map(|(i, entry)| {
+                    let pointer = format!("{pointer}/by code/{i}");
+                    ByCode {
+                        codes: self.patterns(&entry["codes"], &format!("{pointer}/codes")),
+                        units: self.units(&entry["units"], &format!("{pointer}/units")),
+                        quantity: entry["quantity"].as_str().map(str::to_owned),
+                    }
+                })
+                .collect(),
+            only_with: only_with
+                .filter_map(|(code, entry)| {
+                    let pointer = format!("{pointer}/only with/{}", template::escape(code));
+                    Some(OnlyWith {
+                        code: self.pattern(code, &pointer)?,
+                        component: self
+                            .pattern(&text(&entry["component"]), &format!("{pointer}/component"))?,
+                        value: self.pattern(&text(&entry["value"]), &format!("{pointer}/value"))?,
+                    })
+                })
+                .collect(),
+            whole_day: self.patterns(&entry["whole day"], &format!("{pointer}/whole day")),
+            join: match entry["join"].as_str() {
+                Some("half") => Join::Half,
+                Some("guest") => Join::Guest,
+                _ => Join::Part,
+            },
+            readings: self.patterns(&entry["readings"], &format!("{pointer}/readings")),
+            or_else: entry["else"].as_str().map(str::to_owned),
+            fallback: entry["fallback"].as_str().map(str::to_owned),
+        }
+    }
+
+    fn patterns(&mut self, list: &Value, pointer: &str) -> Vec<CodePattern> {
+        strings(list)
+            .iter()
+            .enumerate()
+            .filter_map(|(i, pattern)| self.pattern(pattern, &format!("{pointer}/{i}")))
+            .collect()
+    }
+
+    /// `loinc|3141-9`, `tokutei|9N006*`.
+    fn pattern(&mut self, pattern: &str, pointer: &str) -> Option<CodePattern> {
+        let (short, code) = pattern.split_once('|').unwrap_or(("", pattern));
+        let Some(system) = self.systems.get(short) else {
+            self.fault(
+                pointer,
+                format!("there is no system {short:?} in {PROTOCOL}"),
+            );
+            return None;
         };
-        let (codes, refuse) = (patterns("codes"), patterns("refuse"));
-        let mut units = Vec::new();
-        for (code, unit) in entry["units"].as_object().into_iter().flatten() {
+        let (code, prefix) = match code.strip_suffix('*') {
+            Some(code) => (code, true),
+            None => (code, false),
+        };
+        Some(CodePattern {
+            system: system.to_owned(),
+            code: code.to_owned(),
+            prefix,
+        })
+    }
+
+    fn units(&mut self, units: &Value, pointer: &str) -> Vec<Unit> {
+        let mut out = Vec::new();
+        for (code, unit) in units.as_object().into_iter().flatten() {
             let number = |key: &str| Decimal::parse(unit[key].as_str()?);
-            units.push(Unit {
+            let warn = unit["warn"].as_str().map(Code::parse);
+            if warn == Some(None) {
+                let pointer = format!("{pointer}/{}/warn", template::escape(code));
+                self.fault(pointer, "there is no fault of this code");
+            }
+            out.push(Unit {
                 code: code.clone(),
                 texts: strings(&unit["text"]),
                 times: number("times"),
                 divide: number("divide"),
                 plus: number("plus"),
+                warn: warn.flatten(),
             });
         }
-        FieldAccepts {
-            codes,
-            refuse,
-            units,
-        }
+        out
     }
 }
 
@@ -684,6 +869,77 @@ fn carried_by_piece(root: &Node, fields: &[Field], i: usize) -> bool {
     let name = fields[i].name.as_str();
     (name == LABORATORY && root.contains(Hole::Piece(Piece::Laboratory)))
         || (device.contains(&name) && root.contains(Hole::Piece(Piece::Device)))
+}
+
+/// The field in `value[x]` of the Observation itself.
+fn main_field(root: &Node, fields: &[Field]) -> Option<usize> {
+    let value = root.value()?;
+    (0..fields.len()).find(|&i| value.contains(Hole::Field(i)))
+}
+
+/// Adds to `accepts` what the template says: its codes before those of the file, its unit
+/// where the file does not list it.
+fn complete(mapping: &mut Mapping, fields: &[Field]) {
+    let pattern = |(system, code)| CodePattern {
+        system,
+        code,
+        prefix: false,
+    };
+    let mut accepts = std::mem::take(&mut mapping.accepts);
+    let root = &mapping.panel.root;
+    let own = mapping.code_codings().into_iter().map(pattern);
+    accepts.code.codes.splice(0..0, own);
+    for i in 0..fields.len() {
+        let is_main = mapping.main == Some(i);
+        let components = root.get("component").map_or(&[][..], Node::items);
+        let component = components.iter().find(|c| c.contains(Hole::Field(i)));
+        let part = mapping.parts.iter().find(|p| p.field == i);
+        let Some(element) = is_main.then_some(root).or(component) else {
+            continue;
+        };
+        let of_field = accepts.fields.entry(i).or_default();
+        let elements = [Some(element), part.map(|p| &p.shape.root)];
+        let codings = elements
+            .into_iter()
+            .flatten()
+            .filter_map(|element| element.get("code"))
+            .flat_map(|code| mapping.concept_codings(code));
+        let mut codes: Vec<CodePattern> = Vec::new();
+        for code in codings.map(pattern).chain(of_field.codes.drain(..)) {
+            let conditional = of_field.only_with.iter().any(|o| o.code == code);
+            if !conditional && !codes.contains(&code) {
+                codes.push(code);
+            }
+        }
+        if is_main {
+            for code in codes {
+                if !accepts.code.codes.contains(&code) {
+                    accepts.code.codes.push(code);
+                }
+            }
+            of_field.codes.clone_from(&accepts.code.codes);
+        } else {
+            of_field.codes = codes;
+        }
+        let quantity = element.get("valueQuantity");
+        let text_of = |name: &str| quantity?.get(name)?.constant().map(str::to_owned);
+        if let Some(code) = text_of("code")
+            && !of_field.units.iter().any(|u| u.code == code)
+        {
+            of_field.units.insert(
+                0,
+                Unit {
+                    code,
+                    texts: text_of("unit").into_iter().collect(),
+                    times: None,
+                    divide: None,
+                    plus: None,
+                    warn: None,
+                },
+            );
+        }
+    }
+    mapping.accepts = accepts;
 }
 
 fn shape(root: Node, fields: &[Field]) -> Shape {

@@ -205,8 +205,10 @@ pub struct Kind {
     pub laboratory: Option<usize>,
     /// The field that is the source in a record's identity.
     pub source: Option<usize>,
-    /// Pairs of which the first should be above the second.
+    /// Pairs of which the first should be above the second; equal is warned about too.
     pub above: Vec<(usize, usize)>,
+    /// Pairs of which the first should not be above the second; equal is fine.
+    pub not_above: Vec<(usize, usize)>,
     /// Fields whose texts are codes of a registry list: field, list.
     pub registered: Vec<(usize, String)>,
     /// 24 bits of the name, as Observation ids carry them.
@@ -320,7 +322,6 @@ impl Kinds {
 
     /// The kind whose records stand in this array of this section.
     pub fn at_path(&self, section: &str, array: &str) -> Option<&Arc<Kind>> {
-        // Two look-ups would need an owned key; the list is short.
         self.list
             .iter()
             .find(|k| k.section == section && k.array == array)
@@ -335,3 +336,6 @@ impl Kinds {
 fn hash_of(name: &str) -> [u8; 3] {
     id::kind_hash(name)
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,8 +2,9 @@
 //!
 //! A template is compiled to a flat program of constant byte runs and holes. A hole
 //! without a value takes the innermost array element around it away, or the
-//! top-level element where there is no array; what is left empty goes too. The
-//! pieces `{$version}` and `{$updated}` take only themselves away.
+//! top-level element where there is no array; what then has holes left but no value in
+//! any of them goes too. The pieces `{$version}` and `{$updated}` take only themselves
+//! away.
 
 use crate::decimal;
 use crate::fhir::id::{self, ObservationKey};
@@ -136,6 +137,7 @@ pub fn compile(root: &Node, fields: &[Field]) -> Program {
         fields,
         ops: Vec::new(),
         run: Vec::new(),
+        known: 0,
     };
     if let Node::Object(members) = root {
         compiler.object(members, true);
@@ -156,6 +158,8 @@ struct Compiler<'a> {
     fields: &'a [Field],
     ops: Vec<Op>,
     run: Vec<u8>,
+    /// Holes known to have a value where the compiler stands.
+    known: Bits,
 }
 
 impl Compiler<'_> {
@@ -192,14 +196,10 @@ impl Compiler<'_> {
         self.run.push(b'{');
         let mut before = Before::Nothing;
         for (key, node) in members {
-            let own = matches!(
-                node,
-                Node::Hole(Hole::Piece(Piece::Version | Piece::Updated))
-            );
             let condition = match node {
-                // An array that is left empty goes, wherever it stands.
-                Node::Array(_) => self.condition(node),
-                _ if own => Condition(vec![1 << META_BIT]),
+                Node::Hole(hole) if is_meta(*hole) => Condition(vec![1 << META_BIT]),
+                // What is left empty goes, wherever it stands.
+                Node::Array(_) | Node::Object(_) => self.condition(node),
                 _ if top => self.condition(node),
                 // The element around it was already decided upon.
                 _ => Condition::always(),
@@ -220,8 +220,7 @@ impl Compiler<'_> {
         before: &mut Before,
         write: impl FnOnce(&mut Self),
     ) {
-        let always = condition.is_always();
-        if always {
+        if condition.is_always() {
             match before {
                 Before::Nothing => {}
                 Before::Something => self.run.push(b','),
@@ -239,7 +238,13 @@ impl Compiler<'_> {
             Before::Something => self.run.push(b','),
             Before::Perhaps => self.ops.push(Op::Comma),
         }
+        // What a single set of holes asks for need not be asked again inside.
+        let known = self.known;
+        if let [mask] = condition.0[..] {
+            self.known |= mask;
+        }
         write(self);
+        self.known = known;
         self.flush();
         let skip = self.ops.len() - at - 1;
         self.ops[at] = Op::Unless(condition.clone(), skip);
@@ -248,41 +253,47 @@ impl Compiler<'_> {
         }
     }
 
-    /// When a node (an array element, or the value of a top-level element) is written.
+    /// When a node (an array element, or the value of a member) is written.
     fn condition(&self, node: &Node) -> Condition {
-        let mut mask = 0;
-        let mut solid = false;
-        let mut arrays = Vec::new();
-        self.gather(node, &mut mask, &mut solid, &mut arrays);
-        if solid || arrays.is_empty() || arrays.iter().any(Condition::is_always) {
-            return Condition(vec![mask]);
-        }
-        Condition(
-            arrays
-                .into_iter()
-                .flat_map(|c| c.0)
-                .map(|m| m | mask)
-                .collect(),
-        )
+        let mut content = Content::default();
+        self.gather(node, &mut content);
+        let sets = if content.holes {
+            // One of its own holes is there, or one of the arrays within keeps an element.
+            if content.direct {
+                vec![content.mask]
+            } else {
+                content.arrays.iter().map(|m| m | content.mask).collect()
+            }
+        } else if content.constants {
+            vec![0]
+        } else if content.meta {
+            vec![1 << META_BIT]
+        } else {
+            Vec::new()
+        };
+        Condition(sets.into_iter().map(|mask| mask & !self.known).collect())
     }
 
-    /// Holes that must be there, whether a scalar stands for itself, and the arrays within.
-    fn gather(&self, node: &Node, mask: &mut Bits, solid: &mut bool, arrays: &mut Vec<Condition>) {
+    fn gather(&self, node: &Node, content: &mut Content) {
         match node {
-            Node::Const(_) => *solid = true,
-            Node::Hole(Hole::Piece(Piece::Version | Piece::Updated)) => {}
+            Node::Const(_) => content.constants = true,
+            Node::Hole(hole) if is_meta(*hole) => content.meta = true,
             Node::Hole(hole) => {
-                *mask |= self.bit(*hole);
-                *solid = true;
+                content.mask |= self.bit(*hole);
+                content.direct = true;
+                content.holes = true;
             }
-            Node::Object(members) => {
-                members
-                    .iter()
-                    .for_each(|(_, n)| self.gather(n, mask, solid, arrays));
-            }
+            Node::Object(members) => members.iter().for_each(|(_, n)| self.gather(n, content)),
             Node::Array(items) => {
-                let any: Vec<Bits> = items.iter().flat_map(|i| self.condition(i).0).collect();
-                arrays.push(Condition(any));
+                let mut holes = Vec::new();
+                node.holes(&mut holes);
+                if holes.is_empty() {
+                    content.constants |= !items.is_empty();
+                } else {
+                    content.holes = true;
+                    let sets = items.iter().flat_map(|item| self.condition(item).0);
+                    content.arrays.extend(sets);
+                }
             }
         }
     }
@@ -301,6 +312,27 @@ impl Compiler<'_> {
             Hole::Piece(_) => 0,
         }
     }
+}
+
+/// What stands in a node, arrays within counted by their elements.
+#[derive(Default)]
+struct Content {
+    constants: bool,
+    /// `{$version}` or `{$updated}`.
+    meta: bool,
+    /// Any other hole, at any depth.
+    holes: bool,
+    /// Any other hole outside the arrays within.
+    direct: bool,
+    /// The holes outside the arrays within that may lack a value.
+    mask: Bits,
+    /// The sets of holes of which one must be there for an array within to keep an element.
+    arrays: Vec<Bits>,
+}
+
+/// Whether it is one of the pieces that take only themselves away.
+fn is_meta(hole: Hole) -> bool {
+    matches!(hole, Hole::Piece(Piece::Version | Piece::Updated))
 }
 
 #[derive(Clone, Copy)]

@@ -5,8 +5,10 @@ pub mod forward;
 pub mod template;
 
 use std::collections::HashMap;
+use std::fmt;
 
 use crate::decimal::Decimal;
+use crate::fault::Code;
 
 pub use forward::{Context, Derived, Meta, Program, Registered, Unregistered};
 pub use template::{Hole, Node, Piece};
@@ -17,6 +19,8 @@ pub const LABORATORY: &str = "test_lab_id";
 /// The FHIR side of a record kind.
 #[derive(Debug)]
 pub struct Mapping {
+    /// The field in `value[x]` of the Observation itself: its codes are the Observation's.
+    pub main: Option<usize>,
     /// One record as one Observation.
     pub panel: Shape,
     /// The panel without the components that the split shape moves out; absent where
@@ -62,6 +66,19 @@ pub struct CodePattern {
 }
 
 impl CodePattern {
+    /// Whether some coding is meant by both.
+    pub fn overlaps(&self, other: &CodePattern) -> bool {
+        self.system == other.system
+            && match (self.prefix, other.prefix) {
+                (true, true) => {
+                    self.code.starts_with(&other.code) || other.code.starts_with(&self.code)
+                }
+                (true, false) => other.code.starts_with(&self.code),
+                (false, true) => self.code.starts_with(&other.code),
+                (false, false) => self.code == other.code,
+            }
+    }
+
     /// Whether a coding (with its canonical system) is meant.
     pub fn matches(&self, system: &str, code: &str) -> bool {
         self.system == system
@@ -70,6 +87,13 @@ impl CodePattern {
             } else {
                 self.code == code
             }
+    }
+}
+
+impl fmt::Display for CodePattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let star = if self.prefix { "*" } else { "" };
+        write!(f, "{}|{}{star}", self.system, self.code)
     }
 }
 
@@ -86,29 +110,98 @@ pub struct Unit {
     pub divide: Option<Decimal>,
     /// Offset, added last.
     pub plus: Option<Decimal>,
+    /// What is told whenever a value in this unit is taken (`"warn"`).
+    pub warn: Option<Code>,
+}
+
+/// Codes that a field takes only in units of their own (`"by code"`).
+#[derive(Debug, Clone)]
+pub struct ByCode {
+    /// The codes; none of them is in [`FieldAccepts::codes`].
+    pub codes: Vec<CodePattern>,
+    /// The units taken with them, instead of the field's.
+    pub units: Vec<Unit>,
+    /// The quantity that they mean where it is not the field's own: beside a code of the
+    /// field, or of another quantity, they are `code-ambiguous`.
+    pub quantity: Option<String>,
+}
+
+/// A code that counts only in an Observation that has a certain component (`"only with"`).
+#[derive(Debug, Clone)]
+pub struct OnlyWith {
+    /// The code; it is not in [`FieldAccepts::codes`].
+    pub code: CodePattern,
+    /// The code of the component.
+    pub component: CodePattern,
+    /// A coding of the component's `valueCodeableConcept`.
+    pub value: CodePattern,
+}
+
+/// How a value that came as an Observation of its own finds its record (`"join"`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Join {
+    /// Only where the kind splits it: by `identifier[record]`, else by subject, instant and
+    /// device; alone it is `required-missing`. The default.
+    #[default]
+    Part,
+    /// It makes the record together with the other halves, of the same subject, time and
+    /// device, performer or encounter; alone it is `required-missing`.
+    Half,
+    /// It joins a record of the same subject and instant (and device, if both name one);
+    /// alone it is `code-unsupported`.
+    Guest,
 }
 
 /// What may vary on the way in for one field.
 #[derive(Debug, Default, Clone)]
 pub struct FieldAccepts {
-    /// Further codes for the field.
+    /// The codes of the field: those of the template (derived ones included), then the
+    /// further ones of the file.
     pub codes: Vec<CodePattern>,
-    /// Codes that are refused.
+    /// Codes that are refused. A code that matches a pattern of `codes` (or of a field)
+    /// exactly is not refused by a prefix.
     pub refuse: Vec<CodePattern>,
-    /// Units; the first is the field's own.
+    /// Units taken with `codes`; the template's own is always among them. An empty code
+    /// means a value without any unit.
     pub units: Vec<Unit>,
+    /// Codes with units of their own.
+    pub by_code: Vec<ByCode>,
+    /// Codes that count only beside a component.
+    pub only_with: Vec<OnlyWith>,
+    /// Codes taken only where the time is a whole day; else `time-precision`.
+    pub whole_day: Vec<CodePattern>,
+    /// How a value of its own joins.
+    pub join: Join,
+    /// Codes of numbered readings: a half with the n-th code pairs only with a half that has
+    /// its own n-th code, and the first complete pair of an identity is the one kept.
+    pub readings: Vec<CodePattern>,
+    /// Where a text is read when it is not in its place: a path beside it, such as
+    /// `coding.display` (of the first coding).
+    pub or_else: Option<String>,
+    /// The named piece that yields a required value which is absent: `recorded-minutes`.
+    pub fallback: Option<String>,
 }
 
 /// What may vary on the way in.
 #[derive(Debug, Default)]
 pub struct Accepts {
-    /// Codes of the Observation itself.
+    /// Codes of the Observation itself; those of the field in `value[x]` are the same.
     pub code: FieldAccepts,
-    /// By field.
+    /// By field: every field of the template that has a code or a unit, or an entry in the file.
     pub fields: HashMap<usize, FieldAccepts>,
+    /// Whether a Period of one JST day counts as that day. Else start and end must be equal.
+    pub day_period: bool,
 }
 
 impl Mapping {
+    /// The codes by which an Observation without our category is of this kind.
+    pub fn observation_codes(&self) -> Vec<&CodePattern> {
+        let main = self.main.and_then(|i| self.accepts.fields.get(&i));
+        let by_code = main.into_iter().flat_map(|f| &f.by_code);
+        let own = self.accepts.code.codes.iter();
+        own.chain(by_code.flat_map(|b| &b.codes)).collect()
+    }
+
     /// The codings of an Observation of this kind under `code`: (system, code), derived ones
     /// included.
     pub fn code_codings(&self) -> Vec<(String, String)> {
@@ -147,3 +240,6 @@ impl Mapping {
         out
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -92,6 +92,17 @@ impl Node {
         }
     }
 
+    /// The `value[x]` of an Observation or a component.
+    pub fn value(&self) -> Option<&Node> {
+        match self {
+            Node::Object(members) => members
+                .iter()
+                .find(|(name, _)| name.starts_with("value"))
+                .map(|(_, node)| node),
+            _ => None,
+        }
+    }
+
     /// The elements of an array; none for any other node.
     pub fn items(&self) -> &[Node] {
         match self {
@@ -150,8 +161,7 @@ impl Names<'_> {
                     .iter()
                     .filter(|(key, _)| !key.starts_with('$'))
                     .map(|(key, v)| {
-                        let pointer =
-                            format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"));
+                        let pointer = format!("{pointer}/{}", escape(key));
                         (key.clone(), self.read(v, &pointer, faults))
                     })
                     .collect(),
@@ -218,6 +228,11 @@ impl Names<'_> {
             "{{{name}}} is neither a field, a derived value nor a named piece"
         ))
     }
+}
+
+/// A name as a step of a JSON pointer.
+pub fn escape(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
 }
 
 /// A constant string.
