@@ -8,5 +8,7 @@ pub mod json;
 pub mod kind;
 pub mod mapping;
 pub mod record;
+pub mod registry;
+pub mod synth;
 pub mod tape;
 pub mod time;

@@ -54,7 +54,7 @@ pub struct Row {
 }
 
 /// A submission as compact rows.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Submission {
     /// `format_version`.
     pub format_version: String,
@@ -76,10 +76,38 @@ pub struct Submission {
     pub broken: bool,
     /// Refused records beyond the limit of faults: counted, not listed.
     pub unlisted: u64,
+    /// Faults beyond the limit: counted, not told.
+    pub untold: u64,
+    faults_max: usize,
     cells: Vec<Cell>,
 }
 
+impl Default for Submission {
+    fn default() -> Self {
+        Submission::new(Options::default().faults_max)
+    }
+}
+
 impl Submission {
+    /// An empty submission that tells at most `faults_max` faults.
+    pub fn new(faults_max: usize) -> Submission {
+        Submission {
+            format_version: String::new(),
+            send_time: 0,
+            consortium_id: String::new(),
+            persons: Vec::new(),
+            rows: Vec::new(),
+            texts: Texts::default(),
+            faults: Vec::new(),
+            envelope: Vec::new(),
+            broken: false,
+            unlisted: 0,
+            untold: 0,
+            faults_max,
+            cells: Vec::new(),
+        }
+    }
+
     /// The cells of a row.
     pub fn cells<'a>(&'a self, kinds: &Kinds, row: &Row) -> &'a [Cell] {
         let from = row.cells as usize;
@@ -140,13 +168,17 @@ impl Submission {
 
     /// Whether anything is refused.
     pub fn has_errors(&self) -> bool {
-        self.broken || self.unlisted > 0 || self.all_faults().any(Fault::is_error)
+        self.broken || self.unlisted > 0 || self.untold > 0 || self.all_faults().any(Fault::is_error)
     }
 
-    /// Adds a fault of a row; an error refuses it.
+    /// Adds a fault of a row; an error refuses it. Beyond the limit it is only counted.
     pub fn refuse(&mut self, row: usize, fault: Fault) {
         self.rows[row].refused |= fault.is_error();
-        self.faults.push((row as u32, fault));
+        if self.faults.len() < self.faults_max {
+            self.faults.push((row as u32, fault));
+        } else {
+            self.untold += u64::from(fault.is_error());
+        }
     }
 
     /// Puts the faults in the order of the rows; to be called when no more are added.

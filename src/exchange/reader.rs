@@ -59,7 +59,7 @@ pub fn read_document<R: Read>(
         kinds,
         options,
         json,
-        out: Submission::default(),
+        out: Submission::new(options.faults_max),
         persons: HashMap::default(),
         cells: Vec::new(),
         places: Vec::new(),
@@ -530,15 +530,23 @@ impl<R: Read> Reader<'_, R> {
                 );
             }
         }
-        let above = kind.above.iter().map(|pair| (pair, "above"));
-        let not_above = kind.not_above.iter().map(|pair| (pair, "not above"));
-        for (&(a, b), relation) in above.chain(not_above) {
+        let pairs = kind.above.iter().map(|&pair| (pair, true));
+        for ((a, b), strictly) in pairs.chain(kind.not_above.iter().map(|&pair| (pair, false))) {
             let (first, second) = (self.cells[a], self.cells[b]);
-            let is_above = first.scaled() > second.scaled();
-            if !first.is_absent() && !second.is_absent() && is_above != (relation == "above") {
-                let (field, other) = (&kind.fields[a], &kind.fields[b]);
-                let expected = format!("{} {relation} {}", field.name, other.name);
-                push(a, Code::Implausible, expected, number(field, first));
+            if first.is_absent() || second.is_absent() {
+                continue;
+            }
+            let (name, other) = (&kind.fields[a].name, &kind.fields[b].name);
+            let found = number(&kind.fields[a], first);
+            if strictly && first.scaled() <= second.scaled() {
+                push(a, Code::Implausible, format!("{name} above {other}"), found);
+            } else if !strictly && first.scaled() > second.scaled() {
+                push(
+                    a,
+                    Code::Implausible,
+                    format!("{name} not above {other}"),
+                    found,
+                );
             }
         }
     }

@@ -1,0 +1,170 @@
+//! What a submission says against the registries (protocol specification §6).
+
+use std::collections::HashMap;
+
+use super::{Registries, Row as Entry};
+use crate::exchange::Submission;
+use crate::fault::{Code, Fault};
+use crate::kind::{Kind, Kinds};
+use crate::time;
+
+/// Refuses unknown consortia, participants, laboratories and methods and records outside
+/// the participation period (both days inclusive); warns about devices that are not
+/// registered or inaccurate. `facts` holds at least the rows that the submission names.
+pub fn check(kinds: &Kinds, submission: &mut Submission, facts: &Registries) {
+    if submission.consortium_id.is_empty() {
+        return;
+    }
+    let consortium_id = submission.consortium_id.clone();
+    if facts.consortium(&consortium_id).is_none() {
+        let fault = Fault::new(
+            Code::ConsortiumUnknown,
+            "/consortium_id",
+            crate::fault::Place::default(),
+        );
+        submission.envelope.push(fault.found(&consortium_id));
+        submission.broken = true;
+        return;
+    }
+    let people: Vec<Option<Period>> = submission
+        .persons
+        .iter()
+        .map(|person| facts.participant(&consortium_id, person).map(Period::of))
+        .collect();
+    let mut checker = Checker {
+        facts,
+        consortium_id: &consortium_id,
+        known: HashMap::default(),
+    };
+    for i in 0..submission.rows.len() {
+        checker.row(kinds, submission, i, &people);
+    }
+    submission.sort_faults();
+}
+
+/// A participation period: first second, and first second after it.
+#[derive(Clone, Copy)]
+struct Period {
+    from: i64,
+    until: i64,
+}
+
+impl Period {
+    fn of(participant: &Entry) -> Period {
+        let day = |name: &str| participant.text(name).and_then(time::parse8);
+        Period {
+            from: day("participation_start_date").unwrap_or(i64::MIN),
+            until: day("participation_end_date").map_or(i64::MAX, |end| end + time::DAY),
+        }
+    }
+}
+
+struct Checker<'a> {
+    facts: &'a Registries,
+    consortium_id: &'a str,
+    /// Verdicts by field and text, so that each is looked up once: (what, place, place).
+    known: HashMap<(u8, i64, i64), Option<Code>, foldhash::fast::RandomState>,
+}
+
+impl Checker<'_> {
+    fn row(
+        &mut self,
+        kinds: &Kinds,
+        submission: &mut Submission,
+        i: usize,
+        people: &[Option<Period>],
+    ) {
+        let row = submission.rows[i];
+        let kind: &Kind = kinds.at(usize::from(row.kind));
+        let mut found: Vec<(Code, Option<usize>)> = Vec::new();
+        {
+            let record = submission.record(kinds, &row);
+            let time = record.cells[kind.time];
+            match row.person.map(|p| people[p as usize]) {
+                Some(None) => found.push((Code::ParticipantUnknown, None)),
+                Some(Some(period))
+                    if !time.is_absent()
+                        && !(period.from..period.until).contains(&time.value()) =>
+                {
+                    found.push((Code::OutsideParticipation, Some(kind.time)));
+                }
+                _ => {}
+            }
+            if let Some(field) = kind.laboratory {
+                let place = record.cells[field].raw();
+                let code = place.and_then(|place| {
+                    self.verdict(0, place, 0, |c| {
+                        let there = c.facts.laboratory(c.consortium_id, record.text(field));
+                        there.is_none().then_some(Code::LaboratoryUnknown)
+                    })
+                });
+                found.extend(code.map(|code| (code, Some(field))));
+            }
+            for (at, (field, list)) in kind.registered.iter().enumerate() {
+                let place = record.cells[*field].raw();
+                let code = place.and_then(|place| {
+                    self.verdict(2 + at as u8, place, kind.place as i64, |c| {
+                        let list = super::List::by_name(list)?;
+                        let there = c.facts.get(list, &[record.text(*field)]);
+                        there.is_none().then_some(Code::MethodUnknown)
+                    })
+                });
+                found.extend(code.map(|code| (code, Some(*field))));
+            }
+            if let Some([maker, model, _]) = kind.device
+                && let (Some(a), Some(b)) = (record.cells[maker].raw(), record.cells[model].raw())
+            {
+                let code = self.verdict(1, a, b, |c| {
+                    match c.facts.device(record.text(maker), record.text(model)) {
+                        None => Some(Code::DeviceUnregistered),
+                        Some(device) => is_inaccurate(device).then_some(Code::DeviceInaccurate),
+                    }
+                });
+                found.extend(code.map(|code| (code, Some(model))));
+            }
+        }
+        for (code, field) in found {
+            let mut pointer = submission.pointer(kinds, &row);
+            let mut quote = row
+                .person
+                .map_or("", |p| &submission.persons[p as usize])
+                .to_owned();
+            if let Some(field) = field {
+                pointer = format!("{pointer}/{}", kind.fields[field].name);
+                let record = submission.record(kinds, &row);
+                quote = if field == kind.time {
+                    time::text(|out| time::write14(out, record.seconds()))
+                } else {
+                    record.text(field).to_owned()
+                };
+            }
+            let fault = Fault::new(code, pointer, row.position.place).found(&quote);
+            submission.refuse(i, fault);
+        }
+    }
+
+    fn verdict(
+        &mut self,
+        what: u8,
+        a: i64,
+        b: i64,
+        judge: impl FnOnce(&Self) -> Option<Code>,
+    ) -> Option<Code> {
+        if let Some(code) = self.known.get(&(what, a, b)) {
+            return *code;
+        }
+        let code = judge(self);
+        self.known.insert((what, a, b), code);
+        code
+    }
+}
+
+/// Whether the registered mean error lies outside ±3 %.
+fn is_inaccurate(device: &Entry) -> bool {
+    let error = device
+        .text("mean_error_percent")
+        .and_then(crate::decimal::Decimal::parse);
+    error
+        .and_then(|e| e.scaled(6))
+        .is_some_and(|e| e.abs() > 3_000_000)
+}

@@ -1,0 +1,263 @@
+//! Which field of which kind is which column.
+//!
+//! The numbered columns `c1…` of a record are the fields of its kind in the order of the
+//! mapping file, without those that have a place of their own (time, source, device,
+//! `update_time`). The table `kind_field` remembers it: a start with a mapping that
+//! contradicts what is stored stops with the reason; a further optional field is fine.
+
+use std::collections::HashMap;
+
+use sqlx::{AssertSqlSafe, Row as _, SqliteConnection, SqlitePool};
+
+use super::{Error, Result, sql};
+use crate::kind::{Field, Kind, Kinds, Type};
+
+/// Where a field is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slot {
+    /// `time`
+    Time,
+    /// `updated`
+    Updated,
+    /// `source`, a text.
+    Source,
+    /// Maker and model, through `device`; the serial too, which is the source.
+    Device,
+    /// The numbered column, from 0.
+    Column(usize),
+}
+
+/// How the rows of one kind lie.
+#[derive(Debug)]
+pub struct KindLayout {
+    /// `kind.id`
+    pub id: i64,
+    /// One slot a field of the kind.
+    pub slots: Vec<Slot>,
+    /// How many numbered columns it has.
+    pub columns: usize,
+    /// For each field its codes as `text.id`; empty for other fields.
+    pub codes: Vec<Vec<i64>>,
+    /// `text.id` → place in the codes.
+    pub code_places: HashMap<i64, i64, foldhash::fast::RandomState>,
+}
+
+/// How the rows of all kinds lie.
+#[derive(Debug)]
+pub struct Layout {
+    kinds: Vec<KindLayout>,
+    places: HashMap<i64, usize, foldhash::fast::RandomState>,
+    /// Numbered columns of the tables.
+    pub width: usize,
+}
+
+impl Layout {
+    /// The layout of the kind at a place.
+    pub fn of(&self, place: usize) -> &KindLayout {
+        &self.kinds[place]
+    }
+
+    /// The place of the kind with this `kind.id`, if the program still has it.
+    pub fn place(&self, id: i64) -> Option<usize> {
+        self.places.get(&id).copied()
+    }
+}
+
+/// Columns that the first migration made.
+const WIDTH: usize = 12;
+
+/// Registers the kinds: assigns columns, or finds them as they were assigned before.
+///
+/// # Errors
+/// [`Error::Layout`] where a mapping contradicts what is stored.
+pub async fn register(pool: &SqlitePool, kinds: &Kinds) -> Result<Layout> {
+    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let mut width = width(&mut tx).await?;
+    let mut list = Vec::new();
+    for kind in kinds.iter() {
+        let layout = register_kind(&mut tx, kind).await?;
+        while width < layout.columns {
+            width += 1;
+            for table in ["record", "record_version"] {
+                let add = format!("ALTER TABLE {table} ADD COLUMN c{width} INTEGER");
+                sqlx::query(AssertSqlSafe(add)).execute(&mut *tx).await?;
+            }
+        }
+        view(&mut tx, kind, &layout).await?;
+        list.push(layout);
+    }
+    tx.commit().await?;
+    let places = list.iter().enumerate().map(|(place, l)| (l.id, place)).collect();
+    Ok(Layout { kinds: list, places, width })
+}
+
+async fn width(tx: &mut SqliteConnection) -> Result<usize> {
+    let row = sqlx::query("SELECT max(column_number) FROM kind_field").fetch_one(tx).await?;
+    let most: Option<i64> = row.try_get(0)?;
+    Ok(most.map_or(WIDTH, |n| WIDTH.max(n as usize)))
+}
+
+fn slots(kind: &Kind) -> Vec<Slot> {
+    let mut column = 0;
+    (0..kind.fields.len())
+        .map(|i| {
+            if i == kind.time {
+                Slot::Time
+            } else if i == kind.update {
+                Slot::Updated
+            } else if kind.source == Some(i) {
+                Slot::Source
+            } else if kind.device.is_some_and(|d| d.contains(&i)) {
+                Slot::Device
+            } else {
+                column += 1;
+                Slot::Column(column - 1)
+            }
+        })
+        .collect()
+}
+
+async fn register_kind(tx: &mut SqliteConnection, kind: &Kind) -> Result<KindLayout> {
+    sqlx::query("INSERT INTO kind (name) VALUES ($1) ON CONFLICT (name) DO NOTHING")
+        .bind(&kind.name)
+        .execute(&mut *tx)
+        .await?;
+    let id: i64 = sqlx::query("SELECT id FROM kind WHERE name = $1")
+        .bind(&kind.name)
+        .fetch_one(&mut *tx)
+        .await?
+        .try_get(0)?;
+    let used = sqlx::query("SELECT 1 FROM record WHERE kind = $1 UNION ALL SELECT 1 FROM record_version WHERE kind = $1 LIMIT 1")
+        .bind(id)
+        .fetch_optional(&mut *tx)
+        .await?
+        .is_some();
+    if !used {
+        sqlx::query("DELETE FROM kind_field WHERE kind = $1").bind(id).execute(&mut *tx).await?;
+    }
+    let mut stored: HashMap<String, (usize, String)> = HashMap::new();
+    let rows = sqlx::query("SELECT name, type, column_number FROM kind_field WHERE kind = $1")
+        .bind(id)
+        .fetch_all(&mut *tx)
+        .await?;
+    for row in rows {
+        let number: i64 = row.try_get(2)?;
+        stored.insert(row.try_get(0)?, (number as usize, row.try_get(1)?));
+    }
+    let mut next = stored.values().map(|(n, _)| *n).max().unwrap_or(0);
+    let mut slots = slots(kind);
+    for (slot, field) in slots.iter_mut().zip(&kind.fields) {
+        let Slot::Column(place) = slot else { continue };
+        match stored.remove(&field.name) {
+            Some((number, ty)) if ty == field.ty.name() => *place = number - 1,
+            Some((_, ty)) => {
+                return Err(contradiction(kind, field, &format!("is stored as {ty}")));
+            }
+            None if used && field.required => {
+                return Err(contradiction(kind, field, "is required, but records are stored without it"));
+            }
+            None => {
+                next += 1;
+                *place = next - 1;
+                sqlx::query("INSERT INTO kind_field (kind, column_number, name, type) VALUES ($1, $2, $3, $4)")
+                    .bind(id)
+                    .bind(next as i64)
+                    .bind(&field.name)
+                    .bind(field.ty.name())
+                    .execute(&mut *tx)
+                    .await?;
+            }
+        }
+    }
+    if let Some(name) = stored.keys().next() {
+        return Err(Error::Layout(format!(
+            "the mapping of {} lacks the field {name}, which stored records have; \
+             put it back, or use another database",
+            kind.name
+        )));
+    }
+    index(tx, kind, id, &slots).await?;
+    let mut codes = Vec::new();
+    let mut code_places = HashMap::default();
+    for field in &kind.fields {
+        let mut ids = Vec::new();
+        for (place, item) in field.codes.iter().enumerate() {
+            let text = super::dictionary::text_id(tx, &item.code).await?;
+            ids.push(text);
+            code_places.insert(text, place as i64);
+        }
+        codes.push(ids);
+    }
+    let columns = slots.iter().map(|s| if let Slot::Column(n) = s { n + 1 } else { 0 }).max();
+    Ok(KindLayout { id, slots, columns: columns.unwrap_or(0), codes, code_places })
+}
+
+fn contradiction(kind: &Kind, field: &Field, what: &str) -> Error {
+    Error::Layout(format!(
+        "the mapping of {} contradicts the database: {} ({}) {what}; \
+         restore the former mapping, or use another database",
+        kind.name,
+        field.name,
+        field.ty.name()
+    ))
+}
+
+/// An index (kind, value) where the mapping asks for it.
+async fn index(tx: &mut SqliteConnection, kind: &Kind, id: i64, slots: &[Slot]) -> Result<()> {
+    for (slot, field) in slots.iter().zip(&kind.fields) {
+        if let (Slot::Column(n), true) = (slot, field.indexed) {
+            let column = n + 1;
+            let create = format!(
+                "CREATE INDEX IF NOT EXISTS record_kind_{id}_c{column} ON record (c{column}, time) WHERE kind = {id}"
+            );
+            sqlx::query(AssertSqlSafe(create)).execute(&mut *tx).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A view that shows the records of a kind by the protocol's names.
+async fn view(tx: &mut SqliteConnection, kind: &Kind, layout: &KindLayout) -> Result<()> {
+    // Names come from mapping files, whose schema allows letters, digits and underscores.
+    let name = format!("view_{}", kind.name);
+    let mut columns = vec![
+        "p.consortium_id".to_owned(),
+        "p.person_id".to_owned(),
+        "datetime(r.time + 32400, 'unixepoch') AS observation_time_jst".to_owned(),
+    ];
+    for (slot, field) in layout.slots.iter().zip(&kind.fields) {
+        let name = &field.name;
+        columns.push(match (slot, field.ty) {
+            (Slot::Time, _) => continue,
+            (Slot::Updated, _) => format!("r.updated AS {name}_millis"),
+            (Slot::Source, _) => format!("s.value AS {name}"),
+            (Slot::Device, _) => format!("d.{name}"),
+            (Slot::Column(n), Type::Number { decimals, .. }) => {
+                let power = 10_i64.pow(u32::from(decimals));
+                let divide = if decimals == 0 { String::new() } else { format!(" / {power}.0") };
+                format!("(r.c{} >> 3){divide} AS {name}", n + 1)
+            }
+            (Slot::Column(n), _) => {
+                format!("(SELECT value FROM text WHERE id = r.c{}) AS {name}", n + 1)
+            }
+        });
+    }
+    let drop = format!("DROP VIEW IF EXISTS {name}");
+    sqlx::query(AssertSqlSafe(drop)).execute(&mut *tx).await?;
+    let create = format!(
+        "CREATE VIEW {name} AS SELECT {}, r.version FROM record r \
+         JOIN participant p ON p.id = r.participant LEFT JOIN text s ON s.id = r.source \
+         LEFT JOIN device d ON d.id = r.device WHERE r.kind = {} AND r.state <> 2",
+        columns.join(", "),
+        layout.id
+    );
+    sqlx::query(AssertSqlSafe(create)).execute(&mut *tx).await?;
+    Ok(())
+}
+
+impl KindLayout {
+    /// `c1, c2, …` of this kind.
+    pub fn column_list(&self, prefix: &str) -> String {
+        sql::columns(prefix, self.columns)
+    }
+}
