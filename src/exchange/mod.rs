@@ -168,7 +168,10 @@ impl Submission {
 
     /// Whether anything is refused.
     pub fn has_errors(&self) -> bool {
-        self.broken || self.unlisted > 0 || self.untold > 0 || self.all_faults().any(Fault::is_error)
+        self.broken
+            || self.unlisted > 0
+            || self.untold > 0
+            || self.all_faults().any(Fault::is_error)
     }
 
     /// Adds a fault of a row; an error refuses it. Beyond the limit it is only counted.
