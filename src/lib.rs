@@ -13,4 +13,5 @@ pub mod record;
 pub mod registry;
 pub mod store;
 pub mod synth;
+pub mod tape;
 pub mod time;
