@@ -13,10 +13,11 @@ mod writer;
 use std::fmt::Write as _;
 
 use crate::fault::{Fault, Place};
-use crate::kind::{Kind, Kinds};
+use crate::kind::{Edition, Kind, Kinds};
 use crate::record::{Cell, Record, Texts};
 
 pub use check::check;
+pub(crate) use reader::{expectation, id_fault, implausible, number, text_cell, type_name};
 pub use reader::{Options, read};
 pub use writer::{Envelope, Writer, write};
 
@@ -58,6 +59,8 @@ pub struct Row {
 pub struct Submission {
     /// `format_version`.
     pub format_version: String,
+    /// The edition whose field names it has.
+    pub edition: Edition,
     /// `send_time`, in milliseconds since the epoch.
     pub send_time: i64,
     /// `consortium_id`.
@@ -93,6 +96,7 @@ impl Submission {
     pub fn new(faults_max: usize) -> Submission {
         Submission {
             format_version: String::new(),
+            edition: Edition::default(),
             send_time: 0,
             consortium_id: String::new(),
             persons: Vec::new(),
