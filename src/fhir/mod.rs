@@ -2,5 +2,6 @@
 
 pub mod bundle;
 pub mod canonical;
+pub mod check;
 pub mod id;
 pub mod registry;
