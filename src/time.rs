@@ -338,7 +338,7 @@ mod tests {
             at("2016-09-01T07:30:15+09:00").unwrap().from,
             at("2016-08-31T22:30:15Z").unwrap().from
         );
-        assert_eq!(at("2016-09-01T07:30:15.1239Z").unwrap().truncated, true);
+        assert!(at("2016-09-01T07:30:15.1239Z").unwrap().truncated);
         assert_eq!(at("2016-09-01T07:30").unwrap().precision, Precision::Minute);
         for t in [
             "2016-9-01",

@@ -39,9 +39,10 @@ CREATE TABLE write (
 );
 CREATE INDEX write_at ON write (at);
 
--- The six registries.
+-- The six registries. `hash` is of the key, as the ids of their resources carry it.
 CREATE TABLE consortium (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    hash BLOB NOT NULL UNIQUE,
     consortium_id TEXT NOT NULL UNIQUE,
     consortium_name TEXT,
     representative_organization TEXT,
@@ -52,7 +53,8 @@ CREATE TABLE consortium (
     updated_at INTEGER NOT NULL
 );
 CREATE TABLE participant (
-    id INTEGER PRIMARY KEY,
+    -- Never given twice, not even after a deletion.
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     hash BLOB NOT NULL UNIQUE,
     consortium_id TEXT NOT NULL,
     person_id TEXT NOT NULL,
@@ -74,7 +76,8 @@ CREATE TABLE participant (
 );
 CREATE INDEX participant_person ON participant (person_id);
 CREATE TABLE laboratory (
-    id INTEGER PRIMARY KEY,
+    -- Never given twice, not even after a deletion.
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     hash BLOB NOT NULL UNIQUE,
     consortium_id TEXT NOT NULL,
     test_lab_id TEXT NOT NULL,
@@ -90,7 +93,8 @@ CREATE TABLE laboratory (
 );
 CREATE INDEX laboratory_lab ON laboratory (test_lab_id);
 CREATE TABLE device_model (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    hash BLOB NOT NULL UNIQUE,
     model_manufacturer_code TEXT NOT NULL,
     model_number TEXT NOT NULL,
     manufacturer_name TEXT,
@@ -110,7 +114,8 @@ CREATE TABLE device_model (
     UNIQUE (model_manufacturer_code, model_number)
 );
 CREATE TABLE hba1c_method (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    hash BLOB NOT NULL UNIQUE,
     measurement_method_code TEXT NOT NULL UNIQUE,
     method_class_code TEXT,
     method_name TEXT,
@@ -119,7 +124,8 @@ CREATE TABLE hba1c_method (
     updated_at INTEGER NOT NULL
 );
 CREATE TABLE activity_recording_time (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    hash BLOB NOT NULL UNIQUE,
     model_manufacturer_code TEXT NOT NULL,
     model_number TEXT NOT NULL,
     day_start TEXT,

@@ -27,11 +27,11 @@ fn future(kinds: &Kinds, submission: &mut Submission) {
         }
         told
     };
-    for i in 0..submission.rows.len() {
+    for (i, &told) in told.iter().enumerate() {
         let row = submission.rows[i];
         let kind = kinds.at(usize::from(row.kind));
         let cell = submission.cells(kinds, &row)[kind.time];
-        if told[i] || cell.is_absent() || cell.value() * 1000 <= submission.send_time + FUTURE_MAX {
+        if told || cell.is_absent() || cell.value() * 1000 <= submission.send_time + FUTURE_MAX {
             continue;
         }
         let pointer = format!(

@@ -17,9 +17,9 @@ use crate::kind::{Edition, Kind, Kinds};
 use crate::record::{Cell, Record, Texts};
 
 pub use check::check;
-pub(crate) use reader::{expectation, id_fault, implausible, number, text_cell, type_name};
-pub use reader::{Options, read};
-pub use writer::{Envelope, Writer, write};
+pub(crate) use reader::{expectation, id_fault, implausible, text_cell};
+pub use reader::{Options, read, read_document};
+pub use writer::{Envelope, Writer, write, write_record};
 
 /// How far `observation_time` may lie after `send_time`, in milliseconds: one day.
 pub const FUTURE_MAX: i64 = 86_400_000;

@@ -139,12 +139,14 @@ pub(super) fn load(dir: Option<&Path>, canonical: Canonical) -> Result<Kinds, Ma
         // Every kind would be told of what is wrong in one place.
         return Err(MappingFaults(faults));
     }
-    let all: Vec<&File> = files.values().collect();
+    // Where two do not go together, the added one is told.
+    let mut all: Vec<&File> = files.values().collect();
+    all.sort_by_key(|file| file.added);
     check_shape(&schema, &all, &mut faults);
 
     let systems = systems(&protocol.value, &canonical);
     let mut list = Vec::new();
-    for file in files.values() {
+    for file in all {
         if faults
             .iter()
             .any(|f| f.file == file.name && f.pointer.is_empty())
@@ -381,7 +383,8 @@ impl Reader<'_> {
             .filter(|(_, n)| *n == 3)
             .map(|(at, _)| [at, at + 1, at + 2]);
         let laboratory = fields.iter().position(|f| f.name == LABORATORY);
-        if device.is_some() == laboratory.is_some() {
+        let listed = value["parts"].as_array().map_or(0, Vec::len);
+        if device.is_some() == laboratory.is_some() && parts.len() == listed + 1 {
             self.fault(
                 "/parts",
                 "a kind has either the part \"device\" or \"laboratory\"",
@@ -434,14 +437,16 @@ impl Reader<'_> {
 
     /// Stands in for a kind whose faults are told; it is never used.
     fn broken(&self, name: String) -> Kind {
+        let at = text(&self.value["at"]);
+        let (section, array) = at.split_once('.').unwrap_or((&at, ""));
         let root = Node::Object(Vec::new());
         Kind {
             place: 0,
             hash: hash_of(&name),
             name,
             order: 0,
-            section: String::new(),
-            array: String::new(),
+            section: section.to_owned(),
+            array: array.to_owned(),
             title: Title::default(),
             fields: Vec::new(),
             names: HashMap::default(),
@@ -559,7 +564,8 @@ impl Reader<'_> {
             _ => None,
         };
         let in_order = plausible.is_some_and(|(low, high)| low <= high);
-        if !bounds.is_empty() && !(ty.is_number() && in_order) {
+        let fit = bounds.is_empty() || (ty.is_number() && in_order);
+        if !fit {
             self.fault(
                 format!("{pointer}/plausible"),
                 "not the lower and the upper bound of a number field",
@@ -615,6 +621,7 @@ impl Reader<'_> {
             .into_iter()
             .flatten()
             .map(|(k, _)| k.clone())
+            .take(derived.len())
             .collect();
         let names = Names {
             fields,
@@ -642,16 +649,6 @@ impl Reader<'_> {
                 .into_iter()
                 .map(|(_, reason)| ("/observation/$frame".into(), reason)),
         );
-        if let Node::Object(members) = &own {
-            for (name, _) in members {
-                if !template::is_element(name) {
-                    told.push((
-                        format!("/observation/{name}"),
-                        "not an element of Observation that a template may hold".into(),
-                    ));
-                }
-            }
-        }
         let mut root = template::merge(frame.clone(), own.clone());
         template::sort_elements(&mut root);
         for (i, field) in fields.iter().enumerate() {
@@ -716,19 +713,21 @@ impl Reader<'_> {
                 "/derived",
                 format!("more than {} derived values", forward::DERIVED_MAX),
             );
-            return out;
         }
-        for (name, entry) in &entries {
+        for (name, entry) in entries.iter().take(forward::DERIVED_MAX) {
+            if fields.iter().any(|f| &f.name == name) {
+                self.fault(format!("/derived/{name}"), "a field has this name");
+            }
             let from = text(&entry["from"]);
             let place = fields
                 .iter()
                 .position(|f| f.name == from && matches!(f.ty, Type::Text { .. }));
-            let Some(from) = place else {
+            if place.is_none() {
                 self.fault(format!("/derived/{name}/from"), "not a field of type str");
-                continue;
-            };
+            }
             out.push(Derived {
-                from,
+                // Where there is a fault, this stands in, so that the holes keep their places.
+                from: place.unwrap_or_default(),
                 list: text(&entry["list"]),
                 column: text(&entry["column"]),
                 values: entry["values"]
@@ -817,7 +816,10 @@ impl Reader<'_> {
 
     /// `loinc|3141-9`, `tokutei|9N006*`.
     fn pattern(&mut self, pattern: &str, pointer: &str) -> Option<CodePattern> {
-        let (short, code) = pattern.split_once('|').unwrap_or(("", pattern));
+        let Some((short, code)) = pattern.split_once('|') else {
+            self.fault(pointer, "not a system and a code, such as loinc|3141-9");
+            return None;
+        };
         let Some(system) = self.systems.get(short) else {
             self.fault(
                 pointer,
@@ -840,6 +842,10 @@ impl Reader<'_> {
         let mut out = Vec::new();
         for (code, unit) in units.as_object().into_iter().flatten() {
             let number = |key: &str| Decimal::parse(unit[key].as_str()?);
+            if number("divide").is_some_and(|d| d.scaled(0) == Some(0) && d.is_exact(0)) {
+                let pointer = format!("{pointer}/{}/divide", template::escape(code));
+                self.fault(pointer, "divides by zero");
+            }
             let warn = unit["warn"].as_str().map(Code::parse);
             if warn == Some(None) {
                 let pointer = format!("{pointer}/{}/warn", template::escape(code));

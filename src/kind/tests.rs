@@ -1,4 +1,75 @@
-use super::Kinds;
+//! What loads, and what each mistake in a file is told as.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{Kinds, MappingFault, Midnight};
+use crate::exchange;
+use crate::fault::Code;
+use crate::fhir::canonical::Canonical;
+
+fn dir(files: &[(&str, &str)]) -> TempDir {
+    let dir = tempfile::tempdir().expect("a directory");
+    for (name, text) in files {
+        fs::write(dir.path().join(name), text).expect("a file");
+    }
+    dir
+}
+
+/// The faults of these files, each `file: pointer: reason`.
+fn faults(files: &[(&str, &str)]) -> Vec<String> {
+    let dir = dir(files);
+    let Err(faults) = Kinds::load(Some(dir.path()), Canonical::default()) else {
+        return Vec::new();
+    };
+    let line = |f: &MappingFault| {
+        let file = Path::new(&f.file).file_name().expect("a name");
+        format!("{}: {}: {}", file.display(), f.pointer, f.reason)
+    };
+    faults.0.iter().map(line).collect()
+}
+
+/// A small check-up kind without a fault.
+fn grip() -> Value {
+    json!({
+        "kind": "grip", "at": "health_checkup_information.grip",
+        "title": { "ja": "握力", "en": "Grip strength" },
+        "parts": ["laboratory", "entry", "version"], "midnight": "day",
+        "fields": {
+            "force": { "type": "dec(4,1)", "unit": "kg", "title": { "ja": "握力", "en": "Force" } },
+            "hand_code": { "type": "code", "optional": true, "title": { "ja": "手", "en": "Hand" },
+                "codes": { "1": { "ja": "右", "en": "Right" }, "2": { "ja": "左", "en": "Left" } } },
+            "trials": { "type": "int(2)", "optional": true, "title": { "ja": "回数", "en": "Trials" } }
+        },
+        "observation": {
+            "$frame": "checkup",
+            "category": [{ "coding": [{ "system": "urn:c", "code": "exam" }] }],
+            "code": { "coding": [{ "system": "urn:x", "code": "grip" }], "text": "握力" },
+            "valueQuantity": { "value": "{force}", "unit": "kg",
+                "system": "http://unitsofmeasure.org", "code": "kg" },
+            "bodySite": { "coding": [{ "system": "{base}/CodeSystem/hand",
+                "code": "{hand_code}", "display": "{hand_code.display}" }] },
+            "component": [{ "code": { "coding": [{ "system": "urn:x", "code": "trials" }] },
+                "valueQuantity": { "value": "{trials}", "unit": "1",
+                    "system": "http://unitsofmeasure.org", "code": "1" } }]
+        },
+        "accepts": { "force": { "units": { "kg": { "text": ["kg"] } } } }
+    })
+}
+
+/// The faults of `grip.json` after `change`.
+fn faults_of(change: impl FnOnce(&mut Value)) -> Vec<String> {
+    let mut file = grip();
+    change(&mut file);
+    faults(&[("grip.json", &file.to_string())])
+}
+
+fn remove(value: &mut Value, name: &str) {
+    value.as_object_mut().expect("an object").remove(name);
+}
 
 #[test]
 fn the_embedded_kinds_load() {
@@ -17,5 +88,515 @@ fn the_embedded_kinds_load() {
     assert_eq!(
         kinds.sections,
         ["healthcare_information", "health_checkup_information"]
+    );
+    for kind in kinds.iter() {
+        assert_eq!(kind.device.is_some(), kind.laboratory.is_none());
+        assert_eq!(kinds.at(kind.place).name, kind.name);
+        assert_eq!(
+            kinds.at_path(&kind.section, &kind.array).map(|k| k.place),
+            Some(kind.place)
+        );
+        assert_eq!(kinds.by_hash(kind.hash).map(|k| k.place), Some(kind.place));
+        assert!(kind.mapping.main.is_some() || kind.name.ends_with("blood_pressure"));
+    }
+}
+
+#[test]
+fn the_fields_are_those_of_the_protocol() {
+    let kinds = Kinds::embedded().expect("kinds");
+    let table = |name: &str| -> String {
+        let kind = kinds.get(name).expect("a kind");
+        let fields = kind.fields.iter().map(|f| {
+            let optional = if f.required { "" } else { "?" };
+            format!("{} {}{optional}", f.name, f.ty.name())
+        });
+        fields.collect::<Vec<_>>().join(", ")
+    };
+    let device = "model_manufacturer_code str(50), model_number str(50), \
+                  production_specification_serial str(50), data_input_code code, \
+                  origin_of_time_code code, update_time time17";
+    assert_eq!(
+        table("weighing_scale"),
+        format!("observation_time time14, body_weight dec(6,2), body_fat dec(5,2)?, {device}")
+    );
+    assert_eq!(
+        table("home_blood_pressure"),
+        format!(
+            "observation_time time14, systolic int(3), diastolic int(3), pulse_rate int(3), \
+             measurement_position str(200)?, {device}"
+        )
+    );
+    assert_eq!(
+        table("physical_activity"),
+        format!(
+            "observation_time time14, step int(5), walk_time int(4)?, \
+             moderate_intensity_activity int(4)?, calories dec(6,1)?, total_calories dec(6,1)?, \
+             distance dec(6,2)?, exercise dec(5,1)?, amount_of_exercise dec(5,1)?, \
+             total_active_duration int(4), measurement_position_code code?, {device}"
+        )
+    );
+    assert_eq!(
+        table("hba1c"),
+        "observation_time time14, hba1c_value dec(4,1), measurement_method_code str(6)?, \
+         value_criteria_code code?, test_lab_id str(12), data_input_code code, update_time time17"
+    );
+    assert_eq!(
+        table("checkup_blood_pressure"),
+        "observation_time time14, systolic int(3), diastolic int(3), pulse_rate int(3)?, \
+         measurement_position str(200)?, test_lab_id str(12)?, data_input_code code, \
+         update_time time17"
+    );
+}
+
+#[test]
+fn what_is_implausible_is_warned_about() {
+    let kinds = Kinds::embedded().expect("kinds");
+    let part = r#""model_manufacturer_code":"A","model_number":"B",
+        "production_specification_serial":"C","data_input_code":"0","origin_of_time_code":"0",
+        "update_time":"20160902000000000""#;
+    let warned = |array: &str, values: &str| -> Vec<String> {
+        let text = format!(
+            r#"{{"format_version":"1.0","send_time":"20161231000000000","consortium_id":"A00001",
+                "person_information":[{{"person_id":"P1","healthcare_information":{{"{array}":[
+                {{"observation_time":"20160901000000",{values},{part}}}]}}}}]}}"#
+        );
+        let read = exchange::read(&kinds, exchange::Options::default(), text.as_bytes());
+        let read = read.expect("JSON");
+        let field = |f: &crate::fault::Fault| {
+            assert_eq!(f.code, Code::Implausible, "{f:?}");
+            f.pointer.rsplit('/').next().unwrap_or_default().to_owned()
+        };
+        read.all_faults().map(field).collect()
+    };
+    let pressure = |s: u32, d: u32| {
+        let values = format!(r#""systolic":{s},"diastolic":{d},"pulse_rate":60"#);
+        warned("blood_pressure", &values)
+    };
+    assert_eq!(pressure(120, 80), [""; 0]);
+    assert_eq!(pressure(80, 80), ["systolic"]);
+    assert_eq!(pressure(281, 181), ["systolic", "diastolic"]);
+    let activity = |step: u32, calories: &str, total: &str, minutes: u32| {
+        let values = format!(
+            r#""step":{step},"calories":{calories},"total_calories":{total},"total_active_duration":{minutes}"#
+        );
+        warned("physical_activity", &values)
+    };
+    assert_eq!(activity(60000, "300", "300.0", 1440), [""; 0]);
+    assert_eq!(
+        activity(60001, "300.1", "300", 1441),
+        ["step", "total_active_duration", "calories"]
+    );
+}
+
+#[test]
+fn a_file_is_all_that_a_kind_takes() {
+    let dir = dir(&[("grip.json", &grip().to_string())]);
+    let kinds = Kinds::load(Some(dir.path()), Canonical::default()).expect("kinds");
+    let kind = kinds.get("grip").expect("the kind");
+    assert_eq!(kinds.len(), 6);
+    // Without an order it stands last.
+    assert_eq!(kind.place, 5);
+    assert_eq!(kind.midnight, Midnight::Day);
+
+    let optional = Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings/optional");
+    let kinds = Kinds::load(Some(&optional), Canonical::default()).expect("kinds");
+    assert!(kinds.get("blood_glucose").is_some() && kinds.get("urine_glucose").is_some());
+}
+
+#[test]
+fn a_kind_of_the_directory_replaces_the_embedded_one() {
+    // A deployment whose protocol calls the distance otherwise.
+    let text = include_str!("../../mappings/physical_activity.json");
+    let renamed = text
+        .replace("\"distance\"", "\"walk_distance\"")
+        .replace("{distance}", "{walk_distance}")
+        .replace(
+            "healthcare_information.physical_activity",
+            "healthcare_information.activity",
+        );
+    let dir = dir(&[("ours.json", &renamed)]);
+    let kinds = Kinds::load(Some(dir.path()), Canonical::default()).expect("kinds");
+    assert_eq!(kinds.len(), 5);
+    let kind = kinds.get("physical_activity").expect("the kind");
+    assert!(kind.field("walk_distance").is_some() && kind.field("distance").is_none());
+    assert_eq!(kind.array, "activity");
+    // The embedded kind of the same name would have stood there.
+    assert!(
+        kinds
+            .at_path("healthcare_information", "physical_activity")
+            .is_none()
+    );
+}
+
+#[test]
+fn the_protocol_file_of_the_directory_replaces_the_embedded_one() {
+    let text = include_str!("../../mappings/protocol.json");
+    let renamed = text.replace("\"update_time\"", "\"update\"");
+    let renamed = renamed.replace("{update_time}", "{update}");
+    let dir = dir(&[("protocol.json", &renamed)]);
+    let kinds = Kinds::load(Some(dir.path()), Canonical::default()).expect("kinds");
+    assert!(kinds.iter().all(|k| k.fields[k.update].name == "update"));
+    let told = faults(&[(
+        "protocol.json",
+        r#"{ "systems": {}, "parts": {}, "frames": {}, "x": 1 }"#,
+    )]);
+    assert!(
+        told.iter().all(|f| f.starts_with("protocol.json: ")),
+        "{told:#?}"
+    );
+    assert!(told.contains(&"protocol.json: /x: no such keyword here".into()));
+}
+
+#[test]
+fn the_canonical_base_is_written_and_read_everywhere() {
+    let kinds = Kinds::load(None, Canonical::new("https://h.example/f/")).expect("kinds");
+    assert_eq!(
+        kinds.systems.get("item"),
+        Some("https://h.example/f/CodeSystem/protocol-item")
+    );
+    for kind in kinds.iter() {
+        let text = format!("{:?}", kind.mapping.panel.root);
+        assert!(!text.contains("{base}") && !text.contains("kenko-fhir.example"));
+    }
+}
+
+#[test]
+fn each_mistake_is_told_with_its_place_and_reason() {
+    type Change = fn(&mut Value);
+    let table: &[(&str, Change)] = &[
+        (
+            "/observation/valueQuantity/value: {forse} is neither a field, a derived value nor a named piece",
+            |f| {
+                f["observation"]["valueQuantity"]["value"] = json!("{forse}");
+                f["observation"]["component"][0]["valueQuantity"]["value"] = json!("{force}");
+                remove(&mut f["fields"], "trials");
+            },
+        ),
+        ("/fieldz: no such keyword here", |f| f["fieldz"] = json!({})),
+        ("/fields/force/plausable: no such keyword here", |f| {
+            f["fields"]["force"]["plausable"] = json!([1, 2])
+        }),
+        (": \"midnight\" is a required property", |f| {
+            remove(f, "midnight")
+        }),
+        ("/midnight: value is not one of", |f| {
+            f["midnight"] = json!("noon")
+        }),
+        ("/kind: value does not match", |f| {
+            f["kind"] = json!("Grip Strength")
+        }),
+        ("/at: value does not match", |f| f["at"] = json!("grip")),
+        ("/title: \"ja\" is a required property", |f| {
+            f["title"] = json!({ "en": "Grip" })
+        }),
+        ("/fields/force/type: not a type:", |f| {
+            f["fields"]["force"]["type"] = json!("decimal(4,1)")
+        }),
+        ("/fields/force/type: not a type:", |f| {
+            f["fields"]["force"]["type"] = json!("dec(2,1)")
+        }),
+        ("/fields/force/type: not a type:", |f| {
+            f["fields"]["force"]["type"] = json!("dec(16,1)")
+        }),
+        ("/fields: a name here:", |f| {
+            f["fields"]["Force 2"] = f["fields"]["trials"].clone();
+            f["observation"]["valueInteger"] = json!("{Force 2}");
+        }),
+        (
+            "/fields/force/plausible: not the lower and the upper bound",
+            |f| {
+                f["fields"]["force"]["plausible"] = json!([80, 5]);
+            },
+        ),
+        (
+            "/fields/hand_code/plausible: not the lower and the upper bound",
+            |f| {
+                f["fields"]["hand_code"]["plausible"] = json!([1, 2]);
+            },
+        ),
+        (
+            "/fields/hand_code/codes: a field of type code lists its codes",
+            |f| {
+                remove(&mut f["fields"]["hand_code"], "codes");
+            },
+        ),
+        (
+            "/fields/force/codes: a field of type code lists its codes",
+            |f| {
+                f["fields"]["force"]["codes"] = f["fields"]["hand_code"]["codes"].clone();
+            },
+        ),
+        ("/fields: the name \"update_time\" stands twice", |f| {
+            f["fields"]["trials"]["aliases"] = json!(["update_time"]);
+        }),
+        ("/parts/0: there is no part \"labratory\"", |f| {
+            f["parts"][0] = json!("labratory")
+        }),
+        ("/parts: ", |f| f["parts"] = json!(["laboratory", "entry"])),
+        ("/parts: a kind has either the part", |f| {
+            f["parts"] = json!(["entry", "version"])
+        }),
+        ("/parts: a kind has either the part", |f| {
+            f["parts"] = json!(["device", "laboratory", "entry", "version"]);
+        }),
+        (
+            "/observation/$frame: {origin_of_time_code} is neither",
+            |f| f["observation"]["$frame"] = json!("device"),
+        ),
+        (
+            "/observation: no hole {hand_code}: the value would be lost",
+            |f| {
+                remove(&mut f["observation"], "bodySite");
+            },
+        ),
+        (
+            "/observation: no hole {origin_of_time_code}: the value would be lost",
+            |f| {
+                f["parts"] = json!(["laboratory", "entry", "clock", "version"]);
+            },
+        ),
+        ("/observation/bodysite: no such keyword here", |f| {
+            f["observation"]["bodysite"] = json!({ "text": "x" })
+        }),
+        (
+            "/observation/code/coding/0: \"code\" is a required property",
+            |f| {
+                remove(&mut f["observation"]["code"]["coding"][0], "code");
+            },
+        ),
+        (
+            "/observation/bodySite/coding/0: \"code\" is a required property",
+            |f| {
+                remove(&mut f["observation"]["bodySite"]["coding"][0], "code");
+            },
+        ),
+        (
+            "/observation/component/0: \"code\" is a required property",
+            |f| {
+                remove(&mut f["observation"]["component"][0], "code");
+            },
+        ),
+        ("/observation/component/0: ", |f| {
+            remove(&mut f["observation"]["component"][0], "valueQuantity")
+        }),
+        (
+            "/observation/valueQuantity: \"system\" is a required property",
+            |f| {
+                remove(&mut f["observation"]["valueQuantity"], "system");
+            },
+        ),
+        (
+            "/observation/valueQuantity/system: \"http://unitsofmeasure.org\" was expected",
+            |f| {
+                f["observation"]["valueQuantity"]["system"] = json!("http://unitsofmeasure.com");
+            },
+        ),
+        (
+            "/observation/valueQuantity/value: value does not match",
+            |f| {
+                f["observation"]["valueQuantity"]["value"] = json!("{force");
+            },
+        ),
+        (
+            "/observation/bodySite/coding/0/display: {force.display} needs a coded field",
+            |f| {
+                f["observation"]["bodySite"]["coding"][0]["display"] = json!("{force.display}");
+            },
+        ),
+        (
+            "/observation/bodySite/coding/0/display: there is no named piece {$hand}",
+            |f| {
+                f["observation"]["bodySite"]["coding"][0]["display"] = json!("{$hand}");
+            },
+        ),
+        ("/split/trial: no component carries this field", |f| {
+            f["split"] = json!({ "trial": {} })
+        }),
+        ("/split/force: no component carries this field", |f| {
+            f["split"] = json!({ "force": {} })
+        }),
+        ("/split/trials/text: no such keyword here", |f| {
+            f["split"] = json!({ "trials": { "text": "x" } })
+        }),
+        (
+            "/above/0: not two number fields of the same decimals",
+            |f| f["above"] = json!([["force", "trials"]]),
+        ),
+        ("/not_above/0: not two number fields", |f| {
+            f["not_above"] = json!([["trials", "trial"]])
+        }),
+        (
+            "/above/0: not two number fields of the same decimals",
+            |f| f["above"] = json!([["force"]]),
+        ),
+        ("/derived/hand/from: not a field of type str", |f| {
+            f["derived"] = json!({ "hand": { "from": "hand_code", "list": "hba1c-methods",
+                "column": "method_class_code", "values": { "1": "x" } } });
+        }),
+        ("/derived/force: a field has this name", |f| {
+            f["derived"] = json!({ "force": { "from": "test_lab_id", "list": "hba1c-methods",
+                "column": "method_class_code", "values": { "1": "x" } } });
+        }),
+        ("/derived/h/list: value is not one of", |f| {
+            f["derived"] = json!({ "h": { "from": "test_lab_id", "list": "methods",
+                "column": "method_class_code", "values": { "1": "x" } } });
+        }),
+        ("/accepts/grip: neither \"code\" nor a field", |f| {
+            f["accepts"]["grip"] = json!({})
+        }),
+        (
+            "/accepts/force/codes/0: there is no system \"lonic\"",
+            |f| {
+                f["accepts"]["force"]["codes"] = json!(["lonic|1-8"]);
+            },
+        ),
+        ("/accepts/force/codes/0: not a system and a code", |f| {
+            f["accepts"]["force"]["codes"] = json!(["1-8"])
+        }),
+        (
+            "/accepts/force/units/[lb_av]/times: value does not match",
+            |f| {
+                f["accepts"]["force"]["units"]["[lb_av]"] = json!({ "times": "1/2" });
+            },
+        ),
+        (
+            "/accepts/force/units/[lb_av]/times: value is not of type \"string\"",
+            |f| {
+                f["accepts"]["force"]["units"]["[lb_av]"] = json!({ "times": 0.45 });
+            },
+        ),
+        (
+            "/accepts/force/units/N~1m/warn: there is no fault of this code",
+            |f| {
+                f["accepts"]["force"]["units"]["N/m"] = json!({ "warn": "converted-somehow" });
+            },
+        ),
+        ("/accepts/force/units/N/divide: divides by zero", |f| {
+            f["accepts"]["force"]["units"]["N"] = json!({ "divide": "0.0" });
+        }),
+        (
+            "/accepts/observation_time/period: value is not one of",
+            |f| {
+                f["accepts"]["observation_time"] = json!({ "period": "week" });
+            },
+        ),
+        ("/at: the kind hba1c stands there", |f| {
+            f["at"] = json!("health_checkup_information.hba1c")
+        }),
+        (
+            "/observation/code: the code http://loinc.org|4548-4 is also that of hba1c",
+            |f| {
+                f["observation"]["code"]["coding"][0] =
+                    json!({ "system": "http://loinc.org", "code": "4548-4" });
+            },
+        ),
+        ("/fields: more than 48 fields", |f| {
+            for i in 0..48 {
+                f["fields"][format!("trials{i}")] = f["fields"]["trials"].clone();
+            }
+        }),
+    ];
+    assert_eq!(faults_of(|_| ()), [""; 0]);
+    for (expected, change) in table {
+        let told = faults_of(change);
+        let expected = format!("grip.json: {expected}");
+        assert!(
+            told.iter().any(|fault| fault.starts_with(&expected)),
+            "expected {expected:?}, told {told:#?}"
+        );
+    }
+}
+
+#[test]
+fn derived_values_with_a_fault_keep_the_places_of_the_others() {
+    let derived = |from: &str| {
+        json!({ "from": from, "list": "hba1c-methods", "column": "method_class_code",
+            "values": { "1": "x" } })
+    };
+    let told = faults_of(|f| {
+        f["derived"] = json!({ "a": derived("nothing"), "b": derived("test_lab_id") });
+        f["observation"]["code"]["coding"][0]["code"] = json!("{b}");
+    });
+    assert_eq!(
+        told,
+        ["grip.json: /derived/a/from: not a field of type str"]
+    );
+    let told = faults_of(|f| {
+        for i in 0..20 {
+            f["derived"][format!("d{i}")] = derived("test_lab_id");
+        }
+        f["observation"]["code"]["coding"][0]["code"] = json!("{d19}");
+    });
+    assert!(
+        told.contains(&"grip.json: /derived: more than 14 derived values".into()),
+        "{told:#?}"
+    );
+}
+
+#[test]
+fn what_is_not_json_or_not_there_is_told() {
+    let told = faults(&[("grip.json", "{ \"kind\": \"grip\", }")]);
+    assert_eq!(told, ["grip.json: : trailing comma at line 1 column 19"]);
+    let nowhere = Path::new("/nowhere/at/all");
+    let Err(told) = Kinds::load(Some(nowhere), Canonical::default()) else {
+        panic!("a directory that is not there");
+    };
+    assert!(told.to_string().starts_with("/nowhere/at/all: /: "));
+}
+
+#[test]
+fn a_name_that_stands_twice_in_its_object_is_told() {
+    let text = grip().to_string();
+    let text = text.replacen("\"trials\":", "\"force\":", 1);
+    let told = faults(&[("grip.json", &text)]);
+    assert!(
+        told.contains(&"grip.json: /fields/force: the name stands twice in its object".into()),
+        "{told:#?}"
+    );
+}
+
+#[test]
+fn two_files_of_one_kind_in_the_directory_are_told() {
+    let text = grip().to_string();
+    let told = faults(&[("a.json", &text), ("b.json", &text)]);
+    assert_eq!(told.len(), 1);
+    assert!(told[0].starts_with("b.json: /kind: the kind \"grip\" is also that of "));
+    assert!(told[0].ends_with("a.json"));
+}
+
+#[test]
+fn all_faults_of_all_files_are_told_at_once() {
+    let mut one = grip();
+    one["fields"]["force"]["type"] = json!("float");
+    one["observation"]["bodysite"] = json!({});
+    one["accepts"]["grip"] = json!({});
+    remove(&mut one["observation"], "bodySite");
+    let mut two = grip();
+    two["kind"] = json!("reach");
+    two["at"] = json!("health_checkup_information.reach");
+    two["observation"]["code"]["coding"][0]["code"] = json!("reach");
+    two["parts"][0] = json!("labratory");
+    let mut told = faults(&[
+        ("grip.json", &one.to_string()),
+        ("reach.json", &two.to_string()),
+        ("third.json", "[1,"),
+    ]);
+    told.iter_mut().for_each(|f| {
+        f.truncate(
+            f.find(": ")
+                .map_or(0, |i| i + 2 + f[i + 2..].find(':').unwrap_or(0)),
+        )
+    });
+    told.sort();
+    assert_eq!(
+        told,
+        [
+            "grip.json: /accepts/grip",
+            "grip.json: /fields/force/type",
+            "grip.json: /observation",
+            "grip.json: /observation/bodysite",
+            "reach.json: /parts/0",
+            "third.json: ",
+        ]
     );
 }

@@ -37,7 +37,7 @@ impl Condition {
         self.0.contains(&0)
     }
     fn holds(&self, present: Bits) -> bool {
-        self.0.iter().any(|&mask| present & mask == mask)
+        self.0.iter().any(|&mask| mask & !present == 0)
     }
 }
 

@@ -322,11 +322,6 @@ const ORDER_AFTER: [&str; 9] = [
     "component",
 ];
 
-/// Whether the name is an element of Observation that a template may hold.
-pub fn is_element(name: &str) -> bool {
-    ORDER.contains(&name) || ORDER_AFTER.contains(&name)
-}
-
 /// Sorts the members of an Observation as R4 defines them.
 pub fn sort_elements(node: &mut Node) {
     if let Node::Object(members) = node {

@@ -47,8 +47,6 @@ pub struct KindLayout {
 pub struct Layout {
     kinds: Vec<KindLayout>,
     places: HashMap<i64, usize, foldhash::fast::RandomState>,
-    /// Numbered columns of the tables.
-    pub width: usize,
 }
 
 impl Layout {
@@ -87,12 +85,21 @@ pub async fn register(pool: &SqlitePool, kinds: &Kinds) -> Result<Layout> {
         list.push(layout);
     }
     tx.commit().await?;
-    let places = list.iter().enumerate().map(|(place, l)| (l.id, place)).collect();
-    Ok(Layout { kinds: list, places, width })
+    let places = list
+        .iter()
+        .enumerate()
+        .map(|(place, l)| (l.id, place))
+        .collect();
+    Ok(Layout {
+        kinds: list,
+        places,
+    })
 }
 
 async fn width(tx: &mut SqliteConnection) -> Result<usize> {
-    let row = sqlx::query("SELECT max(column_number) FROM kind_field").fetch_one(tx).await?;
+    let row = sqlx::query("SELECT max(column_number) FROM kind_field")
+        .fetch_one(tx)
+        .await?;
     let most: Option<i64> = row.try_get(0)?;
     Ok(most.map_or(WIDTH, |n| WIDTH.max(n as usize)))
 }
@@ -133,7 +140,10 @@ async fn register_kind(tx: &mut SqliteConnection, kind: &Kind) -> Result<KindLay
         .await?
         .is_some();
     if !used {
-        sqlx::query("DELETE FROM kind_field WHERE kind = $1").bind(id).execute(&mut *tx).await?;
+        sqlx::query("DELETE FROM kind_field WHERE kind = $1")
+            .bind(id)
+            .execute(&mut *tx)
+            .await?;
     }
     let mut stored: HashMap<String, (usize, String)> = HashMap::new();
     let rows = sqlx::query("SELECT name, type, column_number FROM kind_field WHERE kind = $1")
@@ -154,7 +164,11 @@ async fn register_kind(tx: &mut SqliteConnection, kind: &Kind) -> Result<KindLay
                 return Err(contradiction(kind, field, &format!("is stored as {ty}")));
             }
             None if used && field.required => {
-                return Err(contradiction(kind, field, "is required, but records are stored without it"));
+                return Err(contradiction(
+                    kind,
+                    field,
+                    "is required, but records are stored without it",
+                ));
             }
             None => {
                 next += 1;
@@ -188,8 +202,17 @@ async fn register_kind(tx: &mut SqliteConnection, kind: &Kind) -> Result<KindLay
         }
         codes.push(ids);
     }
-    let columns = slots.iter().map(|s| if let Slot::Column(n) = s { n + 1 } else { 0 }).max();
-    Ok(KindLayout { id, slots, columns: columns.unwrap_or(0), codes, code_places })
+    let columns = slots
+        .iter()
+        .map(|s| if let Slot::Column(n) = s { n + 1 } else { 0 })
+        .max();
+    Ok(KindLayout {
+        id,
+        slots,
+        columns: columns.unwrap_or(0),
+        codes,
+        code_places,
+    })
 }
 
 fn contradiction(kind: &Kind, field: &Field, what: &str) -> Error {
@@ -234,7 +257,11 @@ async fn view(tx: &mut SqliteConnection, kind: &Kind, layout: &KindLayout) -> Re
             (Slot::Device, _) => format!("d.{name}"),
             (Slot::Column(n), Type::Number { decimals, .. }) => {
                 let power = 10_i64.pow(u32::from(decimals));
-                let divide = if decimals == 0 { String::new() } else { format!(" / {power}.0") };
+                let divide = if decimals == 0 {
+                    String::new()
+                } else {
+                    format!(" / {power}.0")
+                };
                 format!("(r.c{} >> 3){divide} AS {name}", n + 1)
             }
             (Slot::Column(n), _) => {

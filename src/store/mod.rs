@@ -34,6 +34,7 @@ use sqlx::sqlite::{
 
 use crate::kind::Kinds;
 
+pub use backup::restore;
 pub use entries::{Entry, Outcome};
 pub use query::{Order, Predicate, RecordKey, RecordQuery, TimeTest};
 pub use read::{Person, Records, StoredRecord};
@@ -207,8 +208,14 @@ impl Store {
 
     /// A new receipt id: a ULID, later ones sort after earlier ones.
     fn new_id(&self) -> String {
-        let mut generator = self.ids.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut generator = self
+            .ids
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         // The generator overflows only after 2^80 ids within a millisecond.
-        generator.generate().unwrap_or_else(|_| ulid::Ulid::new()).to_string()
+        generator
+            .generate()
+            .unwrap_or_else(|_| ulid::Ulid::generate())
+            .to_string()
     }
 }

@@ -1,0 +1,285 @@
+//! Texts, devices and participants by their numbers, cached.
+//!
+//! Everything cached here never changes once it is committed (a number is not given
+//! twice), so other processes on the same database cannot make it wrong.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use quick_cache::sync::Cache;
+use sqlx::{AssertSqlSafe, Row as _, SqliteConnection, SqliteExecutor};
+
+use super::{Result, sql};
+use crate::fhir::id::{self, Hash96};
+
+/// A text of the dictionary.
+#[derive(Debug)]
+pub struct Word {
+    /// The text.
+    pub text: Arc<str>,
+    /// Its hash as a source, which Observation ids carry.
+    pub hash: Hash96,
+}
+
+/// A device part.
+#[derive(Debug)]
+pub struct DevicePart {
+    /// Maker.
+    pub maker: Arc<str>,
+    /// Model.
+    pub model: Arc<str>,
+    /// Serial.
+    pub serial: Arc<str>,
+    /// `Device/{id}`
+    pub reference: String,
+}
+
+/// A participant, as far as they never change.
+#[derive(Debug)]
+pub struct Person {
+    /// `participant.id`
+    pub id: i64,
+    /// The hash that ids carry.
+    pub hash: Hash96,
+    /// The consortium.
+    pub consortium_id: String,
+    /// The person.
+    pub person_id: String,
+    /// `Patient/{id}`
+    pub reference: String,
+}
+
+/// The caches. Each is bounded.
+pub struct Dictionary {
+    pub words: Cache<i64, Arc<Word>>,
+    pub numbers: Cache<Arc<str>, i64>,
+    pub devices: Cache<i64, Arc<DevicePart>>,
+    pub device_numbers: Cache<Hash96, i64>,
+    pub people: Cache<i64, Arc<Person>>,
+    pub writes: Cache<i64, i64>,
+}
+
+impl Dictionary {
+    pub fn new() -> Dictionary {
+        Dictionary {
+            words: Cache::new(50_000),
+            numbers: Cache::new(50_000),
+            devices: Cache::new(50_000),
+            device_numbers: Cache::new(50_000),
+            people: Cache::new(50_000),
+            writes: Cache::new(20_000),
+        }
+    }
+
+    /// The texts of these numbers.
+    pub async fn words(
+        &self,
+        db: impl SqliteExecutor<'_> + Copy,
+        ids: &[i64],
+    ) -> Result<HashMap<i64, Arc<Word>, foldhash::fast::RandomState>> {
+        let mut out = HashMap::default();
+        let missing = self.known(&self.words, ids, &mut out);
+        for chunk in sql::chunks(&missing) {
+            let text = format!(
+                "SELECT id, value FROM text WHERE id IN ({})",
+                sql::list(chunk.len())
+            );
+            let mut query = sqlx::query(AssertSqlSafe(text));
+            for id in chunk {
+                query = query.bind(id);
+            }
+            for row in query.fetch_all(db).await? {
+                let (id, value): (i64, String) = (row.try_get(0)?, row.try_get(1)?);
+                let hash = id::source_hash(&value);
+                let word = Arc::new(Word {
+                    text: value.into(),
+                    hash,
+                });
+                self.words.insert(id, word.clone());
+                out.insert(id, word);
+            }
+        }
+        Ok(out)
+    }
+
+    /// The device parts of these numbers.
+    pub async fn devices(
+        &self,
+        db: impl SqliteExecutor<'_> + Copy,
+        ids: &[i64],
+    ) -> Result<HashMap<i64, Arc<DevicePart>, foldhash::fast::RandomState>> {
+        let mut out = HashMap::default();
+        let missing = self.known(&self.devices, ids, &mut out);
+        for chunk in sql::chunks(&missing) {
+            let text = format!(
+                "SELECT id, model_manufacturer_code, model_number, production_specification_serial \
+                 FROM device WHERE id IN ({})",
+                sql::list(chunk.len())
+            );
+            let mut query = sqlx::query(AssertSqlSafe(text));
+            for id in chunk {
+                query = query.bind(id);
+            }
+            for row in query.fetch_all(db).await? {
+                let id: i64 = row.try_get(0)?;
+                let part = |i| row.try_get::<String, _>(i).map(Arc::<str>::from);
+                let (maker, model, serial) = (part(1)?, part(2)?, part(3)?);
+                let reference = format!("Device/{}", id::device(&maker, &model, &serial));
+                let device = Arc::new(DevicePart {
+                    maker,
+                    model,
+                    serial,
+                    reference,
+                });
+                self.devices.insert(id, device.clone());
+                out.insert(id, device);
+            }
+        }
+        Ok(out)
+    }
+
+    /// The participants of these numbers.
+    pub async fn people(
+        &self,
+        db: impl SqliteExecutor<'_> + Copy,
+        ids: &[i64],
+    ) -> Result<HashMap<i64, Arc<Person>, foldhash::fast::RandomState>> {
+        let mut out = HashMap::default();
+        let missing = self.known(&self.people, ids, &mut out);
+        for chunk in sql::chunks(&missing) {
+            let text = format!(
+                "SELECT id, consortium_id, person_id FROM participant WHERE id IN ({})",
+                sql::list(chunk.len())
+            );
+            let mut query = sqlx::query(AssertSqlSafe(text));
+            for id in chunk {
+                query = query.bind(id);
+            }
+            for row in query.fetch_all(db).await? {
+                let person = person(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+                self.people.insert(person.id, person.clone());
+                out.insert(person.id, person);
+            }
+        }
+        Ok(out)
+    }
+
+    /// When these writes were made, in milliseconds since the epoch.
+    pub async fn writes(
+        &self,
+        db: impl SqliteExecutor<'_> + Copy,
+        ids: &[i64],
+    ) -> Result<HashMap<i64, i64, foldhash::fast::RandomState>> {
+        let mut out = HashMap::default();
+        let missing = self.known(&self.writes, ids, &mut out);
+        for chunk in sql::chunks(&missing) {
+            let text = format!(
+                "SELECT id, at FROM write WHERE id IN ({})",
+                sql::list(chunk.len())
+            );
+            let mut query = sqlx::query(AssertSqlSafe(text));
+            for id in chunk {
+                query = query.bind(id);
+            }
+            for row in query.fetch_all(db).await? {
+                let (id, at): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+                self.writes.insert(id, at);
+                out.insert(id, at);
+            }
+        }
+        Ok(out)
+    }
+
+    /// Takes what is cached; gives the numbers that are not, each once.
+    fn known<V: Clone>(
+        &self,
+        cache: &Cache<i64, V>,
+        ids: &[i64],
+        out: &mut HashMap<i64, V, foldhash::fast::RandomState>,
+    ) -> Vec<i64> {
+        let mut missing = Vec::new();
+        for &id in ids {
+            if out.contains_key(&id) {
+                continue;
+            }
+            match cache.get(&id) {
+                Some(value) => {
+                    out.insert(id, value);
+                }
+                None => missing.push(id),
+            }
+        }
+        missing.sort_unstable();
+        missing.dedup();
+        missing
+    }
+}
+
+/// A participant from their row.
+pub fn person(id: i64, consortium_id: String, person_id: String) -> Arc<Person> {
+    let hash = id::participant_hash(&consortium_id, &person_id);
+    let reference = format!("Patient/{}", id::encode_hash(&hash));
+    Arc::new(Person {
+        id,
+        hash,
+        consortium_id,
+        person_id,
+        reference,
+    })
+}
+
+/// The number of a text, given one where it is new.
+pub async fn text_id(tx: &mut SqliteConnection, text: &str) -> Result<i64> {
+    sqlx::query("INSERT INTO text (value) VALUES ($1) ON CONFLICT (value) DO NOTHING")
+        .bind(text)
+        .execute(&mut *tx)
+        .await?;
+    let row = sqlx::query("SELECT id FROM text WHERE value = $1")
+        .bind(text)
+        .fetch_one(tx)
+        .await?;
+    Ok(row.try_get(0)?)
+}
+
+/// The numbers of these texts, given ones where they are new, in their order.
+pub async fn text_ids(
+    tx: &mut SqliteConnection,
+    cache: &Cache<Arc<str>, i64>,
+    texts: &[Arc<str>],
+) -> Result<Vec<i64>> {
+    let mut ids = vec![0; texts.len()];
+    let mut missing: Vec<usize> = Vec::new();
+    for (i, text) in texts.iter().enumerate() {
+        match cache.get(text) {
+            Some(id) => ids[i] = id,
+            None => missing.push(i),
+        }
+    }
+    let mut found: HashMap<String, i64> = HashMap::new();
+    for chunk in sql::chunks(&missing) {
+        let insert = format!(
+            "INSERT INTO text (value) VALUES {} ON CONFLICT (value) DO NOTHING",
+            sql::values(chunk.len(), 1)
+        );
+        let mut query = sqlx::query(AssertSqlSafe(insert));
+        for &i in chunk {
+            query = query.bind(&*texts[i]);
+        }
+        query.execute(&mut *tx).await?;
+        let select = format!(
+            "SELECT value, id FROM text WHERE value IN ({})",
+            sql::list(chunk.len())
+        );
+        let mut query = sqlx::query(AssertSqlSafe(select));
+        for &i in chunk {
+            query = query.bind(&*texts[i]);
+        }
+        for row in query.fetch_all(&mut *tx).await? {
+            found.insert(row.try_get(0)?, row.try_get(1)?);
+        }
+    }
+    for i in missing {
+        ids[i] = found.get(&*texts[i]).copied().unwrap_or_default();
+    }
+    Ok(ids)
+}

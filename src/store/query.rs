@@ -1,0 +1,294 @@
+//! What records are asked for, and the statements that answer it.
+//!
+//! A [`RecordQuery`] is a conjunction of [`Predicate`]s over one or more kinds. Which
+//! kinds can match is known when the query is made (codes and categories are constants of
+//! a mapping), so a query falls into *units*: one kind, of one participant or of all.
+//! Every unit is one range of the primary key or of the index (kind, time), walked in key
+//! order. A page is taken from the units in turn, or merged from them where it is sorted
+//! by time; a page deep in a list costs what the first one costs.
+
+use crate::fhir::id::{Hash96, ObservationKey};
+use crate::kind::Kind;
+use crate::time;
+
+/// The primary key of a record as the store numbers it, and the write that made it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordKey {
+    /// `participant.id`
+    pub participant: i64,
+    /// `kind.id`
+    pub kind: i64,
+    /// Seconds since the epoch.
+    pub time: i64,
+    /// `text.id` of the source.
+    pub source: i64,
+    /// `write.id`
+    pub write: i64,
+}
+
+/// The order of the answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Order {
+    /// Whatever is cheap: by kind, then time.
+    #[default]
+    Key,
+    /// `_sort=date`
+    Time,
+    /// `_sort=-date`
+    TimeDescending,
+    /// `_sort=_lastUpdated`
+    Write,
+    /// `_sort=-_lastUpdated`
+    WriteDescending,
+}
+
+/// One comparison of a record's time with a searched value, both as intervals
+/// (FHIR R4, search, "date"): the comparator with the value's bounds in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimeTest {
+    /// The record's time lies within the value.
+    Equal(i64, i64),
+    /// It does not.
+    NotEqual(i64, i64),
+    /// Something of it lies after the value.
+    Greater(i64, i64),
+    /// Something of it lies before the value.
+    Less(i64, i64),
+    /// `Greater` or `Equal`.
+    GreaterOrEqual(i64, i64),
+    /// `Less` or `Equal`.
+    LessOrEqual(i64, i64),
+    /// It begins when the value is over.
+    StartsAfter(i64, i64),
+    /// It is over when the value begins.
+    EndsBefore(i64, i64),
+    /// It overlaps the value.
+    Overlaps(i64, i64),
+}
+
+impl TimeTest {
+    /// The ranges of `time` (seconds, both ends included) that pass for records of `length`
+    /// milliseconds: 1 000, or a whole day.
+    pub fn ranges(self, length: i64) -> Vec<(i64, i64)> {
+        use TimeTest::*;
+        let (Equal(a, b)
+        | NotEqual(a, b)
+        | Greater(a, b)
+        | Less(a, b)
+        | GreaterOrEqual(a, b)
+        | LessOrEqual(a, b)
+        | StartsAfter(a, b)
+        | EndsBefore(a, b)
+        | Overlaps(a, b)) = self;
+        // Record interval: [t·1000, t·1000 + length). All bounds as whole seconds of t.
+        let from = a.div_euclid(1000) + i64::from(a.rem_euclid(1000) > 0); // first t with start ≥ a
+        let within = (b - length).div_euclid(1000); // last t with end ≤ b
+        const MIN: i64 = i64::MIN;
+        const MAX: i64 = i64::MAX;
+        let ranges = match self {
+            Equal(..) => vec![(from, within)],
+            NotEqual(..) if from > within => vec![(MIN, MAX)],
+            NotEqual(..) => vec![(MIN, from - 1), (within + 1, MAX)],
+            Greater(..) => vec![(within + 1, MAX)],
+            Less(..) => vec![(MIN, from - 1)],
+            GreaterOrEqual(..) => vec![(from.min(within + 1), MAX)],
+            LessOrEqual(..) => vec![(MIN, within.max(from - 1))],
+            StartsAfter(..) => vec![(b.div_euclid(1000) + i64::from(b.rem_euclid(1000) > 0), MAX)],
+            EndsBefore(..) => vec![(MIN, (a - length).div_euclid(1000))],
+            Overlaps(..) => {
+                // start < b and end > a
+                let last = b.div_euclid(1000) - i64::from(b.rem_euclid(1000) == 0);
+                vec![((a - length).div_euclid(1000) + 1, last)]
+            }
+        };
+        ranges.into_iter().filter(|(lo, hi)| lo <= hi).collect()
+    }
+}
+
+/// A condition on records.
+#[derive(Debug, Clone)]
+pub enum Predicate {
+    /// Of one of these participants, by hash; nothing where the list is empty.
+    Participants(Vec<Hash96>),
+    /// One of these records, by what their ids say.
+    Keys(Vec<ObservationKey>),
+    /// Any of these tests of `observation_time`.
+    Time(Vec<TimeTest>),
+    /// Last updated in any of these ranges of milliseconds (from included, until not).
+    Updated(Vec<(i64, i64)>),
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct RecordQuery {
+    /// Places of the kinds that can match.
+    pub kinds: Vec<usize>,
+    /// All of these hold.
+    pub predicates: Vec<Predicate>,
+    /// The order.
+    pub order: Order,
+    /// Only what stands after this record in that order.
+    pub after: Option<RecordKey>,
+    /// Records at most.
+    pub limit: usize,
+}
+
+/// A value bound to a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Bound {
+    Int(i64),
+    Bytes(Vec<u8>),
+}
+
+impl From<i64> for Bound {
+    fn from(value: i64) -> Bound {
+        Bound::Int(value)
+    }
+}
+
+impl From<&Hash96> for Bound {
+    fn from(hash: &Hash96) -> Bound {
+        Bound::Bytes(hash.to_vec())
+    }
+}
+
+/// A condition with its bound values.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Condition {
+    pub sql: String,
+    pub bound: Vec<Bound>,
+}
+
+impl Condition {
+    pub fn and(&mut self, sql: &str, bound: &[Bound]) {
+        self.sql
+            .push_str(if self.sql.is_empty() { "" } else { " AND " });
+        self.sql.push_str(sql);
+        self.bound.extend_from_slice(bound);
+    }
+
+    pub fn is_never(&self) -> bool {
+        self.sql.starts_with("1 = 0")
+    }
+
+    pub fn never() -> Condition {
+        Condition {
+            sql: "1 = 0".into(),
+            bound: Vec::new(),
+        }
+    }
+
+    /// Adds a test of `column` against ranges, any of which may hold.
+    pub fn and_ranges(&mut self, column: &str, ranges: &[(i64, i64)]) {
+        match ranges {
+            [] => *self = Condition::never(),
+            [(lo, hi)] => self.and_range(column, *lo, *hi),
+            several => {
+                let mut parts = Vec::new();
+                let mut bound = Vec::new();
+                for (lo, hi) in several {
+                    parts.push(format!("{column} BETWEEN ? AND ?"));
+                    bound.extend([Bound::Int(*lo), Bound::Int(*hi)]);
+                }
+                self.and(&format!("({})", parts.join(" OR ")), &bound);
+            }
+        }
+    }
+
+    fn and_range(&mut self, column: &str, lo: i64, hi: i64) {
+        if lo > i64::MIN {
+            self.and(&format!("{column} >= ?"), &[lo.into()]);
+        }
+        if hi < i64::MAX {
+            self.and(&format!("{column} <= ?"), &[hi.into()]);
+        }
+    }
+
+    /// Adds tests of a record's time, any of which may hold. A kind whose midnight stands
+    /// for the day compares those records as days.
+    pub fn and_time(&mut self, kind: &Kind, tests: &[TimeTest]) {
+        let ranges = |length: i64| -> Vec<(i64, i64)> {
+            tests.iter().flat_map(|t| t.ranges(length)).collect()
+        };
+        let instants = ranges(1000);
+        if kind.midnight == crate::kind::Midnight::Instant {
+            self.and_ranges("r.time", &instants);
+            return;
+        }
+        let days = ranges(time::DAY * 1000);
+        // The whole range first, for the index; then each sort of record by its own bounds.
+        let all = instants.iter().chain(&days);
+        let lo = all.clone().map(|r| r.0).min();
+        let hi = all.map(|r| r.1).max();
+        let (Some(lo), Some(hi)) = (lo, hi) else {
+            *self = Condition::never();
+            return;
+        };
+        self.and_range("r.time", lo, hi);
+        let midnight = "(r.time + 32400) % 86400 = 0";
+        let mut either = Vec::new();
+        let mut bound = Vec::new();
+        for (test, ranges) in [("NOT ", &instants), ("", &days)] {
+            let mut part = Condition::default();
+            part.and(&format!("{test}{midnight}"), &[]);
+            part.and_ranges("r.time", ranges);
+            if !part.is_never() {
+                either.push(part.sql);
+                bound.extend(part.bound);
+            }
+        }
+        self.and(&format!("(({}))", either.join(") OR (")), &bound);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The definition itself, to compare with: record [s, e), value [a, b).
+    #[allow(clippy::nonminimal_bool, reason = "as R4 words it")]
+    fn plain(test: TimeTest, s: i64, e: i64) -> bool {
+        use TimeTest::*;
+        match test {
+            Equal(a, b) => a <= s && e <= b,
+            NotEqual(a, b) => !(a <= s && e <= b),
+            Greater(_, b) => e > b,
+            Less(a, _) => s < a,
+            GreaterOrEqual(a, b) => e > b || (a <= s && e <= b),
+            LessOrEqual(a, b) => s < a || (a <= s && e <= b),
+            StartsAfter(_, b) => s >= b,
+            EndsBefore(a, _) => e <= a,
+            Overlaps(a, b) => s < b && e > a,
+        }
+    }
+
+    #[test]
+    fn ranges_of_seconds_are_what_the_intervals_say() {
+        use TimeTest::*;
+        for a in [0, 1, 999, 1000, 5000, -1, -1000] {
+            for width in [1, 10, 1000, 3000, 60_000, 90_000] {
+                let b = a + width;
+                for test in [
+                    Equal(a, b),
+                    NotEqual(a, b),
+                    Greater(a, b),
+                    Less(a, b),
+                    GreaterOrEqual(a, b),
+                    LessOrEqual(a, b),
+                    StartsAfter(a, b),
+                    EndsBefore(a, b),
+                    Overlaps(a, b),
+                ] {
+                    for length in [1000, 7000] {
+                        let ranges = test.ranges(length);
+                        for t in -20..120 {
+                            let hit = ranges.iter().any(|(lo, hi)| (*lo..=*hi).contains(&t));
+                            let want = plain(test, t * 1000, t * 1000 + length);
+                            assert_eq!(hit, want, "{test:?} {length} t={t}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,694 @@
+//! Reading records: by key, by query, by page.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, Row as _, Sqlite};
+
+use super::dictionary::{DevicePart, Word};
+use super::layout::{KindLayout, Slot};
+use super::query::{Bound, Condition};
+use super::{Access, Error, Order, Predicate, RecordKey, RecordQuery, Result, Store};
+use crate::fhir::id::{Hash96, ObservationKey};
+use crate::kind::{Kind, Kinds, Type};
+use crate::record::{Cell, Record, Texts};
+
+pub use super::dictionary::Person;
+
+/// The columns of a record before the numbered ones.
+pub(super) const FIXED: &str =
+    "r.participant, r.time, r.source, r.version, r.updated, r.seen, r.write, r.device, r.state";
+pub(super) const FIXED_COUNT: usize = 9;
+/// `state`: deleted.
+pub(super) const DELETED: i64 = 2;
+/// `state`: amended.
+pub(super) const AMENDED: i64 = 1;
+
+/// One version of one stored record.
+#[derive(Debug, Clone)]
+pub struct StoredRecord {
+    /// Its primary key and write.
+    pub key: RecordKey,
+    /// Place of its kind.
+    pub kind: usize,
+    /// `meta.versionId`
+    pub version: u32,
+    /// `meta.lastUpdated`, in milliseconds since the epoch.
+    pub last_updated: i64,
+    /// A newer `update_time` of the same content, which the protocol export gives.
+    pub seen: Option<i64>,
+    /// Whether this version is a deletion.
+    pub deleted: bool,
+    /// `Observation.status`
+    pub status: &'static str,
+    /// Whose it is.
+    pub person: Arc<Person>,
+    /// What measured it.
+    pub device: Option<Arc<DevicePart>>,
+    /// What the logical id says.
+    pub id: ObservationKey,
+    cells: usize,
+}
+
+/// A set of stored records with the texts they name.
+#[derive(Debug)]
+pub struct Records {
+    kinds: Arc<Kinds>,
+    /// The records, in the order asked for.
+    pub rows: Vec<StoredRecord>,
+    cells: Vec<Cell>,
+    texts: Texts,
+}
+
+impl Records {
+    fn new(kinds: &Arc<Kinds>) -> Records {
+        Records {
+            kinds: kinds.clone(),
+            rows: Vec::new(),
+            cells: Vec::new(),
+            texts: Texts::default(),
+        }
+    }
+
+    /// One of them as a record.
+    pub fn record<'a>(&'a self, row: &'a StoredRecord) -> Record<'a> {
+        let kind = self.kinds.at(row.kind);
+        Record {
+            kind,
+            consortium_id: &row.person.consortium_id,
+            person_id: &row.person.person_id,
+            cells: &self.cells[row.cells..row.cells + kind.fields.len()],
+            texts: &self.texts,
+        }
+    }
+
+    /// The record as the protocol export gives it: a newer `update_time` of the same
+    /// content replaces the version's.
+    pub fn with_seen(&mut self) {
+        for row in &self.rows {
+            if let Some(seen) = row.seen {
+                let update = self.kinds.at(row.kind).update;
+                self.cells[row.cells + update] = Cell::plain(seen);
+            }
+        }
+    }
+}
+
+/// A row as it was read, before its numbers are resolved.
+pub(super) struct Raw {
+    pub kind: usize,
+    pub participant: i64,
+    pub time: i64,
+    pub source: i64,
+    pub version: i64,
+    pub updated: i64,
+    pub seen: Option<i64>,
+    pub write: i64,
+    pub device: Option<i64>,
+    pub state: i64,
+    pub columns: Vec<Option<i64>>,
+}
+
+impl Raw {
+    pub fn read(kind: usize, columns: usize, row: &SqliteRow) -> Result<Raw> {
+        Ok(Raw {
+            kind,
+            participant: row.try_get(0)?,
+            time: row.try_get(1)?,
+            source: row.try_get(2)?,
+            version: row.try_get(3)?,
+            updated: row.try_get(4)?,
+            seen: row.try_get(5)?,
+            write: row.try_get(6)?,
+            device: row.try_get(7)?,
+            state: row.try_get(8)?,
+            columns: (0..columns)
+                .map(|i| row.try_get(FIXED_COUNT + i))
+                .collect::<std::result::Result<_, _>>()?,
+        })
+    }
+}
+
+/// One range of the primary key or of an index: one kind, of one participant or of all.
+struct Unit {
+    kind: usize,
+    participant: Option<Hash96>,
+}
+
+impl Store {
+    /// The records that a query asks for, at most `limit` of them.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Damaged`].
+    pub async fn search(&self, _access: &Access, query: &RecordQuery) -> Result<Records> {
+        let raw = match query.order {
+            Order::Key => self.in_key_order(query).await?,
+            Order::Time | Order::TimeDescending => self.in_time_order(query).await?,
+            Order::Write | Order::WriteDescending => self.in_write_order(query).await?,
+        };
+        self.resolve(raw).await
+    }
+
+    /// How many records a query matches, whatever its limit and place.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn count(&self, _access: &Access, query: &RecordQuery) -> Result<u64> {
+        let mut total = 0;
+        for unit in units(query) {
+            let Some(condition) = self.condition(&unit, query).await? else {
+                continue;
+            };
+            let sql = format!("SELECT count(*) FROM record r WHERE {}", condition.sql);
+            let row = bind(&sql, &condition.bound).fetch_one(&self.read).await?;
+            total += row.try_get::<i64, _>(0)? as u64;
+        }
+        Ok(total)
+    }
+
+    /// The current version of the record with this id, a deletion included.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Damaged`].
+    pub async fn current(&self, _access: &Access, id: &ObservationKey) -> Result<Records> {
+        self.versions_from("record", id).await
+    }
+
+    /// All versions of the record with this id, the newest first.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Damaged`].
+    pub async fn history(&self, access: &Access, id: &ObservationKey) -> Result<Records> {
+        let mut records = self.current(access, id).await?;
+        let former = self.versions_from("record_version", id).await?;
+        for row in former.rows.iter().rev() {
+            let at = records.cells.len();
+            let kind = records.kinds.at(row.kind).clone();
+            let cells = &former.cells[row.cells..row.cells + kind.fields.len()];
+            for (field, &cell) in kind.fields.iter().zip(cells) {
+                let text = matches!(field.ty, Type::Text { .. }) && !cell.is_absent();
+                records.cells.push(if text {
+                    let text = former.texts.get(cell.value());
+                    Cell::plain(i64::from(records.texts.push(text.into())))
+                } else {
+                    cell
+                });
+            }
+            records.rows.push(StoredRecord {
+                cells: at,
+                ..row.clone()
+            });
+        }
+        Ok(records)
+    }
+
+    async fn versions_from(&self, table: &'static str, id: &ObservationKey) -> Result<Records> {
+        let Some(kind) = self.kinds.by_hash(id.kind) else {
+            return Ok(Records::new(&self.kinds));
+        };
+        let layout = self.layout.of(kind.place);
+        let sql = format!(
+            "SELECT {FIXED}{}{} FROM participant p CROSS JOIN {table} r \
+             WHERE p.hash = ? AND r.participant = p.id AND r.kind = ? AND r.time = ? \
+             ORDER BY r.version",
+            comma(layout),
+            layout.column_list("r."),
+        );
+        let bound = [
+            (&id.participant).into(),
+            layout.id.into(),
+            id.seconds.into(),
+        ];
+        let rows = bind(&sql, &bound).fetch_all(&self.read).await?;
+        let raw = rows
+            .iter()
+            .map(|row| Raw::read(kind.place, layout.columns, row))
+            .collect::<Result<Vec<_>>>()?;
+        let mut records = self.resolve(raw).await?;
+        // The time leads to a few records at most; the source decides.
+        records.rows.retain(|row| row.id.source == id.source);
+        Ok(records)
+    }
+
+    /// By unit, then by key within the unit.
+    async fn in_key_order(&self, query: &RecordQuery) -> Result<Vec<Raw>> {
+        let mut out = Vec::new();
+        let mut reached = query.after.is_none();
+        for unit in units(query) {
+            if out.len() >= query.limit {
+                break;
+            }
+            let layout = self.layout.of(unit.kind);
+            let mut after = None;
+            if !reached {
+                // Skip the units before the one that the cursor stands in.
+                let Some(key) = query.after else { break };
+                if key.kind != layout.id || !self.is_of(&unit, key.participant).await? {
+                    continue;
+                }
+                reached = true;
+                after = Some(key);
+            }
+            let Some(mut condition) = self.condition(&unit, query).await? else {
+                continue;
+            };
+            let order = if unit.participant.is_some() {
+                if let Some(key) = after {
+                    condition.and(
+                        "(r.time, r.source) > (?, ?)",
+                        &[key.time.into(), key.source.into()],
+                    );
+                }
+                "r.time, r.source"
+            } else {
+                if let Some(key) = after {
+                    condition.and(
+                        "(r.time, r.participant, r.source) > (?, ?, ?)",
+                        &[key.time.into(), key.participant.into(), key.source.into()],
+                    );
+                }
+                "r.time, r.participant, r.source"
+            };
+            let limit = query.limit - out.len();
+            out.extend(self.unit(&unit, &condition, order, limit).await?);
+        }
+        Ok(out)
+    }
+
+    async fn is_of(&self, unit: &Unit, participant: i64) -> Result<bool> {
+        let Some(hash) = unit.participant else {
+            return Ok(true);
+        };
+        let people = self.dictionary.people(&self.read, &[participant]).await?;
+        Ok(people.get(&participant).is_some_and(|p| p.hash == hash))
+    }
+
+    /// The first of every unit, merged by time.
+    async fn in_time_order(&self, query: &RecordQuery) -> Result<Vec<Raw>> {
+        let descending = query.order == Order::TimeDescending;
+        let (direction, beyond) = if descending {
+            (" DESC", '<')
+        } else {
+            ("", '>')
+        };
+        let order = format!("r.time{direction}, r.participant{direction}, r.source{direction}");
+        let mut out = Vec::new();
+        for unit in units(query) {
+            let Some(mut condition) = self.condition(&unit, query).await? else {
+                continue;
+            };
+            let layout = self.layout.of(unit.kind);
+            if let Some(key) = query.after {
+                // All units are ordered by (time, participant, source, kind).
+                let kind_after = if descending {
+                    layout.id < key.kind
+                } else {
+                    layout.id > key.kind
+                };
+                let or_equal = if kind_after { "=" } else { "" };
+                condition.and(
+                    &format!("(r.time, r.participant, r.source) {beyond}{or_equal} (?, ?, ?)"),
+                    &[key.time.into(), key.participant.into(), key.source.into()],
+                );
+            }
+            out.extend(self.unit(&unit, &condition, &order, query.limit).await?);
+        }
+        let key = |raw: &Raw| {
+            (
+                raw.time,
+                raw.participant,
+                raw.source,
+                self.layout.of(raw.kind).id,
+            )
+        };
+        out.sort_by(|a, b| {
+            if descending {
+                key(b).cmp(&key(a))
+            } else {
+                key(a).cmp(&key(b))
+            }
+        });
+        out.truncate(query.limit);
+        Ok(out)
+    }
+
+    /// The first of every kind by write, merged.
+    async fn in_write_order(&self, query: &RecordQuery) -> Result<Vec<Raw>> {
+        let descending = query.order == Order::WriteDescending;
+        let (direction, beyond) = if descending {
+            (" DESC", '<')
+        } else {
+            ("", '>')
+        };
+        let order = ["write", "participant", "time", "source"]
+            .map(|c| format!("r.{c}{direction}"))
+            .join(", ");
+        let mut out = Vec::new();
+        for unit in units(query) {
+            let Some(mut condition) = self.condition(&unit, query).await? else {
+                continue;
+            };
+            let layout = self.layout.of(unit.kind);
+            if let Some(key) = query.after {
+                let kind_after = if descending {
+                    layout.id < key.kind
+                } else {
+                    layout.id > key.kind
+                };
+                let or_equal = if kind_after { "=" } else { "" };
+                condition.and(
+                    &format!(
+                        "(r.write, r.participant, r.time, r.source) {beyond}{or_equal} (?, ?, ?, ?)"
+                    ),
+                    &[
+                        key.write.into(),
+                        key.participant.into(),
+                        key.time.into(),
+                        key.source.into(),
+                    ],
+                );
+            }
+            out.extend(self.unit(&unit, &condition, &order, query.limit).await?);
+        }
+        let key = |raw: &Raw| {
+            (
+                raw.write,
+                raw.participant,
+                raw.time,
+                raw.source,
+                self.layout.of(raw.kind).id,
+            )
+        };
+        out.sort_by(|a, b| {
+            if descending {
+                key(b).cmp(&key(a))
+            } else {
+                key(a).cmp(&key(b))
+            }
+        });
+        out.truncate(query.limit);
+        Ok(out)
+    }
+
+    async fn unit(
+        &self,
+        unit: &Unit,
+        condition: &Condition,
+        order: &str,
+        limit: usize,
+    ) -> Result<Vec<Raw>> {
+        let layout = self.layout.of(unit.kind);
+        let sql = format!(
+            "SELECT {FIXED}{}{} FROM record r WHERE {} ORDER BY {order} LIMIT ?",
+            comma(layout),
+            layout.column_list("r."),
+            condition.sql,
+        );
+        let rows = bind(&sql, &condition.bound)
+            .bind(limit as i64)
+            .fetch_all(&self.read)
+            .await?;
+        rows.iter()
+            .map(|row| Raw::read(unit.kind, layout.columns, row))
+            .collect()
+    }
+
+    /// The condition of a unit; `None` where nothing can match.
+    async fn condition(&self, unit: &Unit, query: &RecordQuery) -> Result<Option<Condition>> {
+        let kind: &Kind = self.kinds.at(unit.kind);
+        let layout = self.layout.of(unit.kind);
+        let mut condition = Condition::default();
+        if let Some(hash) = &unit.participant {
+            condition.and(
+                "r.participant = (SELECT id FROM participant WHERE hash = ?)",
+                &[hash.into()],
+            );
+        }
+        condition.and("r.kind = ?", &[layout.id.into()]);
+        condition.and("r.state <> 2", &[]);
+        for predicate in &query.predicates {
+            match predicate {
+                // Told by the unit.
+                Predicate::Participants(_) => {}
+                Predicate::Time(tests) => condition.and_time(kind, tests),
+                Predicate::Updated(ranges) => {
+                    let ranges = self.write_ranges(ranges).await?;
+                    condition.and_ranges("r.write", &ranges);
+                }
+                Predicate::Keys(keys) => {
+                    let keys: Vec<_> = keys.iter().filter(|k| k.kind == kind.hash).collect();
+                    if keys.is_empty() {
+                        return Ok(None);
+                    }
+                    let mut parts = Vec::new();
+                    let mut bound = Vec::new();
+                    for key in keys {
+                        for source in self.sources(key, layout.id).await? {
+                            parts.push("(r.participant = ? AND r.time = ? AND r.source = ?)");
+                            bound.extend([source.0.into(), key.seconds.into(), source.1.into()]);
+                        }
+                    }
+                    if parts.is_empty() {
+                        return Ok(None);
+                    }
+                    condition.and(&format!("({})", parts.join(" OR ")), &bound);
+                }
+            }
+            if condition.is_never() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(condition))
+    }
+
+    /// The rows that an id can mean: (participant, source).
+    async fn sources(&self, key: &ObservationKey, kind: i64) -> Result<Vec<(i64, i64)>> {
+        let sql = "SELECT r.participant, r.source FROM participant p CROSS JOIN record r \
+                   WHERE p.hash = ? AND r.participant = p.id AND r.kind = ? AND r.time = ?";
+        let bound = [(&key.participant).into(), kind.into(), key.seconds.into()];
+        let mut out = Vec::new();
+        for row in bind(sql, &bound).fetch_all(&self.read).await? {
+            let (participant, source): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+            let hash = match source {
+                0 => crate::fhir::id::source_hash(""),
+                _ => {
+                    let words = self.dictionary.words(&self.read, &[source]).await?;
+                    words.get(&source).map_or([0; 12], |w| w.hash)
+                }
+            };
+            if hash == key.source {
+                out.push((participant, source));
+            }
+        }
+        Ok(out)
+    }
+
+    /// A range of times as ranges of write ids.
+    async fn write_ranges(&self, ranges: &[(i64, i64)]) -> Result<Vec<(i64, i64)>> {
+        let mut out = Vec::new();
+        for (from, until) in ranges {
+            let row = sqlx::query("SELECT min(id), max(id) FROM write WHERE at >= $1 AND at < $2")
+                .bind(from)
+                .bind(until)
+                .fetch_one(&self.read)
+                .await?;
+            let (low, high): (Option<i64>, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
+            out.extend(low.zip(high));
+        }
+        Ok(out)
+    }
+
+    /// Resolves the numbers of rows: people, texts, devices, writes.
+    pub(super) async fn resolve(&self, raw: Vec<Raw>) -> Result<Records> {
+        let db = &self.read;
+        let mut ids: Vec<i64> = raw.iter().map(|r| r.participant).collect();
+        let people = self.dictionary.people(db, &ids).await?;
+        ids.clear();
+        ids.extend(raw.iter().filter_map(|r| r.device));
+        let devices = self.dictionary.devices(db, &ids).await?;
+        ids.clear();
+        ids.extend(raw.iter().map(|r| r.write));
+        let writes = self.dictionary.writes(db, &ids).await?;
+        ids.clear();
+        for r in &raw {
+            if r.source != 0 {
+                ids.push(r.source);
+            }
+            let kind = self.kinds.at(r.kind);
+            for (slot, field) in self.layout.of(r.kind).slots.iter().zip(&kind.fields) {
+                if let (Slot::Column(n), Type::Text { .. }) = (slot, field.ty) {
+                    ids.extend(r.columns[*n]);
+                }
+            }
+        }
+        let words = self.dictionary.words(db, &ids).await?;
+
+        let mut out = Records::new(&self.kinds);
+        out.rows.reserve(raw.len());
+        let mut places = Places {
+            map: HashMap::default(),
+        };
+        let nothing = crate::fhir::id::source_hash("");
+        for r in raw {
+            let damaged =
+                |what: &str| Error::Damaged(format!("a record names a {what} that is not there"));
+            let kind = self.kinds.at(r.kind);
+            let layout = self.layout.of(r.kind);
+            let person = people
+                .get(&r.participant)
+                .ok_or_else(|| damaged("participant"))?;
+            let device = match r.device {
+                Some(id) => Some(devices.get(&id).ok_or_else(|| damaged("device"))?.clone()),
+                None => None,
+            };
+            let source = match r.source {
+                0 => None,
+                id => Some(words.get(&id).ok_or_else(|| damaged("source"))?),
+            };
+            let cells = out.cells.len();
+            for (i, (slot, field)) in layout.slots.iter().zip(&kind.fields).enumerate() {
+                let cell = match slot {
+                    Slot::Time => Cell::plain(r.time),
+                    Slot::Updated => Cell::plain(r.updated),
+                    Slot::Source => match source {
+                        Some(word) => places.word(&mut out.texts, r.source, word),
+                        None => Cell::ABSENT,
+                    },
+                    Slot::Device => match (&device, kind.device) {
+                        (Some(device), Some([maker, _, _])) => {
+                            let (at, text) = if i == maker {
+                                (0, &device.maker)
+                            } else {
+                                (1, &device.model)
+                            };
+                            places.device(&mut out.texts, r.device.unwrap_or(0) * 2 + at, text)
+                        }
+                        _ => Cell::ABSENT,
+                    },
+                    Slot::Column(n) => match (r.columns[*n], field.ty) {
+                        (None, _) => Cell::ABSENT,
+                        (Some(id), Type::Code) => {
+                            let place = layout.code_places.get(&id);
+                            Cell::plain(*place.ok_or_else(|| damaged("code"))?)
+                        }
+                        (Some(id), Type::Text { .. }) => {
+                            let word = words.get(&id).ok_or_else(|| damaged("text"))?;
+                            places.word(&mut out.texts, id, word)
+                        }
+                        (raw, _) => Cell::from_raw(raw),
+                    },
+                };
+                out.cells.push(cell);
+            }
+            out.rows.push(StoredRecord {
+                key: RecordKey {
+                    participant: r.participant,
+                    kind: layout.id,
+                    time: r.time,
+                    source: r.source,
+                    write: r.write,
+                },
+                kind: r.kind,
+                version: r.version as u32,
+                last_updated: writes.get(&r.write).copied().unwrap_or_default(),
+                seen: r.seen,
+                deleted: r.state == DELETED,
+                status: match r.state {
+                    AMENDED => "amended",
+                    _ if r.version > 1 => "corrected",
+                    _ => "final",
+                },
+                id: ObservationKey {
+                    participant: person.hash,
+                    kind: kind.hash,
+                    seconds: r.time,
+                    source: source.map_or(nothing, |w| w.hash),
+                },
+                person: person.clone(),
+                device,
+                cells,
+            });
+        }
+        Ok(out)
+    }
+}
+
+/// Where texts were put in the page's [`Texts`]: by `text.id`, or by device and part.
+struct Places {
+    map: HashMap<(bool, i64), u32, foldhash::fast::RandomState>,
+}
+
+impl Places {
+    fn word(&mut self, texts: &mut Texts, id: i64, word: &Word) -> Cell {
+        self.place(texts, (false, id), &word.text)
+    }
+    fn device(&mut self, texts: &mut Texts, id: i64, text: &Arc<str>) -> Cell {
+        self.place(texts, (true, id), text)
+    }
+    fn place(&mut self, texts: &mut Texts, key: (bool, i64), text: &Arc<str>) -> Cell {
+        let place = *self
+            .map
+            .entry(key)
+            .or_insert_with(|| texts.push(text.clone()));
+        Cell::plain(i64::from(place))
+    }
+}
+
+/// The units of a query, in the order of pages.
+fn units(query: &RecordQuery) -> Vec<Unit> {
+    let mut participants: Option<Vec<Hash96>> = None;
+    for predicate in &query.predicates {
+        let these: Vec<Hash96> = match predicate {
+            Predicate::Participants(hashes) => hashes.clone(),
+            Predicate::Keys(keys) => keys.iter().map(|k| k.participant).collect(),
+            _ => continue,
+        };
+        participants = Some(match participants {
+            None => {
+                let mut seen = std::collections::HashSet::new();
+                these.into_iter().filter(|h| seen.insert(*h)).collect()
+            }
+            Some(former) => former.into_iter().filter(|h| these.contains(h)).collect(),
+        });
+    }
+    match participants {
+        None => query
+            .kinds
+            .iter()
+            .map(|&kind| Unit {
+                kind,
+                participant: None,
+            })
+            .collect(),
+        Some(people) => people
+            .iter()
+            .flat_map(|hash| {
+                query.kinds.iter().map(|&kind| Unit {
+                    kind,
+                    participant: Some(*hash),
+                })
+            })
+            .collect(),
+    }
+}
+
+fn comma(layout: &KindLayout) -> &'static str {
+    if layout.columns > 0 { ", " } else { "" }
+}
+
+/// A statement with its values bound. Its text is made of parts of this program and of
+/// numbers only; whatever came from outside is bound.
+pub(super) fn bind<'q>(
+    sql: &str,
+    bound: &[Bound],
+) -> sqlx::query::Query<'q, Sqlite, sqlx::sqlite::SqliteArguments> {
+    let mut query = sqlx::query(AssertSqlSafe(sql.to_owned()));
+    for value in bound {
+        query = match value {
+            Bound::Int(value) => query.bind(*value),
+            Bound::Bytes(bytes) => query.bind(bytes.clone()),
+        };
+    }
+    query
+}

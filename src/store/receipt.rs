@@ -1,0 +1,394 @@
+//! Receipts and the quarantine.
+
+use serde::{Deserialize, Serialize};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqliteConnection};
+
+use super::entries::{self, Compact, Entry, Outcome};
+use super::query::Bound;
+use super::read::bind;
+use super::{Access, Result, Store};
+use crate::exchange::{self, Position};
+use crate::fault::{Fault, Place};
+use crate::fhir::id::{self, ObservationKey};
+use crate::time;
+
+/// How many records came to which end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Records in the submission.
+    pub received: u64,
+    /// First seen.
+    pub created: u64,
+    /// The next version.
+    pub updated: u64,
+    /// The same content.
+    pub unchanged: u64,
+    /// Older than what is stored.
+    pub stale: u64,
+    /// Equal `update_time`, different content.
+    pub conflict: u64,
+    /// Refused by their faults.
+    pub refused: u64,
+    /// Stored with a warning.
+    pub warned: u64,
+}
+
+impl Counts {
+    /// Counts one outcome.
+    pub fn add(&mut self, outcome: Outcome) {
+        *match outcome {
+            Outcome::Created => &mut self.created,
+            Outcome::Updated => &mut self.updated,
+            Outcome::Unchanged => &mut self.unchanged,
+            Outcome::Stale => &mut self.stale,
+            Outcome::Conflict => &mut self.conflict,
+            Outcome::Refused => &mut self.refused,
+        } += 1;
+    }
+}
+
+/// What became of a submission (interface specification, "The receipt").
+#[derive(Debug, Clone)]
+pub struct Receipt {
+    /// The receipt's id, a ULID.
+    pub id: String,
+    /// Whose submission it was.
+    pub consortium_id: String,
+    /// `send_time`, in milliseconds since the epoch.
+    pub send_time: i64,
+    /// When it came, in milliseconds since the epoch.
+    pub received_at: i64,
+    /// Lenient handling, else strict.
+    pub lenient: bool,
+    /// The HTTP status of the answer: 201, 200 or 422.
+    pub status: u16,
+    /// Faults of the envelope.
+    pub faults: Vec<Fault>,
+    /// How many records came to which end.
+    pub counts: Counts,
+    /// The entries that say something, or all of them.
+    pub entries: Vec<Entry>,
+}
+
+impl Receipt {
+    /// Whether nothing was stored because of faults or conflicts.
+    pub fn is_refused(&self) -> bool {
+        self.status == 422
+    }
+}
+
+/// Which receipts are asked for. Newest first.
+#[derive(Debug, Clone, Default)]
+pub struct ReceiptQuery {
+    /// Of this consortium only.
+    pub consortium_id: Option<String>,
+    /// Received then or later, in milliseconds since the epoch.
+    pub since: Option<i64>,
+    /// Older than this receipt.
+    pub before: Option<String>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// A refused record that waits to be mended.
+#[derive(Debug, Clone)]
+pub struct QuarantineRow {
+    /// Its number.
+    pub id: i64,
+    /// The receipt that tells of it.
+    pub receipt: String,
+    /// Whose record it is.
+    pub consortium_id: String,
+    /// JSON pointer in its submission.
+    pub pointer: String,
+    /// Why it was refused.
+    pub faults: Vec<Fault>,
+    /// When, in milliseconds since the epoch.
+    pub received_at: i64,
+}
+
+const COLUMNS: &str = "id, consortium_id, send_time, received_at, lenient, status, received, \
+    created, updated, unchanged, stale, conflict, refused, warned, faults, entries";
+
+/// What is written of a receipt beside itself.
+pub(super) struct Extra {
+    pub client: Option<String>,
+    pub write: Option<i64>,
+    pub all: Vec<u8>,
+}
+
+pub(super) async fn insert(
+    tx: &mut SqliteConnection,
+    receipt: &Receipt,
+    extra: &Extra,
+) -> Result<()> {
+    let c = &receipt.counts;
+    let mut query = sqlx::query(
+        "INSERT INTO submission (id, consortium_id, send_time, received_at, lenient, status, \
+         received, created, updated, unchanged, stale, conflict, refused, warned, faults, entries, \
+         client, write, all_entries) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
+    )
+    .bind(&receipt.id)
+    .bind(&receipt.consortium_id)
+    .bind(receipt.send_time)
+    .bind(receipt.received_at)
+    .bind(i64::from(receipt.lenient))
+    .bind(i64::from(receipt.status));
+    for n in [
+        c.received,
+        c.created,
+        c.updated,
+        c.unchanged,
+        c.stale,
+        c.conflict,
+        c.refused,
+        c.warned,
+    ] {
+        query = query.bind(n as i64);
+    }
+    query
+        .bind(entries::pack_json(&receipt.faults)?)
+        .bind(entries::pack_json(&receipt.entries)?)
+        .bind(&extra.client)
+        .bind(extra.write)
+        .bind(&extra.all)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+fn read(row: &SqliteRow) -> Result<Receipt> {
+    let n = |i: usize| row.try_get::<i64, _>(i).map(|n| n as u64);
+    Ok(Receipt {
+        id: row.try_get(0)?,
+        consortium_id: row.try_get(1)?,
+        send_time: row.try_get(2)?,
+        received_at: row.try_get(3)?,
+        lenient: row.try_get::<i64, _>(4)? != 0,
+        status: row.try_get::<i64, _>(5)? as u16,
+        counts: Counts {
+            received: n(6)?,
+            created: n(7)?,
+            updated: n(8)?,
+            unchanged: n(9)?,
+            stale: n(10)?,
+            conflict: n(11)?,
+            refused: n(12)?,
+            warned: n(13)?,
+        },
+        faults: entries::unpack_json(row.try_get(14)?)?,
+        entries: entries::unpack_json(row.try_get(15)?)?,
+    })
+}
+
+impl Store {
+    /// The receipt with this id; with `all`, every record has its entry.
+    ///
+    /// # Errors
+    /// [`Error::Database`](super::Error::Database), [`Error::Damaged`](super::Error::Damaged).
+    pub async fn receipt(&self, _access: &Access, id: &str, all: bool) -> Result<Option<Receipt>> {
+        let sql = format!("SELECT {COLUMNS}, all_entries FROM submission WHERE id = ?");
+        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(id)
+            .fetch_optional(&self.read)
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        let mut receipt = read(&row)?;
+        if all {
+            let compact = entries::unpack(row.try_get(16)?)?;
+            receipt.entries = self.all_entries(&compact, receipt.entries).await?;
+        }
+        Ok(Some(receipt))
+    }
+
+    async fn all_entries(&self, compact: &[Compact], told: Vec<Entry>) -> Result<Vec<Entry>> {
+        let ids = |f: fn(&Compact) -> i64| -> Vec<i64> {
+            compact
+                .iter()
+                .filter(|c| c.participant >= 0)
+                .map(f)
+                .filter(|&id| id > 0)
+                .collect()
+        };
+        let people = self
+            .dictionary
+            .people(&self.read, &ids(|c| c.participant))
+            .await?;
+        let words = self
+            .dictionary
+            .words(&self.read, &ids(|c| c.source))
+            .await?;
+        let mut told = told.into_iter().peekable();
+        let mut out = Vec::with_capacity(compact.len());
+        for c in compact {
+            let Some(place) = self.layout.place(c.kind) else {
+                continue;
+            };
+            let kind = self.kinds.at(place);
+            let position = Position {
+                person: c.person as u32,
+                element: (c.element > 0).then(|| (c.element - 1) as u16),
+                index: c.index as u32,
+                place: Place::default(),
+            };
+            let pointer = exchange::pointer(kind, &position);
+            if told.peek().is_some_and(|e| e.pointer == pointer) {
+                out.extend(told.next());
+                continue;
+            }
+            let source = if c.source == 0 {
+                Some(id::source_hash(""))
+            } else {
+                words.get(&c.source).map(|w| w.hash)
+            };
+            let reference = people
+                .get(&c.participant)
+                .zip(source)
+                .map(|(person, source)| {
+                    let key = ObservationKey {
+                        participant: person.hash,
+                        kind: kind.hash,
+                        seconds: c.time,
+                        source,
+                    };
+                    format!("Observation/{}", key.encode())
+                });
+            out.push(Entry {
+                pointer,
+                outcome: c.outcome,
+                reference,
+                faults: Vec::new(),
+            });
+        }
+        out.extend(told);
+        Ok(out)
+    }
+
+    /// Receipts, newest first.
+    ///
+    /// # Errors
+    /// [`Error::Database`](super::Error::Database), [`Error::Damaged`](super::Error::Damaged).
+    pub async fn receipts(&self, _access: &Access, query: &ReceiptQuery) -> Result<Vec<Receipt>> {
+        let mut sql = format!("SELECT {COLUMNS} FROM submission WHERE 1 = 1");
+        for (given, part) in [
+            (query.consortium_id.is_some(), " AND consortium_id = ?"),
+            (query.since.is_some(), " AND received_at >= ?"),
+            (query.before.is_some(), " AND id < ?"),
+        ] {
+            if given {
+                sql.push_str(part);
+            }
+        }
+        sql.push_str(" ORDER BY id DESC LIMIT ?");
+        let mut statement = sqlx::query(sqlx::AssertSqlSafe(sql));
+        if let Some(consortium) = &query.consortium_id {
+            statement = statement.bind(consortium);
+        }
+        if let Some(since) = query.since {
+            statement = statement.bind(since);
+        }
+        if let Some(before) = &query.before {
+            statement = statement.bind(before);
+        }
+        let rows = statement
+            .bind(query.limit as i64)
+            .fetch_all(&self.read)
+            .await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// Refused records that nothing has mended yet, oldest first, after the row `after`.
+    ///
+    /// # Errors
+    /// [`Error::Database`](super::Error::Database), [`Error::Damaged`](super::Error::Damaged).
+    pub async fn quarantine(
+        &self,
+        _access: &Access,
+        consortium_id: Option<&str>,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<QuarantineRow>> {
+        let filter = if consortium_id.is_some() {
+            "consortium_id = ? AND "
+        } else {
+            ""
+        };
+        let sql = format!(
+            "SELECT id, submission, consortium_id, pointer, faults, received_at FROM quarantine \
+             WHERE {filter}id > ? AND left_at IS NULL ORDER BY id LIMIT ?"
+        );
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
+        if let Some(consortium) = consortium_id {
+            query = query.bind(consortium.to_owned());
+        }
+        let rows = query
+            .bind(after)
+            .bind(limit as i64)
+            .fetch_all(&self.read)
+            .await?;
+        rows.iter()
+            .map(|row| {
+                let faults: String = row.try_get(4)?;
+                Ok(QuarantineRow {
+                    id: row.try_get(0)?,
+                    receipt: row.try_get(1)?,
+                    consortium_id: row.try_get(2)?,
+                    pointer: row.try_get(3)?,
+                    faults: serde_json::from_str(&faults)
+                        .map_err(|e| super::Error::Damaged(e.to_string()))?,
+                    received_at: row.try_get(5)?,
+                })
+            })
+            .collect()
+    }
+
+    /// Takes a row off the quarantine; it stays recorded when and by whom. False where it is
+    /// not on the list.
+    ///
+    /// # Errors
+    /// [`Error::Database`](super::Error::Database).
+    pub async fn dismiss(&self, _access: &Access, id: i64, client: &str) -> Result<bool> {
+        let done = sqlx::query(
+            "UPDATE quarantine SET left_at = $1, left_by = $2 WHERE id = $3 AND left_at IS NULL",
+        )
+        .bind(time::now_millis())
+        .bind(format!("client:{client}"))
+        .bind(id)
+        .execute(&self.write)
+        .await?;
+        Ok(done.rows_affected() > 0)
+    }
+}
+
+/// Takes off the quarantine what a write mended.
+pub(super) async fn mend(
+    tx: &mut SqliteConnection,
+    consortium_id: &str,
+    stored: impl Fn(&str) -> bool,
+    receipt: &str,
+) -> Result<()> {
+    let rows = sqlx::query(
+        "SELECT id, observation FROM quarantine \
+         WHERE consortium_id = $1 AND left_at IS NULL AND observation IS NOT NULL",
+    )
+    .bind(consortium_id)
+    .fetch_all(&mut *tx)
+    .await?;
+    for row in rows {
+        let (id, observation): (i64, String) = (row.try_get(0)?, row.try_get(1)?);
+        if stored(&observation) {
+            let bound = [Bound::Int(time::now_millis())];
+            bind(
+                "UPDATE quarantine SET left_at = ?, left_by = ? WHERE id = ?",
+                &bound,
+            )
+            .bind(format!("submission:{receipt}"))
+            .bind(id)
+            .execute(&mut *tx)
+            .await?;
+        }
+    }
+    Ok(())
+}
