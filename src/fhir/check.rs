@@ -36,21 +36,19 @@ pub fn check_view(resource: View) -> Result<(), Misfit> {
     let mut walker = Walker {
         path: ElementPath::new(FhirReleases::R4),
     };
-    walker
-        .resource(resource)
-        .map_err(|(code, node, expected)| {
-            let mut path = resource
-                .text_of("resourceType")
-                .unwrap_or_default()
-                .to_owned();
-            resource.path_to(node, &mut path);
-            Misfit {
-                code,
-                node,
-                path,
-                expected,
-            }
-        })
+    walker.resource(resource).map_err(|(code, node, expected)| {
+        let mut path = resource
+            .text_of("resourceType")
+            .unwrap_or_default()
+            .to_owned();
+        resource.path_to(node, &mut path);
+        Misfit {
+            code,
+            node,
+            path,
+            expected,
+        }
+    })
 }
 
 /// Checks the structure of a resource that is a [`Value`].

@@ -4,4 +4,5 @@ pub mod bundle;
 pub mod canonical;
 pub mod check;
 pub mod id;
+pub mod inbound;
 pub mod registry;

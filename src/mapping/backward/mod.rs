@@ -339,12 +339,16 @@ impl<'k> Backward<'k> {
                     return self.unsupported(code, out);
                 }
                 out.by_code = by_code;
-                out.whole_day = code.get("coding").into_iter().flat_map(View::items).any(|c| {
-                    let (system, code) = (c.text_of("system"), c.text_of("code"));
-                    let system = self.kinds.systems.canonical(system.unwrap_or_default());
-                    let mut whole_day = accepts.code.whole_day.iter();
-                    whole_day.any(|p| p.matches(system, code.unwrap_or_default()))
-                });
+                out.whole_day = code
+                    .get("coding")
+                    .into_iter()
+                    .flat_map(View::items)
+                    .any(|c| {
+                        let (system, code) = (c.text_of("system"), c.text_of("code"));
+                        let system = self.kinds.systems.canonical(system.unwrap_or_default());
+                        let mut whole_day = accepts.code.whole_day.iter();
+                        whole_day.any(|p| p.matches(system, code.unwrap_or_default()))
+                    });
                 return true;
             }
             Meaning::Field(field, by_code) => {
@@ -400,9 +404,7 @@ fn expects_device(resource: View) -> bool {
 /// Whether a performer is the Patient or a RelatedPerson.
 pub fn is_person(resource: View, performer: View) -> bool {
     let reference = performer.text_of("reference").unwrap_or_default();
-    let subject = resource
-        .get("subject")
-        .and_then(|s| s.text_of("reference"));
+    let subject = resource.get("subject").and_then(|s| s.text_of("reference"));
     let named = |kind: &str| {
         performer.text_of("type") == Some(kind)
             || reference
@@ -416,7 +418,11 @@ pub fn is_person(resource: View, performer: View) -> bool {
 
 /// What a code is called in messages: its first coding as `system|code`, else its text.
 pub fn name_of(concept: View) -> String {
-    let first = concept.get("coding").into_iter().flat_map(View::items).next();
+    let first = concept
+        .get("coding")
+        .into_iter()
+        .flat_map(View::items)
+        .next();
     match first {
         Some(coding) => format!(
             "{}|{}",

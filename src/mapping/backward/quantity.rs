@@ -147,7 +147,10 @@ mod tests {
     fn what_does_not_fit_is_refused() {
         let weight = field(6, 2);
         assert_eq!(convert(&weight, "-1", None).err(), Some(Code::Range));
-        assert_eq!(convert(&weight, "12345.678", None).err(), Some(Code::Digits));
+        assert_eq!(
+            convert(&weight, "12345.678", None).err(),
+            Some(Code::Digits)
+        );
         assert_eq!(convert(&weight, "1e400", None).err(), Some(Code::Digits));
     }
 }

@@ -103,11 +103,7 @@ struct Walk<'a, 't> {
 }
 
 /// Finds the rule of a member; members mostly come in the order of the template.
-fn find<'m>(
-    members: &'m [(Box<str>, Rule)],
-    next: &mut usize,
-    name: &str,
-) -> Option<&'m Rule> {
+fn find<'m>(members: &'m [(Box<str>, Rule)], next: &mut usize, name: &str) -> Option<&'m Rule> {
     let from = *next;
     let (before, after) = members.split_at(from.min(members.len()));
     let at = after
@@ -234,7 +230,10 @@ impl<'t> Walk<'_, 't> {
             Ok(at) => {
                 if self.out.whole_day && !at.day {
                     let note = Note::new(Code::TimePrecision, value);
-                    self.note(note.expected("a whole day, for this code").found(value.text()));
+                    self.note(
+                        note.expected("a whole day, for this code")
+                            .found(value.text()),
+                    );
                     return;
                 }
                 self.set(self.kind.time, value, Cell::plain(at.seconds));
@@ -345,7 +344,9 @@ impl<'t> Walk<'_, 't> {
                 let codings = element.get("coding").into_iter().flat_map(View::items);
                 codings.into_iter().any(|c| {
                     system(ours, c)
-                        && code.as_ref().is_none_or(|code| c.text_of("code") == Some(code))
+                        && code
+                            .as_ref()
+                            .is_none_or(|code| c.text_of("code") == Some(code))
                 })
             }
         }
@@ -513,13 +514,17 @@ impl<'t> Walk<'_, 't> {
             _ => {
                 let is = |c: &&Component| {
                     c.field.is_none()
-                        && code.get("coding").into_iter().flat_map(View::items).any(|w| {
-                            c.codings.iter().any(|(s, c)| {
-                                w.text_of("code") == Some(c)
-                                    && w.text_of("system")
-                                        .is_some_and(|w| same_system(self.backward, w, s))
+                        && code
+                            .get("coding")
+                            .into_iter()
+                            .flat_map(View::items)
+                            .any(|w| {
+                                c.codings.iter().any(|(s, c)| {
+                                    w.text_of("code") == Some(c)
+                                        && w.text_of("system")
+                                            .is_some_and(|w| same_system(self.backward, w, s))
+                                })
                             })
-                        })
                 };
                 components.iter().find(is).map(|c| (c, None))
             }
