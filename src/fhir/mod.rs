@@ -2,5 +2,7 @@
 
 pub mod bundle;
 pub mod canonical;
+pub mod check;
 pub mod id;
+pub mod inbound;
 pub mod registry;

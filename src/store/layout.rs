@@ -47,8 +47,6 @@ pub struct KindLayout {
 pub struct Layout {
     kinds: Vec<KindLayout>,
     places: HashMap<i64, usize, foldhash::fast::RandomState>,
-    /// Numbered columns of the tables.
-    pub width: usize,
 }
 
 impl Layout {
@@ -95,7 +93,6 @@ pub async fn register(pool: &SqlitePool, kinds: &Kinds) -> Result<Layout> {
     Ok(Layout {
         kinds: list,
         places,
-        width,
     })
 }
 

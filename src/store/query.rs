@@ -246,6 +246,7 @@ mod tests {
     use super::*;
 
     /// The definition itself, to compare with: record [s, e), value [a, b).
+    #[allow(clippy::nonminimal_bool, reason = "as R4 words it")]
     fn plain(test: TimeTest, s: i64, e: i64) -> bool {
         use TimeTest::*;
         match test {

@@ -1,0 +1,475 @@
+//! What the store promises: resends, atomicity, lenient handling, quarantine, versions.
+
+use std::sync::Arc;
+
+use kenko_fhir::exchange::{self, Options, Submission};
+use kenko_fhir::kind::{Edition, Kinds};
+use kenko_fhir::mapping::forward;
+use kenko_fhir::registry::{self, List};
+use kenko_fhir::store::{
+    Access, Counts, Handling, Outcome, Predicate, Receipt, RecordQuery, Store, Submit,
+};
+
+struct Fixture {
+    store: Store,
+    _dir: tempfile::TempDir,
+}
+
+impl Fixture {
+    async fn new() -> Fixture {
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", dir.path().join("kenko.db").display());
+        let store = Store::open(&url, Arc::new(Kinds::embedded().unwrap()))
+            .await
+            .unwrap();
+        for list in List::ALL {
+            let file = format!("examples/registries/{}.json", list.name);
+            let read = registry::read_file(list, file.as_ref(), &registry::Options::default());
+            let rows = read.unwrap().rows;
+            store
+                .change_registry(list, &rows, false)
+                .await
+                .unwrap()
+                .unwrap();
+        }
+        Fixture { store, _dir: dir }
+    }
+
+    fn read(&self, text: &str, lenient: bool) -> Submission {
+        let options = Options {
+            lenient,
+            ..Options::default()
+        };
+        exchange::read(self.store.kinds(), options, text.as_bytes()).unwrap()
+    }
+
+    async fn send(&self, text: &str) -> Receipt {
+        self.store
+            .submit(&mut self.read(text, false), &Submit::default())
+            .await
+            .unwrap()
+    }
+
+    async fn send_lenient(&self, text: &str) -> Receipt {
+        let how = Submit {
+            handling: Handling::Lenient,
+            ..Submit::default()
+        };
+        self.store
+            .submit(&mut self.read(text, true), &how)
+            .await
+            .unwrap()
+    }
+
+    async fn all(&self) -> kenko_fhir::store::Records {
+        let query = RecordQuery {
+            kinds: (0..self.store.kinds().len()).collect(),
+            limit: 100_000,
+            ..RecordQuery::default()
+        };
+        self.store
+            .search(&Access::operator(), &query)
+            .await
+            .unwrap()
+    }
+}
+
+fn weight(update_time: &str, value: &str) -> String {
+    weight_at("20160901073015", update_time, value)
+}
+
+fn weight_at(time: &str, update_time: &str, value: &str) -> String {
+    let record = format!(
+        r#"{{"observation_time":"{time}","body_weight":{value},"model_manufacturer_code":"ACME","model_number":"WS-100","production_specification_serial":"WS0001234","data_input_code":"0","origin_of_time_code":"1","update_time":"{update_time}"}}"#
+    );
+    submission(&record)
+}
+
+fn submission(records: &str) -> String {
+    format!(
+        r#"{{"format_version":"1.0","send_time":"20161005120005123","consortium_id":"A00001","person_information":[{{"person_id":"P0000000000000000001","healthcare_information":{{"weighing_scale":[{records}]}}}}]}}"#
+    )
+}
+
+fn first() -> String {
+    std::fs::read_to_string("examples/first.json").unwrap()
+}
+
+#[tokio::test]
+async fn a_submission_is_stored_and_comes_back_as_it_was() {
+    let f = Fixture::new().await;
+    let receipt = f.send(&first()).await;
+    assert_eq!(receipt.status, 201, "{:?}", receipt);
+    assert_eq!(receipt.counts.received, receipt.counts.created);
+
+    let submission = f.read(&first(), false);
+    let kinds = f.store.kinds().clone();
+    let mut expected: Vec<String> = Vec::new();
+    for i in submission.canonical_order(&kinds) {
+        let record = submission.record(&kinds, &submission.rows[i as usize]);
+        let mut out = Vec::new();
+        exchange::write_record(&mut out, &record, Edition::E2017);
+        expected.push(forward::identity(&record) + &String::from_utf8(out).unwrap());
+    }
+    let stored = f.all().await;
+    let mut got: Vec<String> = Vec::new();
+    for row in &stored.rows {
+        let record = stored.record(row);
+        let mut out = Vec::new();
+        exchange::write_record(&mut out, &record, Edition::E2017);
+        got.push(forward::identity(&record) + &String::from_utf8(out).unwrap());
+        assert_eq!((row.version, row.status), (1, "final"));
+    }
+    expected.sort();
+    got.sort();
+    assert_eq!(got, expected);
+}
+
+#[tokio::test]
+async fn the_same_submission_again_changes_nothing() {
+    let f = Fixture::new().await;
+    let created = f.send(&first()).await.counts.created;
+    let again = f.send(&first()).await;
+    assert_eq!(
+        (again.status, again.counts.unchanged, again.counts.created),
+        (200, created, 0)
+    );
+    assert_eq!(f.all().await.rows.len() as u64, created);
+}
+
+#[tokio::test]
+async fn the_resend_table_holds() {
+    let f = Fixture::new().await;
+    let outcome = |r: &Receipt| {
+        let c = r.counts;
+        let n = [c.created, c.updated, c.unchanged, c.stale, c.conflict];
+        let at = n.iter().position(|&n| n == 1).unwrap();
+        ["created", "updated", "unchanged", "stale", "conflict"][at]
+    };
+    let a = f.send(&weight("20160901080000000", "65.50")).await;
+    assert_eq!((outcome(&a), a.status), ("created", 201));
+    let equal = f.send(&weight("20160901080000000", "65.5")).await;
+    assert_eq!((outcome(&equal), equal.status), ("unchanged", 200));
+    let conflict = f.send(&weight("20160901080000000", "66.0")).await;
+    assert_eq!((outcome(&conflict), conflict.status), ("conflict", 422));
+    let fault = &conflict.entries[0].faults[0];
+    assert!(
+        fault.expected.contains("65.50") && fault.found.contains("66.0"),
+        "{fault:?}"
+    );
+    let newer_same = f.send(&weight("20160901080000002", "65.50")).await;
+    assert_eq!(outcome(&newer_same), "unchanged");
+    // The newer update_time is remembered: what lies between is stale now.
+    let between = f.send(&weight("20160901080000001", "70.0")).await;
+    assert_eq!((outcome(&between), between.status), ("stale", 200));
+    assert_eq!(between.entries[0].outcome, Outcome::Stale);
+    let newer = f.send(&weight("20160901080000003", "66.0")).await;
+    assert_eq!((outcome(&newer), newer.status), ("updated", 201));
+    let older = f.send(&weight("20160901070000000", "65.50")).await;
+    assert_eq!(outcome(&older), "stale");
+
+    let now = f.all().await;
+    assert_eq!(now.rows.len(), 1);
+    assert_eq!((now.rows[0].version, now.rows[0].status), (2, "corrected"));
+    let history = f
+        .store
+        .history(&Access::operator(), &now.rows[0].id)
+        .await
+        .unwrap();
+    let versions: Vec<u32> = history.rows.iter().map(|r| r.version).collect();
+    assert_eq!(versions, [2, 1]);
+    let weight = |row| history.record(row).cells[1].scaled();
+    assert_eq!(
+        (weight(&history.rows[0]), weight(&history.rows[1])),
+        (6600, 6550)
+    );
+}
+
+#[tokio::test]
+async fn files_in_any_order_end_in_the_same_content() {
+    let texts = [
+        weight("20160901080000000", "65.50"),
+        weight("20160901090000000", "66.00"),
+        weight("20160901100000000", "64.00"),
+    ];
+    for order in [
+        [0, 1, 2],
+        [0, 2, 1],
+        [1, 0, 2],
+        [1, 2, 0],
+        [2, 0, 1],
+        [2, 1, 0],
+    ] {
+        let f = Fixture::new().await;
+        for i in order {
+            assert!(f.send(&texts[i]).await.status < 300);
+        }
+        let all = f.all().await;
+        assert_eq!(
+            all.record(&all.rows[0]).cells[1].scaled(),
+            6400,
+            "{order:?}"
+        );
+        assert_eq!(all.rows.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn sixteen_senders_at_once_leave_each_record_once() {
+    let f = Arc::new(Fixture::new().await);
+    let mut tasks = Vec::new();
+    for sender in 0..16 {
+        let f = f.clone();
+        tasks.push(tokio::spawn(async move {
+            let mut counts = Counts::default();
+            for round in 0..8 {
+                let minute = (sender + round) % 8;
+                let text = weight(
+                    &format!("201609010800000{minute:02}"),
+                    &format!("6{minute}.0"),
+                );
+                let receipt = f.send(&text).await;
+                assert_ne!(receipt.status, 422);
+                counts.created += receipt.counts.created;
+            }
+            counts.created
+        }));
+    }
+    let mut created = 0;
+    for task in tasks {
+        created += task.await.unwrap();
+    }
+    assert_eq!(created, 1);
+    let all = f.all().await;
+    assert_eq!(all.rows.len(), 1);
+    assert_eq!(all.record(&all.rows[0]).cells[1].scaled(), 6700);
+    // Every version that was ever current is readable, each number once.
+    let history = f
+        .store
+        .history(&Access::operator(), &all.rows[0].id)
+        .await
+        .unwrap();
+    let versions: Vec<u32> = history.rows.iter().map(|r| r.version).collect();
+    assert_eq!(
+        versions,
+        (1..=all.rows[0].version).rev().collect::<Vec<_>>()
+    );
+}
+
+#[tokio::test]
+async fn one_refused_record_and_nothing_is_stored() {
+    let f = Fixture::new().await;
+    let good = weight("20160901080000000", "65.50");
+    let bad = good.replace(
+        "\"weighing_scale\":[{",
+        "\"weighing_scale\":[{\"observation_time\":\"20160902073015\",\"body_weight\":-1.505},{",
+    );
+    let receipt = f.send(&bad).await;
+    assert_eq!(
+        (
+            receipt.status,
+            receipt.counts.refused,
+            receipt.counts.created
+        ),
+        (422, 1, 0)
+    );
+    assert_eq!(f.all().await.rows.len(), 0);
+    let kept = f
+        .store
+        .receipt(&Access::operator(), &receipt.id, false)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(kept.entries, receipt.entries);
+    // Six required fields, and three rules that the weight breaks.
+    assert!(kept.entries[0].faults.len() >= 8, "{:#?}", kept.entries);
+}
+
+#[tokio::test]
+async fn lenient_handling_stores_the_good_and_quarantines_the_rest() {
+    let f = Fixture::new().await;
+    let good = weight("20160901080000000", "65.50");
+    let mixed = good.replace("\"weighing_scale\":[{", "\"weighing_scale\":[{\"observation_time\":\"20160902073015\",\"body_weight\":65.505,\"model_manufacturer_code\":\"ACME\",\"model_number\":\"WS-100\",\"production_specification_serial\":\"WS0001234\",\"data_input_code\":\"0\",\"origin_of_time_code\":\"1\",\"update_time\":\"20160902081500123\"},{");
+    let receipt = f.send_lenient(&mixed).await;
+    assert_eq!(
+        (
+            receipt.status,
+            receipt.counts.refused,
+            receipt.counts.created
+        ),
+        (201, 1, 1)
+    );
+    let access = Access::operator();
+    let waiting = f
+        .store
+        .quarantine(&access, Some("A00001"), 0, 10)
+        .await
+        .unwrap();
+    assert_eq!(waiting.len(), 1);
+    assert_eq!(waiting[0].receipt, receipt.id);
+    // A later submission mends it; the receipt stays as it was.
+    f.send(&weight_at("20160902073015", "20160902081500124", "65.50"))
+        .await;
+    assert!(
+        f.store
+            .quarantine(&access, None, 0, 10)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let kept = f
+        .store
+        .receipt(&access, &receipt.id, true)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(kept.counts, receipt.counts);
+    let outcomes: Vec<Outcome> = kept.entries.iter().map(|e| e.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Refused, Outcome::Created]);
+    assert_eq!(
+        kept.entries[1].reference,
+        Some(format!("Observation/{}", f.all().await.rows[0].id.encode()))
+    );
+}
+
+#[tokio::test]
+async fn what_the_registries_do_not_know_is_refused() {
+    let f = Fixture::new().await;
+    let good = weight("20160901080000000", "65.50");
+    for (text, code) in [
+        (good.replace("A00001", "A00009"), "consortium-unknown"),
+        (
+            good.replace("P0000000000000000001", "P9"),
+            "participant-unknown",
+        ),
+        (
+            good.replace("20160901073015", "20160831235959"),
+            "outside-participation",
+        ),
+    ] {
+        let receipt = f.send(&text).await;
+        let faults: Vec<&str> = receipt
+            .faults
+            .iter()
+            .chain(receipt.entries.iter().flat_map(|e| &e.faults))
+            .map(|fault| fault.code.as_str())
+            .collect();
+        assert_eq!(receipt.status, 422);
+        assert_eq!(faults, [code]);
+    }
+    assert_eq!(f.all().await.rows.len(), 0);
+}
+
+#[tokio::test]
+async fn unknown_ones_are_registered_where_that_is_asked_for() {
+    let f = Fixture::new().await;
+    let text = weight("20160901080000000", "65.50").replace("A00001", "Z00001");
+    let how = Submit {
+        auto: true,
+        ..Submit::default()
+    };
+    let receipt = f
+        .store
+        .submit(&mut f.read(&text, false), &how)
+        .await
+        .unwrap();
+    assert_eq!(receipt.status, 201, "{receipt:?}");
+    let access = Access::operator();
+    let people = f
+        .store
+        .registry_page(&access, &registry::PARTICIPANTS, Some("Z00001"), None, 10)
+        .await
+        .unwrap();
+    assert!(people[0].row.provisional);
+    assert_eq!(
+        people[0].row.text("participation_start_date"),
+        Some("20160901")
+    );
+    assert_eq!(people[0].row.text("sex_code"), Some("0"));
+}
+
+#[tokio::test]
+async fn pages_lose_and_repeat_nothing() {
+    let f = Fixture::new().await;
+    let mut created = f.send(&first()).await.counts.created;
+    for day in 1..=28 {
+        let text = weight_at(
+            &format!("201609{day:02}1{:05}", day * 7),
+            "20160930080000000",
+            "60.1",
+        );
+        created += f.send(&text).await.counts.created;
+    }
+    let access = Access::operator();
+    use kenko_fhir::store::Order::*;
+    for order in [Key, Time, TimeDescending, Write, WriteDescending] {
+        for limit in [1, 3, 7, 100] {
+            for people in [false, true] {
+                let mut query = RecordQuery {
+                    kinds: (0..f.store.kinds().len()).collect(),
+                    order,
+                    limit,
+                    ..RecordQuery::default()
+                };
+                let all = f.all().await;
+                if people {
+                    let mut hashes: Vec<_> = all.rows.iter().map(|r| r.person.hash).collect();
+                    hashes.dedup();
+                    query.predicates.push(Predicate::Participants(hashes));
+                }
+                let mut seen = Vec::new();
+                let mut times = Vec::new();
+                loop {
+                    let page = f.store.search(&access, &query).await.unwrap();
+                    let Some(last) = page.rows.last() else { break };
+                    query.after = Some(last.key);
+                    seen.extend(page.rows.iter().map(|r| r.key));
+                    times.extend(page.rows.iter().map(|r| (r.key.time, r.key.write)));
+                }
+                assert_eq!(seen.len() as u64, created, "{order:?} {limit} {people}");
+                let count = f.store.count(&access, &query).await.unwrap();
+                assert_eq!(count, created);
+                match order {
+                    Time => assert!(times.is_sorted_by_key(|t| t.0)),
+                    TimeDescending => assert!(times.is_sorted_by_key(|t| -t.0)),
+                    Write => assert!(times.is_sorted_by_key(|t| t.1)),
+                    WriteDescending => assert!(times.is_sorted_by_key(|t| -t.1)),
+                    Key => {}
+                }
+                seen.sort();
+                seen.dedup();
+                assert_eq!(seen.len() as u64, created);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_backup_is_a_database_and_comes_back() {
+    let f = Fixture::new().await;
+    let created = f.send(&first()).await.counts.created;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("snapshot.db");
+    f.store.backup(&file).await.unwrap();
+    assert!(
+        f.store.backup(&file).await.is_err(),
+        "an existing file was overwritten"
+    );
+    let other = dir.path().join("other.db");
+    kenko_fhir::store::restore(&file, &other).await.unwrap();
+    let url = format!("sqlite://{}", other.display());
+    let store = Store::open(&url, f.store.kinds().clone()).await.unwrap();
+    let query = RecordQuery {
+        kinds: (0..store.kinds().len()).collect(),
+        limit: 100,
+        ..RecordQuery::default()
+    };
+    let found = store.search(&Access::operator(), &query).await.unwrap();
+    assert_eq!(found.rows.len() as u64, created);
+    std::fs::write(dir.path().join("not.db"), "not a database").unwrap();
+    assert!(
+        kenko_fhir::store::restore(&dir.path().join("not.db"), &other)
+            .await
+            .is_err()
+    );
+}
