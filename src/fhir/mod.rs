@@ -2,4 +2,5 @@
 
 pub mod canonical;
 pub mod id;
+pub mod outcome;
 pub mod registry;
