@@ -230,7 +230,8 @@ pub struct Fault {
     pub line: u32,
     /// Column of the value in characters, from 1.
     pub column: u32,
-    /// What the rule expects, in English; empty where the code says it all.
+    /// What the rule expects, in English; empty where the code says it all. Of `json`: why
+    /// the text cannot be read on.
     pub expected: Cow<'static, str>,
     /// What was found, shortened; never more than [`FOUND_MAX`] characters.
     pub found: String,
@@ -283,9 +284,11 @@ impl Fault {
     pub fn message(&self, lang: Lang) -> String {
         let mut text = format!("{}: {}", self.code, self.code.title(lang));
         if !self.expected.is_empty() {
-            text.push_str(match lang {
-                Lang::En => "; expected ",
-                Lang::Ja => "。期待: ",
+            text.push_str(match (self.code, lang) {
+                // What stands there is the parser's reason.
+                (Code::Json, _) => ": ",
+                (_, Lang::En) => "; expected ",
+                (_, Lang::Ja) => "。期待: ",
             });
             text.push_str(&self.expected);
         }

@@ -1,5 +1,7 @@
 //! kenko-fhir: the bridge between Japan's health information exchange protocol and FHIR R4.
 
+pub mod cli;
+pub mod config;
 pub mod decimal;
 pub mod exchange;
 pub mod fault;
@@ -12,4 +14,5 @@ pub mod record;
 pub mod registry;
 pub mod store;
 pub mod synth;
+pub mod tape;
 pub mod time;

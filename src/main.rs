@@ -1,1 +1,48 @@
-fn main() {}
+//! The program: arguments, logs, and the command. Everything else is in the library.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use kenko_fhir::cli::{self, Exit};
+use kenko_fhir::config::{self, Command};
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let cli = match config::parse(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(config::Error::Usage(error)) => {
+            // Help and version go to stdout and are no failure. A reader that went away has
+            // seen enough.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage as u8));
+        }
+        Err(config::Error::File(error)) => {
+            tell(&error.to_string());
+            return Exit::Usage.into();
+        }
+    };
+    // A server says what it does; the other commands are quiet unless something is wrong.
+    let level = match cli.command {
+        Command::Serve(_) => "info",
+        _ => "warn",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    match cli::run(&cli) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            if !failure.message.is_empty() {
+                tell(&failure.message);
+            }
+            failure.exit.into()
+        }
+    }
+}
+
+/// A message on stderr, even where stderr is gone.
+fn tell(message: &str) {
+    let _ = writeln!(std::io::stderr(), "kenko-fhir: {message}");
+}

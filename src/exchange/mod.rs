@@ -17,7 +17,7 @@ use crate::kind::{Kind, Kinds};
 use crate::record::{Cell, Record, Texts};
 
 pub use check::check;
-pub use reader::{Options, read};
+pub use reader::{Options, read, read_document};
 pub use writer::{Envelope, Writer, write, write_record};
 
 /// How far `observation_time` may lie after `send_time`, in milliseconds: one day.

@@ -141,6 +141,28 @@ pub fn provenance(write: &str, participant: &Hash96) -> String {
     format!("{write}.{}", encode_hash(participant))
 }
 
+/// A `urn:uuid` for what `reference` (`Patient/{id}`) names: always the same for the same.
+/// Its layout is that of version 8 of RFC 9562, made from a hash.
+pub fn urn_uuid(reference: &str) -> String {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let digest = Sha256::digest(reference.as_bytes());
+    let mut out = String::with_capacity(45);
+    out.push_str("urn:uuid:");
+    for (i, &byte) in digest.iter().take(16).enumerate() {
+        let byte = match i {
+            6 => byte & 0x0F | 0x80,
+            8 => byte & 0x3F | 0x80,
+            _ => byte,
+        };
+        if matches!(i, 4 | 6 | 8 | 10) {
+            out.push('-');
+        }
+        out.push(char::from(HEX[usize::from(byte >> 4)]));
+        out.push(char::from(HEX[usize::from(byte & 15)]));
+    }
+    out
+}
+
 /// One part of a canonical string: `%` and `:` escaped (mapping specification §2.2).
 pub fn escape_part(part: &str, out: &mut String) {
     for c in part.chars() {
@@ -245,6 +267,17 @@ mod tests {
     fn parts_with_colons_and_percent_signs_survive() {
         let parts = ["A:B", "50%", "%3A", "", "体重"];
         assert_eq!(split(&join(&parts)), parts);
+    }
+
+    #[test]
+    fn a_uuid_is_the_same_for_the_same_reference() {
+        let urn = urn_uuid("Patient/a");
+        assert_eq!(urn, urn_uuid("Patient/a"));
+        assert_ne!(urn, urn_uuid("Patient/b"));
+        assert_eq!(urn.len(), 45);
+        let bytes = urn.as_bytes();
+        assert_eq!(bytes[23], b'8');
+        assert!(matches!(bytes[28], b'8' | b'9' | b'a' | b'b'));
     }
 
     #[test]

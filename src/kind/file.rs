@@ -440,7 +440,6 @@ impl Reader<'_> {
         let at = text(&self.value["at"]);
         let (section, array) = at.split_once('.').unwrap_or((&at, ""));
         let root = Node::Object(Vec::new());
-        let program = forward::compile(&root, &[]);
         Kind {
             place: 0,
             hash: hash_of(&name),
@@ -462,7 +461,7 @@ impl Reader<'_> {
             registered: Vec::new(),
             mapping: Mapping {
                 main: None,
-                panel: Shape { root, program },
+                panel: Shape::new(root, &[]),
                 anchor: None,
                 parts: Vec::new(),
                 derived: Vec::new(),
@@ -683,16 +682,17 @@ impl Reader<'_> {
             parts.push(Part {
                 field,
                 hash: id::kind_hash(&format!("{kind}:{item}")),
-                shape: shape(node, fields),
+                shape: Shape::new(node, fields),
             });
         }
         for (pointer, reason) in told {
             self.fault(pointer, reason);
         }
-        let anchor = (!parts.is_empty()).then(|| shape(without_components(&root, &moved), fields));
+        let anchor =
+            (!parts.is_empty()).then(|| Shape::new(without_components(&root, &moved), fields));
         let mut mapping = Mapping {
             main: main_field(&root, fields),
-            panel: shape(root, fields),
+            panel: Shape::new(root, fields),
             anchor,
             parts,
             derived,
@@ -946,11 +946,6 @@ fn complete(mapping: &mut Mapping, fields: &[Field]) {
         }
     }
     mapping.accepts = accepts;
-}
-
-fn shape(root: Node, fields: &[Field]) -> Shape {
-    let program = forward::compile(&root, fields);
-    Shape { root, program }
 }
 
 /// A part: the frame and what the panel repeats, with the component's code and value and

@@ -11,6 +11,7 @@ use crate::fhir::id::{self, ObservationKey};
 use crate::json;
 use crate::kind::{Field, Kind, Type};
 use crate::record::Record;
+use crate::registry::{List, Registries};
 use crate::time;
 
 use super::template::{Hole, Node, Piece};
@@ -102,6 +103,12 @@ pub struct Unregistered;
 impl Registered for Unregistered {
     fn column(&self, _: &str, _: &str, _: &str) -> Option<&str> {
         None
+    }
+}
+
+impl Registered for Registries {
+    fn column(&self, list: &str, key: &str, column: &str) -> Option<&str> {
+        self.get(List::by_name(list)?, &[key])?.text(column)
     }
 }
 

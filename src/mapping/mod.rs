@@ -9,6 +9,7 @@ use std::fmt;
 
 use crate::decimal::Decimal;
 use crate::fault::Code;
+use crate::kind::Field;
 
 pub use forward::{Context, Derived, Meta, Program, Registered, Unregistered};
 pub use template::{Hole, Node, Piece};
@@ -41,6 +42,26 @@ pub struct Shape {
     pub root: Node,
     /// The program, which forward runs.
     pub program: Program,
+    /// The program without `id`, for conditional updates of servers that choose ids.
+    pub unnamed: Program,
+}
+
+impl Shape {
+    /// Compiles a tree.
+    pub fn new(root: Node, fields: &[Field]) -> Shape {
+        let without_id = match &root {
+            Node::Object(members) => {
+                let kept = members.iter().filter(|(name, _)| name != "id");
+                Node::Object(kept.cloned().collect())
+            }
+            _ => root.clone(),
+        };
+        Shape {
+            program: forward::compile(&root, fields),
+            unnamed: forward::compile(&without_id, fields),
+            root,
+        }
+    }
 }
 
 /// One part of the split shape.

@@ -1,0 +1,176 @@
+//! The commands: one file each, and what they have in common.
+//!
+//! A command gets its own options (and the whole [`Cli`] where it needs the database) and
+//! gives an [`Exit`], having told the reasons of refusals as it went; or a [`Failure`],
+//! whose message `main` prints.
+
+mod backup;
+mod convert;
+mod export;
+mod faults;
+mod import;
+mod input;
+mod migrate;
+mod openapi;
+mod output;
+mod registry;
+mod restore;
+mod serve;
+mod submissions;
+mod synth;
+mod validate;
+
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::config::{Cli, Command, Mappings};
+use crate::fault::Lang;
+use crate::kind::Kinds;
+use crate::registry::{LoadError, Options, Registries, load_dir};
+
+use faults::Reporter;
+
+/// How a command ended; the numbers are the program's exit codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Exit {
+    /// Done; warnings alone too.
+    Done = 0,
+    /// Some input was refused.
+    Refused = 1,
+    /// Wrong usage or configuration.
+    Usage = 2,
+    /// The system failed: database, port, disk, network.
+    System = 3,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// Why a command did not go to its end.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// The exit code.
+    pub exit: Exit,
+    /// What to print; empty where nobody listens or everything was told.
+    pub message: String,
+}
+
+impl Failure {
+    /// Wrong usage or configuration.
+    pub fn usage(message: impl Into<String>) -> Failure {
+        Failure {
+            exit: Exit::Usage,
+            message: message.into(),
+        }
+    }
+
+    /// The system failed.
+    pub fn system(message: impl Into<String>) -> Failure {
+        Failure {
+            exit: Exit::System,
+            message: message.into(),
+        }
+    }
+
+    /// Stdout or stderr does not take more. A reader that went away, such as `head`, has
+    /// what it wanted.
+    pub fn stream(error: &io::Error) -> Failure {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            Failure {
+                exit: Exit::Done,
+                message: String::new(),
+            }
+        } else {
+            Failure::system(format!("cannot write: {error}"))
+        }
+    }
+
+    /// A file or folder of the command line: not there is wrong usage, all else the system.
+    pub fn path(path: &Path, error: &io::Error) -> Failure {
+        let message = format!("{}: {error}", path.display());
+        match error.kind() {
+            io::ErrorKind::NotFound
+            | io::ErrorKind::NotADirectory
+            | io::ErrorKind::IsADirectory => Failure::usage(message),
+            _ => Failure::system(message),
+        }
+    }
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// What kept it from its end.
+pub fn run(cli: &Cli) -> Result<Exit, Failure> {
+    match &cli.command {
+        Command::Serve(options) => serve::run(cli, options),
+        Command::Convert(options) => convert::run(options),
+        Command::Validate(options) => validate::run(options),
+        Command::Import(options) => import::run(cli, options),
+        Command::Export(options) => export::run(cli, options),
+        Command::Registry { command } => registry::run(cli, command),
+        Command::Migrate => migrate::run(cli),
+        Command::Backup(options) => backup::run(cli, options),
+        Command::Restore(options) => restore::run(cli, options),
+        Command::Openapi(options) => openapi::run(options),
+        Command::Synth(options) => synth::run(options),
+    }
+}
+
+/// The language of messages: that of the terminal's locale.
+pub fn language() -> Lang {
+    let set = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+    let locale = set("LC_ALL")
+        .or_else(|| set("LC_MESSAGES"))
+        .or_else(|| set("LANG"));
+    match locale {
+        Some(locale) if locale.starts_with("ja") => Lang::Ja,
+        _ => Lang::En,
+    }
+}
+
+/// The record kinds: those of the program and of `--mappings`.
+fn kinds(mappings: &Mappings) -> Result<Kinds, Failure> {
+    let folder = mappings.mappings.as_deref();
+    if let Some(path) = folder.filter(|path| !path.is_dir()) {
+        return Err(Failure::usage(format!("{}: not a folder", path.display())));
+    }
+    Kinds::load(folder, mappings.canonical()).map_err(|faults| Failure::usage(faults.to_string()))
+}
+
+/// The lists of `--registries`, none without it. Their faults are told here.
+fn registries(
+    folder: Option<&Path>,
+    kinds: &Kinds,
+    reporter: &mut Reporter,
+) -> Result<Option<Registries>, Failure> {
+    let Some(folder) = folder else {
+        return Ok(None);
+    };
+    let known = |name: &str| kinds.get(name).is_some();
+    let options = Options {
+        known_kind: Some(&known),
+        ..Options::default()
+    };
+    match load_dir(folder, &options) {
+        Ok(registries) => Ok(Some(registries)),
+        Err(LoadError::Faults(files)) => {
+            for (path, faults) in files {
+                let name = path.display().to_string();
+                let unlisted = faults.total() - faults.kept().len() as u64;
+                reporter.all(&name, faults.kept(), unlisted)?;
+            }
+            Err(Failure {
+                exit: Exit::Refused,
+                message: String::new(),
+            })
+        }
+        Err(LoadError::Io { path, source }) => Err(Failure::path(&path, &source)),
+        Err(error) => Err(Failure::usage(error.to_string())),
+    }
+}
