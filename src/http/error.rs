@@ -44,7 +44,9 @@ use axum::http::header::{
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::{App, negotiate, query};
 use crate::fault::{Fault, Lang, Severity};
@@ -257,14 +259,19 @@ impl Problem {
         }
     }
 
-    /// The members of problem details.
-    pub fn details(&self, lang: Lang) -> Map<String, Value> {
-        let mut out = problem_members(self.kind.status(), self.kind.title(lang), &self.text(lang));
-        if !self.faults.is_empty() {
-            let faults: Vec<Value> = self.faults.iter().map(|f| fault_json(f, lang)).collect();
-            out.insert("faults".into(), faults.into());
+    /// The problem details.
+    pub fn details(&self, lang: Lang) -> ProblemJson {
+        ProblemJson {
+            problem: "about:blank",
+            title: self.kind.title(lang),
+            status: self.kind.status().as_u16(),
+            detail: self.text(lang),
+            faults: self
+                .faults
+                .iter()
+                .map(|f| FaultJson::new(f, lang))
+                .collect(),
         }
-        out
     }
 
     /// Logs what caused it; called once, where the answer is made.
@@ -280,31 +287,60 @@ impl Problem {
     }
 }
 
-/// The members that every problem details object has.
-pub fn problem_members(status: StatusCode, title: &str, detail: &str) -> Map<String, Value> {
-    let mut out = Map::new();
-    out.insert("type".into(), "about:blank".into());
-    out.insert("title".into(), title.into());
-    out.insert("status".into(), status.as_u16().into());
-    out.insert("detail".into(), detail.into());
-    out
+/// A fault as receipts and problem details tell it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Fault)]
+pub struct FaultJson {
+    /// `error`, `warning` or `information`
+    severity: &'static str,
+    /// A code of `CodeSystem/fault`.
+    #[schema(example = "decimals")]
+    code: &'static str,
+    /// JSON pointer of the value; of a missing field, the pointer it would have.
+    pointer: String,
+    /// Line of the value, from 1; absent where there is no text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u32>,
+    /// Column in characters, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    column: Option<u32>,
+    expected: String,
+    found: String,
+    /// All of it in the language asked for, and what to do.
+    message: String,
 }
 
-/// A fault as receipts and problem details tell it; `line` and `column` are left out where
-/// there is no text.
-pub fn fault_json(fault: &Fault, lang: Lang) -> Value {
-    let mut out = Map::new();
-    out.insert("severity".into(), fault.severity.as_str().into());
-    out.insert("code".into(), fault.code.as_str().into());
-    out.insert("pointer".into(), fault.pointer.as_str().into());
-    if fault.line > 0 {
-        out.insert("line".into(), fault.line.into());
-        out.insert("column".into(), fault.column.into());
+impl FaultJson {
+    /// The fault, its message in a language.
+    pub fn new(fault: &Fault, lang: Lang) -> FaultJson {
+        FaultJson {
+            severity: fault.severity.as_str(),
+            code: fault.code.as_str(),
+            pointer: fault.pointer.clone(),
+            line: (fault.line > 0).then_some(fault.line),
+            column: (fault.line > 0).then_some(fault.column),
+            expected: fault.expected.to_string(),
+            found: fault.found.clone(),
+            message: fault.message(lang),
+        }
     }
-    out.insert("expected".into(), fault.expected.as_ref().into());
-    out.insert("found".into(), fault.found.as_str().into());
-    out.insert("message".into(), fault.message(lang).into());
-    Value::Object(out)
+}
+
+/// Problem details (RFC 9457): what every error outside `/fhir` says.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemJson {
+    #[serde(rename = "type")]
+    #[schema(example = "about:blank")]
+    problem: &'static str,
+    title: &'static str,
+    status: u16,
+    /// What happened, in the language asked for.
+    detail: String,
+    /// What is wrong with the content, where it is the content.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    faults: Vec<FaultJson>,
 }
 
 impl IntoResponse for Problem {
@@ -355,16 +391,16 @@ pub async fn render(State(app): State<App>, request: Request, next: Next) -> Res
         None => Problem::new(Kind::of(status)),
     };
     problem.log();
-    let (media, body) = if fhir {
-        let outcome = problem.outcome(&app.kinds().canonical, lang);
-        (negotiate::FHIR_JSON_UTF8, outcome)
+    let write = if pretty {
+        serde_json::to_vec_pretty
     } else {
-        (PROBLEM_JSON, Value::Object(problem.details(lang)))
+        serde_json::to_vec
     };
-    let text = if pretty {
-        serde_json::to_vec_pretty(&body)
+    let (media, text) = if fhir {
+        let outcome = problem.outcome(&app.kinds().canonical, lang);
+        (negotiate::FHIR_JSON_UTF8, write(&outcome))
     } else {
-        serde_json::to_vec(&body)
+        (PROBLEM_JSON, serde_json::to_vec(&problem.details(lang)))
     };
     let text = text.unwrap_or_default();
     let headers = response.headers_mut();

@@ -15,7 +15,9 @@ pub mod fhir;
 mod layers;
 pub mod links;
 pub mod negotiate;
+pub mod prefer;
 pub mod query;
+pub mod stream;
 
 use std::sync::Arc;
 use std::time::Duration;
