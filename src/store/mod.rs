@@ -22,6 +22,7 @@ mod receipt;
 mod registry;
 mod sql;
 mod submit;
+mod walk;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -41,6 +42,7 @@ pub use read::{Person, Records, StoredRecord};
 pub use receipt::{Counts, QuarantineRow, Receipt, ReceiptQuery};
 pub use registry::{Changed, Stored};
 pub use submit::{Handling, Submit};
+pub use walk::{Block, Selection, Walk};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -70,6 +72,22 @@ pub enum Error {
     /// What is stored cannot be read back.
     #[error("stored data: {0}")]
     Damaged(String),
+}
+
+impl Error {
+    /// Whether the same call may succeed later: the database is locked, or all connections
+    /// are in use.
+    pub fn is_busy(&self) -> bool {
+        const BUSY: &str = "5";
+        const LOCKED: &str = "6";
+        match self {
+            Error::Database(sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed) => true,
+            Error::Database(sqlx::Error::Database(error)) => {
+                matches!(error.code().as_deref(), Some(BUSY | LOCKED))
+            }
+            _ => false,
+        }
+    }
 }
 
 /// Result of a call to the store.
