@@ -43,7 +43,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let (transaction, _) = best(size, || {
             bundle::write_transaction(Vec::with_capacity(size), &kinds, &submission, &options)
         });
-        let (value, _) = best(size, || serde_json::from_slice::<serde_json::Value>(&written));
+        let (value, _) = best(size, || {
+            serde_json::from_slice::<serde_json::Value>(&written)
+        });
         let (back, read) = best(size, || {
             inbound::read_any(&kinds, inbound::Options::default(), &written[..])
         });
