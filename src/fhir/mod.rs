@@ -5,4 +5,5 @@ pub mod canonical;
 pub mod check;
 pub mod id;
 pub mod inbound;
+pub mod outcome;
 pub mod registry;
