@@ -2,6 +2,8 @@
 
 pub mod bundle;
 pub mod canonical;
+pub mod check;
 pub mod id;
+pub mod inbound;
 pub mod outcome;
 pub mod registry;
