@@ -7,6 +7,7 @@
 mod backup;
 mod convert;
 mod database;
+mod demo;
 mod export;
 mod export_fhir;
 mod faults;
