@@ -18,7 +18,7 @@ use crate::record::{Cell, Record, Texts};
 
 pub use check::check;
 pub use reader::{Options, read, read_document};
-pub(crate) use reader::{expectation, id_fault, implausible, text_cell};
+pub(crate) use reader::{expectation, id_fault, implausible, out_of_order, text_cell};
 pub use writer::{Envelope, Writer, write, write_record};
 
 /// How far `observation_time` may lie after `send_time`, in milliseconds: one day.

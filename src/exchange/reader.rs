@@ -640,6 +640,15 @@ pub(crate) fn implausible(
             tell(i, Code::Implausible, expected, number(field, cell));
         }
     }
+    out_of_order(kind, cells, tell);
+}
+
+/// Tells which values contradict one another, as [`implausible`] does.
+pub(crate) fn out_of_order(
+    kind: &Kind,
+    cells: &[Cell],
+    mut tell: impl FnMut(usize, Code, String, String),
+) {
     let above = kind.above.iter().map(|&pair| (pair, true));
     let not_above = kind.not_above.iter().map(|&pair| (pair, false));
     for ((a, b), strictly) in above.chain(not_above) {
