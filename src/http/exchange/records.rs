@@ -38,7 +38,7 @@ struct Wanted {
 ///
 /// The document is the normal form of the protocol and can be sent again as it is.
 #[utoipa::path(
-    get, path = "/records", tag = "exchange",
+    get, path = "/records", operation_id = "read_records", tag = "exchange",
     params(
         ("consortium_id" = String, Query, description = "a document is of one consortium", example = "A00001"),
         ("person_id" = Option<String>, Query, description = "of this participant"),
@@ -48,7 +48,7 @@ struct Wanted {
         ("edition" = Option<String>, Query, description = "`2016` or `2017` (default): decides some field names"),
     ),
     responses(
-        (status = 200, body = super::Submission),
+        (status = 200, description = "The records as a submission", body = super::Submission),
         (status = 400, description = "A parameter is unknown, wrong or missing", body = error::ProblemJson, content_type = "application/problem+json"),
     )
 )]
