@@ -117,7 +117,24 @@ impl Inbound<'_> {
             for part in parts {
                 self.merge(anchor, part);
             }
+            self.contradictions(anchor);
         }
+    }
+
+    /// Warns of values that came in several parts and contradict one another.
+    fn contradictions(&mut self, anchor: usize) {
+        let row = self.rows[anchor];
+        if row.refused {
+            return;
+        }
+        let kind = self.kinds.at(usize::from(row.kind)).clone();
+        let cells = self.row_cells(&row).to_vec();
+        let pointer = self.pointer(&row, "");
+        let outcome = &mut self.outcome;
+        exchange::out_of_order(&kind, &cells, |_, code, expected, found| {
+            let fault = Fault::new(code, pointer.clone(), row.place);
+            outcome.push(fault.expected(expected).found(&found));
+        });
     }
 
     /// Puts a part into its record. What both say must agree.

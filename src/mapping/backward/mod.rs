@@ -11,6 +11,7 @@
 //! fallbacks of §5.2) is the work of [`crate::fhir::inbound`].
 
 mod codes;
+mod components;
 mod effective;
 mod quantity;
 mod rule;

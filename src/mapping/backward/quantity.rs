@@ -1,10 +1,17 @@
 //! Quantities: by code and unit, in exact decimal arithmetic (mapping specification §5.4).
 
 use crate::decimal::{self, Decimal};
+use crate::exchange;
 use crate::fault::Code;
 use crate::kind::{Field, Type};
 use crate::mapping::Unit;
 use crate::record::Cell;
+use crate::tape::{NodeKind, View};
+use crate::time;
+
+use super::Note;
+use super::rule::Quantity;
+use super::walk::{Walk, same_system};
 
 /// A value in the field's unit.
 pub(super) struct Converted {
@@ -71,6 +78,139 @@ pub(super) fn convert(field: &Field, text: &str, unit: Option<&Unit>) -> Result<
         return Err(Code::Digits);
     }
     Ok(Converted { cell, rounded })
+}
+
+impl Walk<'_, '_> {
+    /// Reads a Quantity as the value of a field.
+    pub(super) fn quantity(
+        &mut self,
+        field: usize,
+        ours: &Quantity,
+        by_code: Option<u8>,
+        view: View,
+    ) {
+        if !view.is_object() {
+            self.note(Note::new(Code::Type, view).expected("a Quantity"));
+            return;
+        }
+        let (mut value, mut unit, mut system, mut code) = (None, None, None, None);
+        for (name, member) in view.members() {
+            match name {
+                "value" => value = Some(member),
+                "unit" => unit = Some(member),
+                "system" => system = Some(member),
+                "code" => code = Some(member),
+                "comparator" => {
+                    let note = Note::new(Code::ValueNotNumeric, member);
+                    self.note(note.found(member.text()));
+                    return;
+                }
+                _ => self.residue(member),
+            }
+        }
+        let Some(value) = value else { return };
+        if value.kind() != NodeKind::Number {
+            let note = Note::new(Code::Type, value).expected("a number");
+            self.note(note.found(value.text()));
+            return;
+        }
+        fn text<'v>(view: Option<View<'v>>) -> &'v str {
+            view.map_or("", View::text)
+        }
+        let own = by_code.is_none()
+            && text(code) == &*ours.code
+            && same_system(self.backward, text(system), &ours.system);
+        if own && !ours.code.is_empty() {
+            if text(unit) != &*ours.unit {
+                self.out.variants.push(view.node());
+            }
+            self.number(field, value, None);
+            return;
+        }
+        match self.unit(field, by_code, unit, system, code) {
+            Ok(found) => {
+                self.out.variants.push(view.node());
+                self.number(field, value, found.as_ref());
+            }
+            Err(listed) => {
+                let at = code.or(unit).unwrap_or(view);
+                let found = match (code, unit) {
+                    (Some(code), _) => code.text(),
+                    (None, Some(unit)) => unit.text(),
+                    _ => "no unit",
+                };
+                let note = Note::new(Code::UnitUnknown, at).expected(listed);
+                self.note(note.found(found));
+            }
+        }
+    }
+
+    /// The unit of a Quantity. Error: the units that are listed.
+    fn unit(
+        &self,
+        field: usize,
+        by_code: Option<u8>,
+        unit: Option<View>,
+        system: Option<View>,
+        code: Option<View>,
+    ) -> Result<Option<Unit>, String> {
+        let Some(accepts) = self.accepts(field) else {
+            return Ok(None);
+        };
+        let units = match by_code.and_then(|i| accepts.by_code.get(usize::from(i))) {
+            Some(by_code) => &by_code.units,
+            None => &accepts.units,
+        };
+        if units.is_empty() {
+            return Ok(None);
+        }
+        let ucum = self.backward.kinds.systems.get("ucum").unwrap_or_default();
+        let found = match (system, code) {
+            (Some(system), Some(code)) if same_system(self.backward, system.text(), ucum) => {
+                units.iter().find(|u| u.code == code.text())
+            }
+            (None, None) => match unit {
+                Some(unit) => {
+                    let text = unit.text().trim();
+                    units.iter().find(|u| u.texts.iter().any(|t| t == text))
+                }
+                None => units.iter().find(|u| u.code.is_empty()),
+            },
+            _ => None,
+        };
+        found.cloned().map(Some).ok_or_else(|| {
+            let listed: Vec<&str> = units.iter().map(|u| u.code.as_str()).collect();
+            listed.join(", ")
+        })
+    }
+
+    /// A number in a unit; `None` is the field's own.
+    pub(super) fn number(&mut self, place: usize, value: View, unit: Option<&Unit>) {
+        let field = &self.kind.fields[place];
+        let text = value.text();
+        match convert(field, text, unit) {
+            Ok(converted) => {
+                self.set(place, value, converted.cell);
+                let warn = unit.and_then(|u| u.warn);
+                if converted.rounded || warn.is_some() {
+                    let written = written(field, converted.cell);
+                    let code = warn.unwrap_or(Code::Converted);
+                    let expected = format!("{} {written}", field.name);
+                    let unit = unit.map_or("", |u| u.code.as_str());
+                    let note = Note::new(code, value).expected(expected);
+                    self.note(note.found(format!("{text} {unit}").trim_end()));
+                }
+            }
+            Err(code) => {
+                let note = Note::new(code, value).expected(exchange::expectation(field, code));
+                self.note(note.found(text));
+            }
+        }
+    }
+}
+
+fn written(field: &Field, cell: Cell) -> String {
+    time::text(|out| decimal::write(out, cell, field.ty.decimals()))
 }
 
 #[cfg(test)]

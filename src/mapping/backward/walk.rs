@@ -1,18 +1,16 @@
 //! Walks an Observation along its template.
 
-use crate::decimal;
 use crate::exchange;
 use crate::fault::Code;
-use crate::kind::{Field, Kind, Type};
+use crate::kind::{Kind, Type};
 use crate::mapping::template::{Hole, Piece};
-use crate::mapping::{FieldAccepts, OnlyWith, Unit};
+use crate::mapping::{FieldAccepts, OnlyWith};
 use crate::record::{Cell, Texts};
 use crate::tape::{NodeKind, View};
 use crate::time::{self, JST, Precision};
 
-use super::codes::{Classified, Meaning, classify};
-use super::rule::{Component, Item, Quantity, Rule, Select};
-use super::{Backward, Matcher, Note, Reading, Role, Status, effective, quantity};
+use super::rule::{Item, Quantity, Rule, Select};
+use super::{Backward, Matcher, Note, Reading, Role, Status, effective};
 
 /// A Matcher of the role, and the field in `value[x]`.
 fn matcher(kind: &Kind, role: Role) -> (&Matcher, Option<usize>) {
@@ -68,7 +66,7 @@ pub(super) fn has_component(backward: &Backward, resource: View, needs: &OnlyWit
     })
 }
 
-fn same_system(backward: &Backward, written: &str, ours: &str) -> bool {
+pub(super) fn same_system(backward: &Backward, written: &str, ours: &str) -> bool {
     written == ours || backward.kinds.systems.canonical(written) == ours
 }
 
@@ -94,16 +92,20 @@ pub(super) fn observation(
     walk.or_else(matcher);
 }
 
-struct Walk<'a, 't> {
-    backward: &'a Backward<'a>,
-    kind: &'a Kind,
-    resource: View<'t>,
-    texts: &'a mut Texts,
-    out: &'a mut Reading,
+pub(super) struct Walk<'a, 't> {
+    pub(super) backward: &'a Backward<'a>,
+    pub(super) kind: &'a Kind,
+    pub(super) resource: View<'t>,
+    pub(super) texts: &'a mut Texts,
+    pub(super) out: &'a mut Reading,
 }
 
 /// Finds the rule of a member; members mostly come in the order of the template.
-fn find<'m>(members: &'m [(Box<str>, Rule)], next: &mut usize, name: &str) -> Option<&'m Rule> {
+pub(super) fn find<'m>(
+    members: &'m [(Box<str>, Rule)],
+    next: &mut usize,
+    name: &str,
+) -> Option<&'m Rule> {
     let from = *next;
     let (before, after) = members.split_at(from.min(members.len()));
     let at = after
@@ -116,11 +118,11 @@ fn find<'m>(members: &'m [(Box<str>, Rule)], next: &mut usize, name: &str) -> Op
 }
 
 impl<'t> Walk<'_, 't> {
-    fn note(&mut self, note: Note) {
+    pub(super) fn note(&mut self, note: Note) {
         self.out.notes.push(note);
     }
 
-    fn residue(&mut self, view: View) {
+    pub(super) fn residue(&mut self, view: View) {
         self.out.residue.push(view.node());
     }
 
@@ -136,7 +138,7 @@ impl<'t> Walk<'_, 't> {
                     self.status(value);
                 }
                 "code" if matches!(self.out.role, Role::Loose(_)) => {}
-                "performer" => {
+                "performer" if value.kind() == NodeKind::Array => {
                     let performers = value.items().map(View::node);
                     self.out.performers.extend(performers);
                 }
@@ -152,8 +154,13 @@ impl<'t> Walk<'_, 't> {
                     self.note(Note::new(Code::Modifier, value));
                 }
                 _ if name.starts_with("effective") => {
+                    if timed {
+                        let note = Note::new(Code::Type, value);
+                        self.note(note.expected("one effective[x]"));
+                    } else {
+                        self.effective(name, value);
+                    }
                     timed = true;
-                    self.effective(name, value);
                 }
                 _ if name.starts_with("value") => self.main(name, value, rule, main),
                 _ => match rule {
@@ -191,7 +198,7 @@ impl<'t> Walk<'_, 't> {
         }
     }
 
-    fn wrong_value(&mut self, field: usize, value: View) {
+    pub(super) fn wrong_value(&mut self, field: usize, value: View) {
         let code = match self.kind.fields[field].ty {
             Type::Number { .. } => Code::ValueNotNumeric,
             _ => Code::Type,
@@ -200,7 +207,7 @@ impl<'t> Walk<'_, 't> {
     }
 
     /// A value of a field whose code was recognised.
-    fn value(&mut self, field: usize, by_code: Option<u8>, value: View, rule: &Rule) {
+    pub(super) fn value(&mut self, field: usize, by_code: Option<u8>, value: View, rule: &Rule) {
         match rule {
             Rule::Quantity(_, ours) => self.quantity(field, ours, by_code, value),
             _ => self.rule(rule, value),
@@ -252,12 +259,12 @@ impl<'t> Walk<'_, 't> {
         }
     }
 
-    fn set(&mut self, field: usize, view: View, cell: Cell) {
+    pub(super) fn set(&mut self, field: usize, view: View, cell: Cell) {
         self.out.cells[field] = cell;
         self.out.nodes[field] = view.node();
     }
 
-    fn rule(&mut self, rule: &Rule, view: View) {
+    pub(super) fn rule(&mut self, rule: &Rule, view: View) {
         match rule {
             Rule::Const(text) => {
                 let scalar = !matches!(view.kind(), NodeKind::Object | NodeKind::Array);
@@ -274,7 +281,7 @@ impl<'t> Walk<'_, 't> {
         }
     }
 
-    fn object(&mut self, members: &[(Box<str>, Rule)], view: View) {
+    pub(super) fn object(&mut self, members: &[(Box<str>, Rule)], view: View) {
         if !view.is_object() {
             self.residue(view);
             return;
@@ -437,258 +444,8 @@ impl<'t> Walk<'_, 't> {
         }
     }
 
-    fn accepts(&self, field: usize) -> Option<&FieldAccepts> {
+    pub(super) fn accepts(&self, field: usize) -> Option<&FieldAccepts> {
         self.kind.mapping.accepts.fields.get(&field)
-    }
-
-    /// The components of an Observation.
-    fn components(&mut self, components: &[Component], view: View) {
-        let mut next = 0;
-        for element in view.items() {
-            let Some(code) = element.get("code") else {
-                self.residue(element);
-                continue;
-            };
-            let places = (next..components.len()).chain(0..next.min(components.len()));
-            let exact = places
-                .into_iter()
-                .find(|&i| self.is_exactly(&components[i], code));
-            let (component, by_code) = match exact {
-                Some(i) => {
-                    next = i + 1;
-                    (&components[i], None)
-                }
-                None => match self.recognise(components, code) {
-                    Some(found) => found,
-                    None => {
-                        self.residue(element);
-                        continue;
-                    }
-                },
-            };
-            self.component(component, by_code, element);
-        }
-    }
-
-    /// Whether the codings are the template's, in its order.
-    fn is_exactly(&self, component: &Component, code: View) -> bool {
-        let mut ours = component.codings.iter();
-        for coding in code.get("coding").into_iter().flat_map(View::items) {
-            let Some((system, code)) = ours.next() else {
-                return false;
-            };
-            if coding.text_of("code") != Some(code)
-                || !coding
-                    .text_of("system")
-                    .is_some_and(|s| same_system(self.backward, s, system))
-            {
-                return false;
-            }
-        }
-        ours.len() < component.codings.len()
-    }
-
-    /// The component that a foreign one is, with the entry of `by code`.
-    fn recognise<'c>(
-        &mut self,
-        components: &'c [Component],
-        code: View,
-    ) -> Option<(&'c Component, Option<u8>)> {
-        let systems = &self.backward.kinds.systems;
-        let kind = self.kind.place as u16;
-        match classify(&self.backward.index, systems, code, Some(kind)) {
-            Classified::Of(of) => match of.first()?.1 {
-                Meaning::Field(field, by_code) => {
-                    let field = Some(usize::from(field));
-                    let component = components.iter().find(|c| c.field == field)?;
-                    Some((component, by_code))
-                }
-                _ => None,
-            },
-            Classified::Ambiguous => {
-                let note = Note::new(Code::CodeAmbiguous, code).found(&super::names_of(code));
-                self.note(note);
-                None
-            }
-            // A constant component, whose codes are those of no field.
-            _ => {
-                let is = |c: &&Component| {
-                    c.field.is_none()
-                        && code
-                            .get("coding")
-                            .into_iter()
-                            .flat_map(View::items)
-                            .any(|w| {
-                                c.codings.iter().any(|(s, c)| {
-                                    w.text_of("code") == Some(c)
-                                        && w.text_of("system")
-                                            .is_some_and(|w| same_system(self.backward, w, s))
-                                })
-                            })
-                };
-                components.iter().find(is).map(|c| (c, None))
-            }
-        }
-    }
-
-    fn component(&mut self, component: &Component, by_code: Option<u8>, element: View) {
-        if let Some(field) = component.field {
-            let bit = 1_u64.checked_shl(field as u32).unwrap_or(0);
-            let before = self.out.seen & bit != 0;
-            let substituted = self.out.substituted & bit != 0;
-            if before && by_code.is_some() {
-                self.residue(element);
-                return;
-            }
-            if before && !substituted {
-                let note = Note::new(Code::RecordInconsistent, element);
-                self.note(note.expected("one component of this code"));
-                return;
-            }
-            self.out.seen |= bit;
-            if by_code.is_some() {
-                self.out.substituted |= bit;
-            } else {
-                self.out.substituted &= !bit;
-            }
-        }
-        let mut next = 0;
-        for (name, value) in element.members() {
-            let rule = find(&component.members, &mut next, name);
-            match (rule, component.field) {
-                (_, _) if name == "modifierExtension" => {
-                    self.note(Note::new(Code::Modifier, value));
-                }
-                (Some(rule), Some(field)) if name.starts_with("value") => {
-                    self.value(field, by_code, value, rule);
-                }
-                (None, Some(field)) if name.starts_with("value") => {
-                    self.wrong_value(field, value);
-                }
-                (Some(rule), _) => self.rule(rule, value),
-                (None, _) => self.residue(value),
-            }
-        }
-    }
-
-    fn quantity(&mut self, field: usize, ours: &Quantity, by_code: Option<u8>, view: View) {
-        if !view.is_object() {
-            self.note(Note::new(Code::Type, view).expected("a Quantity"));
-            return;
-        }
-        let (mut value, mut unit, mut system, mut code) = (None, None, None, None);
-        for (name, member) in view.members() {
-            match name {
-                "value" => value = Some(member),
-                "unit" => unit = Some(member),
-                "system" => system = Some(member),
-                "code" => code = Some(member),
-                "comparator" => {
-                    let note = Note::new(Code::ValueNotNumeric, member);
-                    self.note(note.found(member.text()));
-                    return;
-                }
-                _ => self.residue(member),
-            }
-        }
-        let Some(value) = value else { return };
-        if value.kind() != NodeKind::Number {
-            let note = Note::new(Code::Type, value).expected("a number");
-            self.note(note.found(value.text()));
-            return;
-        }
-        fn text<'v>(view: Option<View<'v>>) -> &'v str {
-            view.map_or("", View::text)
-        }
-        let own = by_code.is_none()
-            && text(code) == &*ours.code
-            && same_system(self.backward, text(system), &ours.system);
-        if own && !ours.code.is_empty() {
-            if text(unit) != &*ours.unit {
-                self.out.variants.push(view.node());
-            }
-            self.number(field, value, None);
-            return;
-        }
-        match self.unit(field, by_code, unit, system, code) {
-            Ok(found) => {
-                self.out.variants.push(view.node());
-                self.number(field, value, found.as_ref());
-            }
-            Err(listed) => {
-                let at = code.or(unit).unwrap_or(view);
-                let found = match (code, unit) {
-                    (Some(code), _) => code.text(),
-                    (None, Some(unit)) => unit.text(),
-                    _ => "no unit",
-                };
-                let note = Note::new(Code::UnitUnknown, at).expected(listed);
-                self.note(note.found(found));
-            }
-        }
-    }
-
-    /// The unit of a Quantity. Error: the units that are listed.
-    fn unit(
-        &self,
-        field: usize,
-        by_code: Option<u8>,
-        unit: Option<View>,
-        system: Option<View>,
-        code: Option<View>,
-    ) -> Result<Option<Unit>, String> {
-        let Some(accepts) = self.accepts(field) else {
-            return Ok(None);
-        };
-        let units = match by_code.and_then(|i| accepts.by_code.get(usize::from(i))) {
-            Some(by_code) => &by_code.units,
-            None => &accepts.units,
-        };
-        if units.is_empty() {
-            return Ok(None);
-        }
-        let ucum = self.backward.kinds.systems.get("ucum").unwrap_or_default();
-        let found = match (system, code) {
-            (Some(system), Some(code)) if same_system(self.backward, system.text(), ucum) => {
-                units.iter().find(|u| u.code == code.text())
-            }
-            (None, None) => match unit {
-                Some(unit) => {
-                    let text = unit.text().trim();
-                    units.iter().find(|u| u.texts.iter().any(|t| t == text))
-                }
-                None => units.iter().find(|u| u.code.is_empty()),
-            },
-            _ => None,
-        };
-        found.cloned().map(Some).ok_or_else(|| {
-            let listed: Vec<&str> = units.iter().map(|u| u.code.as_str()).collect();
-            listed.join(", ")
-        })
-    }
-
-    /// A number in a unit; `None` is the field's own.
-    fn number(&mut self, place: usize, value: View, unit: Option<&Unit>) {
-        let field = &self.kind.fields[place];
-        let text = value.text();
-        match quantity::convert(field, text, unit) {
-            Ok(converted) => {
-                self.set(place, value, converted.cell);
-                let warn = unit.and_then(|u| u.warn);
-                if converted.rounded || warn.is_some() {
-                    let written = written(field, converted.cell);
-                    let code = warn.unwrap_or(Code::Converted);
-                    let expected = format!("{} {written}", field.name);
-                    let unit = unit.map_or("", |u| u.code.as_str());
-                    let note = Note::new(code, value).expected(expected);
-                    self.note(note.found(format!("{text} {unit}").trim_end()));
-                }
-            }
-            Err(code) => {
-                let note = Note::new(code, value).expected(exchange::expectation(field, code));
-                self.note(note.found(text));
-            }
-        }
     }
 
     /// Texts that foreign resources keep elsewhere (`"else": "coding.display"`).
@@ -713,8 +470,4 @@ impl<'t> Walk<'_, 't> {
             }
         }
     }
-}
-
-fn written(field: &Field, cell: Cell) -> String {
-    time::text(|out| decimal::write(out, cell, field.ty.decimals()))
 }

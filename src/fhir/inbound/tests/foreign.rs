@@ -695,3 +695,16 @@ fn an_early_issued_time_and_odd_values_are_warned_about() {
         ]
     );
 }
+
+#[test]
+fn an_element_of_several_types_has_one() {
+    let mut out = weight(quantity("65.5", "kg"));
+    out["effectiveInstant"] = json!("2016-09-01T07:30:16+09:00");
+    refused(out, Code::Type, ".effectiveInstant");
+    let mut out = weight(quantity("65.5", "kg"));
+    out["component"] = json!({"code": {}});
+    refused(out, Code::Type, ".component");
+    let mut out = weight(quantity("65.5", "kg"));
+    out["performer"] = json!({"reference": "Patient/p"});
+    refused(out, Code::Type, ".performer");
+}

@@ -223,3 +223,90 @@ proptest! {
         }
     }
 }
+
+/// Any JSON, small.
+fn any_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        Just(json!(1e300)),
+        "[ -~]{0,8}".prop_map(Value::from),
+        prop::sample::select(vec![
+            "Patient/p",
+            "#x",
+            "2016-09-01",
+            "8480-6",
+            "",
+            "a:b:c:d:e"
+        ])
+        .prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 12, 3, |inner| {
+        let names = prop::sample::select(vec![
+            "code",
+            "coding",
+            "system",
+            "value",
+            "reference",
+            "extension",
+            "url",
+            "item",
+        ]);
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            prop::collection::vec((names, inner), 0..3).prop_map(|members| {
+                let members = members.into_iter().map(|(k, v)| (k.to_owned(), v));
+                Value::Object(members.collect())
+            }),
+        ]
+    })
+}
+
+/// Replaces the n-th value inside.
+fn replace(value: &mut Value, n: &mut usize, with: &Value) {
+    if *n == 0 {
+        *value = with.clone();
+        *n = usize::MAX;
+        return;
+    }
+    *n = n.saturating_sub(1);
+    match value {
+        Value::Object(members) => members.values_mut().for_each(|v| replace(v, n, with)),
+        Value::Array(items) => items.iter_mut().for_each(|v| replace(v, n, with)),
+        _ => {}
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn no_input_makes_it_panic(
+        changes in prop::collection::vec((0..2000_usize, any_value()), 1..6),
+        cut in 0..20_000_usize,
+        byte in any::<u8>(),
+    ) {
+        static TEXTS: std::sync::OnceLock<Vec<String>> = std::sync::OnceLock::new();
+        let texts = TEXTS.get_or_init(|| {
+            let text = include_str!("../../../../tests/golden/hba1c/resource.json");
+            let mut observations = vec![serde_json::from_str(text).unwrap()];
+            for kind in ["weighing_scale", "home_blood_pressure", "physical_activity"] {
+                let text = std::fs::read_to_string(format!("tests/golden/{kind}/resource.json"));
+                observations.push(serde_json::from_str(&text.unwrap()).unwrap());
+            }
+            vec![bundle(observations).to_string()]
+        });
+        let mut value: Value = serde_json::from_str(&texts[0]).unwrap();
+        for (n, with) in changes {
+            let mut n = n;
+            replace(&mut value, &mut n, &with);
+        }
+        let mut bytes = value.to_string().into_bytes();
+        let _ = read_any(kinds(), options(), &bytes[..]);
+        let at = cut % bytes.len();
+        bytes[at] = byte;
+        let _ = read_any(kinds(), options(), &bytes[..]);
+        let _ = read_any(kinds(), options(), &bytes[..at]);
+    }
+}
