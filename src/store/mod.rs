@@ -22,6 +22,7 @@ mod receipt;
 mod registry;
 mod sql;
 mod submit;
+mod walk;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -41,6 +42,7 @@ pub use read::{Person, Records, StoredRecord};
 pub use receipt::{Counts, QuarantineRow, Receipt, ReceiptQuery};
 pub use registry::{Changed, Stored};
 pub use submit::{Handling, Submit};
+pub use walk::{Block, Selection, Walk};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
