@@ -6,6 +6,7 @@ pub mod decimal;
 pub mod exchange;
 pub mod fault;
 pub mod fhir;
+pub mod http;
 pub mod json;
 pub mod kind;
 pub mod mapping;

@@ -104,6 +104,11 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 
+    /// The output, for one that is emptied as it fills.
+    pub fn out_mut(&mut self) -> &mut W {
+        &mut self.out
+    }
+
     /// Ends the submission and gives the output back.
     ///
     /// # Errors

@@ -3,4 +3,5 @@
 pub mod bundle;
 pub mod canonical;
 pub mod id;
+pub mod outcome;
 pub mod registry;

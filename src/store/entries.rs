@@ -33,7 +33,8 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    const ALL: [Outcome; 6] = [
+    /// Every outcome.
+    pub const ALL: [Outcome; 6] = [
         Outcome::Created,
         Outcome::Updated,
         Outcome::Unchanged,

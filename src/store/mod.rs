@@ -82,6 +82,22 @@ pub enum Error {
     Damaged(String),
 }
 
+impl Error {
+    /// Whether the same call may succeed later: the database is locked, or all connections
+    /// are in use.
+    pub fn is_busy(&self) -> bool {
+        const BUSY: &str = "5";
+        const LOCKED: &str = "6";
+        match self {
+            Error::Database(sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed) => true,
+            Error::Database(sqlx::Error::Database(error)) => {
+                matches!(error.code().as_deref(), Some(BUSY | LOCKED))
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Result of a call to the store.
 pub type Result<T> = std::result::Result<T, Error>;
 

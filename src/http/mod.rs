@@ -1,0 +1,149 @@
+//! Both sides over HTTP: `/exchange` for the protocol, `/fhir` for FHIR R4.
+//!
+//! In: requests. Out: answers of the same functions that the commands call. [`app`] makes the
+//! router, tests call it without a socket. Each file holds the handlers of one group of
+//! addresses and a `router()`; routes carry their OpenAPI description, so the document and the
+//! router cannot disagree. Errors are [`error::Problem`]s everywhere.
+//!
+//! A request passes, from the outside in: `x-request-id` and the log, security headers, CORS,
+//! gzip, the writer of error bodies, the catcher of panics, the time limit, its route.
+
+pub mod body;
+pub mod error;
+pub mod exchange;
+pub mod fhir;
+mod layers;
+pub mod links;
+pub mod negotiate;
+pub mod prefer;
+pub mod query;
+pub mod stream;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{from_fn, from_fn_with_state};
+use tower::ServiceExt as _;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::kind::Kinds;
+use crate::store::{Access, Store};
+use error::{Kind, Problem};
+
+/// What the server was told.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The outer root of the server; without it links follow the `Host` header.
+    pub base_url: Option<String>,
+    /// Bytes of a body at most, after decompression.
+    pub body_limit: u64,
+    /// Origins that browsers may call from; `*` any.
+    pub cors_origins: Vec<String>,
+    /// Unknown consortia, participants and laboratories are registered provisionally.
+    pub auto_register: bool,
+    /// Entries of a page where nobody asks for a number.
+    pub page_default: usize,
+    /// Entries of a page at most.
+    pub page_max: usize,
+    /// How long a request may take until its answer begins.
+    pub request_timeout: Duration,
+    /// How long a sender may be silent in the middle of a body.
+    pub silence: Duration,
+    /// Bodies that may be open at the same time.
+    pub open_bodies: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            base_url: None,
+            body_limit: 64 << 20,
+            cors_origins: Vec::new(),
+            auto_register: false,
+            page_default: 50,
+            page_max: 1000,
+            request_timeout: Duration::from_secs(300),
+            silence: Duration::from_secs(30),
+            open_bodies: 256,
+        }
+    }
+}
+
+/// What handlers share; cloning it is cheap.
+#[derive(Clone)]
+pub struct App {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    store: Arc<Store>,
+    settings: Settings,
+    places: body::Places,
+}
+
+impl App {
+    /// Handlers over a store.
+    pub fn new(store: Arc<Store>, settings: Settings) -> App {
+        let parsing = std::thread::available_parallelism().map_or(2, usize::from);
+        let places = body::Places::new(settings.open_bodies, parsing);
+        App {
+            shared: Arc::new(Shared {
+                store,
+                settings,
+                places,
+            }),
+        }
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.shared.store
+    }
+
+    /// The record kinds.
+    pub fn kinds(&self) -> &Arc<Kinds> {
+        self.shared.store.kinds()
+    }
+
+    /// What the server was told.
+    pub fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    /// The places for bodies.
+    pub fn places(&self) -> &body::Places {
+        &self.shared.places
+    }
+
+    /// Who calls. Without authentication it is the operator.
+    pub fn access(&self) -> Access {
+        Access::operator()
+    }
+}
+
+fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .nest("/exchange", exchange::router())
+        .nest("/fhir", fhir::router())
+}
+
+/// The router.
+pub fn app(app: App) -> Router {
+    let (router, _document) = routes().split_for_parts();
+    let inner = router
+        .fallback(async || Problem::new(Kind::NotFound))
+        .layer(from_fn_with_state(app.clone(), layers::time_limit))
+        .layer(CatchPanicLayer::custom(layers::panicked))
+        .layer(from_fn_with_state(app.clone(), error::render))
+        .layer(CompressionLayer::new())
+        .layer(layers::cors(&app.settings().cors_origins))
+        .layer(from_fn(layers::secure))
+        .layer(from_fn(layers::log))
+        .with_state(app);
+    let inner = inner.map_request(|request: Request| layers::without_slash(request));
+    Router::new().fallback_service(inner)
+}
