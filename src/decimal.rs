@@ -124,6 +124,23 @@ impl Decimal {
         })
     }
 
+    /// `scaled` × 10^-`scale`.
+    pub fn from_scaled(scaled: i64, scale: u32) -> Decimal {
+        Decimal {
+            mantissa: i128::from(scaled),
+            scale,
+        }
+    }
+
+    /// Whether two numbers have the same value, however they are written.
+    pub fn equals(self, other: Decimal) -> bool {
+        let negated = Decimal {
+            mantissa: -other.mantissa,
+            ..other
+        };
+        self.plus(negated).is_some_and(|d| d.mantissa == 0)
+    }
+
     /// The product; `None` on overflow.
     pub fn times(self, other: Decimal) -> Option<Decimal> {
         Some(Decimal {

@@ -107,6 +107,19 @@ impl Tape {
         self.key(reader.text(), reader.place());
     }
 
+    /// The text of a member of the outermost object, which may still be open.
+    pub(crate) fn open_member(&self, name: &str) -> Option<&str> {
+        let members = Members {
+            tape: self,
+            at: 1,
+            end: self.nodes.len() as u32,
+        };
+        members
+            .into_iter()
+            .find(|(k, _)| *k == name)
+            .and_then(|(_, value)| value.string())
+    }
+
     /// Ends the object.
     pub(crate) fn end_object(&mut self) {
         self.end();
@@ -298,6 +311,15 @@ impl<'t> View<'t> {
     /// The content of a string; `None` for anything else.
     pub fn string(self) -> Option<&'t str> {
         (self.kind() == NodeKind::String).then(|| self.text())
+    }
+
+    /// The value with this number on the same tape; the last one for a number beyond it.
+    pub fn at(self, node: u32) -> View<'t> {
+        let last = self.tape.nodes.len().saturating_sub(1) as u32;
+        View {
+            tape: self.tape,
+            at: node.min(last),
+        }
     }
 
     /// Its number on the tape, which [`Tape::view`] takes.

@@ -34,11 +34,7 @@ fn future(kinds: &Kinds, submission: &mut Submission) {
         if told || cell.is_absent() || cell.value() * 1000 <= submission.send_time + FUTURE_MAX {
             continue;
         }
-        let pointer = format!(
-            "{}/{}",
-            submission.pointer(kinds, &row),
-            kind.fields[kind.time].name
-        );
+        let pointer = submission.time_pointer(kinds, &row);
         let fault = Fault::new(Code::FutureTime, pointer, row.position.place)
             .expected("no later than a day after send_time")
             .found(&time::text(|out| time::write14(out, cell.value())));

@@ -13,11 +13,12 @@ mod writer;
 use std::fmt::Write as _;
 
 use crate::fault::{Fault, Place};
-use crate::kind::{Kind, Kinds};
+use crate::kind::{Edition, Kind, Kinds};
 use crate::record::{Cell, Record, Texts};
 
 pub use check::check;
 pub use reader::{Options, read, read_document};
+pub(crate) use reader::{expectation, id_fault, implausible, text_cell};
 pub use writer::{Envelope, Writer, write, write_record};
 
 /// How far `observation_time` may lie after `send_time`, in milliseconds: one day.
@@ -34,6 +35,18 @@ pub struct Position {
     pub index: u32,
     /// Place of the record's first byte.
     pub place: Place,
+}
+
+/// Where records came from, which decides how faults point at them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Origin {
+    /// A submission: JSON pointers.
+    #[default]
+    Exchange,
+    /// A Bundle, `index` being the place of the entry: FHIRPath.
+    Bundle,
+    /// Resources by themselves, told apart by their lines: FHIRPath.
+    Resources,
 }
 
 /// One record of a submission.
@@ -58,6 +71,10 @@ pub struct Row {
 pub struct Submission {
     /// `format_version`.
     pub format_version: String,
+    /// The edition whose field names it has.
+    pub edition: Edition,
+    /// Where the records came from.
+    pub origin: Origin,
     /// `send_time`, in milliseconds since the epoch.
     pub send_time: i64,
     /// `consortium_id`.
@@ -93,6 +110,8 @@ impl Submission {
     pub fn new(faults_max: usize) -> Submission {
         Submission {
             format_version: String::new(),
+            edition: Edition::default(),
+            origin: Origin::default(),
             send_time: 0,
             consortium_id: String::new(),
             persons: Vec::new(),
@@ -154,9 +173,26 @@ impl Submission {
         at as u32
     }
 
-    /// JSON pointer of a row.
+    /// JSON pointer (or FHIRPath) of a row.
     pub fn pointer(&self, kinds: &Kinds, row: &Row) -> String {
-        pointer(kinds.at(usize::from(row.kind)), &row.position)
+        match self.origin {
+            Origin::Exchange => pointer(kinds.at(usize::from(row.kind)), &row.position),
+            Origin::Bundle => format!("Bundle.entry[{}].resource", row.position.index),
+            Origin::Resources => "Observation".to_owned(),
+        }
+    }
+
+    /// JSON pointer (or FHIRPath) of a row's `observation_time`.
+    pub fn time_pointer(&self, kinds: &Kinds, row: &Row) -> String {
+        let mut out = self.pointer(kinds, row);
+        if self.origin == Origin::Exchange {
+            let kind = kinds.at(usize::from(row.kind));
+            out.push('/');
+            out.push_str(&kind.fields[kind.time].name);
+        } else {
+            out.push_str(".effective");
+        }
+        out
     }
 
     /// All faults that refuse something, and the warnings: envelope first, then by record.

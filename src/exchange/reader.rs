@@ -9,7 +9,7 @@ use super::{FUTURE_MAX, Position, Row, Submission, pointer};
 use crate::decimal;
 use crate::fault::{Code, Fault, Place, Severity};
 use crate::json::{self, Event, Reader as Json};
-use crate::kind::{Field, Kind, Kinds, Type};
+use crate::kind::{Edition, Field, Kind, Kinds, Type};
 use crate::record::{Cell, Texts};
 use crate::time;
 
@@ -427,6 +427,9 @@ impl<R: Read> Reader<'_, R> {
                 Some(i) if kind.fields[i].name == name => (i, false),
                 _ => match kind.names.get(name) {
                     Some(&(i, alias)) => {
+                        if kind.fields[i].name_2016.as_deref() == Some(name) {
+                            self.out.edition = Edition::E2016;
+                        }
                         let hints = &mut self.hints[kind.place];
                         hints.truncate(turn);
                         hints.push(i as u8);
@@ -516,39 +519,7 @@ impl<R: Read> Reader<'_, R> {
                 found,
             );
         }
-        for (i, field) in kind.fields.iter().enumerate() {
-            let (Some((low, high)), cell) = (field.plausible, self.cells[i]) else {
-                continue;
-            };
-            if !cell.is_absent() && !(low..=high).contains(&cell.scaled()) {
-                let (from, to) = &field.plausible_text;
-                push(
-                    i,
-                    Code::Implausible,
-                    format!("{from} to {to} {}", field.unit),
-                    number(field, cell),
-                );
-            }
-        }
-        let pairs = kind.above.iter().map(|&pair| (pair, true));
-        for ((a, b), strictly) in pairs.chain(kind.not_above.iter().map(|&pair| (pair, false))) {
-            let (first, second) = (self.cells[a], self.cells[b]);
-            if first.is_absent() || second.is_absent() {
-                continue;
-            }
-            let (name, other) = (&kind.fields[a].name, &kind.fields[b].name);
-            let found = number(&kind.fields[a], first);
-            if strictly && first.scaled() <= second.scaled() {
-                push(a, Code::Implausible, format!("{name} above {other}"), found);
-            } else if !strictly && first.scaled() > second.scaled() {
-                push(
-                    a,
-                    Code::Implausible,
-                    format!("{name} not above {other}"),
-                    found,
-                );
-            }
-        }
+        implausible(kind, &self.cells, push);
     }
 
     fn unknown_in_record(&mut self, kind: &Kind, at: &Position, row: usize) -> json::Result<()> {
@@ -652,8 +623,41 @@ pub(crate) fn text_cell(text: &str, max: u16, texts: &mut Texts) -> Result<Cell,
     }
 }
 
+/// Tells which values of a record are out of the ordinary: field, code, what is expected,
+/// what was found (protocol specification §6).
+pub(crate) fn implausible(
+    kind: &Kind,
+    cells: &[Cell],
+    mut tell: impl FnMut(usize, Code, String, String),
+) {
+    for (i, field) in kind.fields.iter().enumerate() {
+        let (Some((low, high)), cell) = (field.plausible, cells[i]) else {
+            continue;
+        };
+        if !cell.is_absent() && !(low..=high).contains(&cell.scaled()) {
+            let (from, to) = &field.plausible_text;
+            let expected = format!("{from} to {to} {}", field.unit);
+            tell(i, Code::Implausible, expected, number(field, cell));
+        }
+    }
+    let above = kind.above.iter().map(|&pair| (pair, true));
+    let not_above = kind.not_above.iter().map(|&pair| (pair, false));
+    for ((a, b), strictly) in above.chain(not_above) {
+        let (first, second) = (cells[a], cells[b]);
+        if first.is_absent() || second.is_absent() {
+            continue;
+        }
+        let (field, other) = (&kind.fields[a], &kind.fields[b].name);
+        let relation = if strictly { "above" } else { "not above" };
+        if (first.scaled() > second.scaled()) != strictly {
+            let expected = format!("{} {relation} {other}", field.name);
+            tell(a, Code::Implausible, expected, number(field, first));
+        }
+    }
+}
+
 /// What is wrong with an id of ASCII letters and digits.
-fn id_fault(text: &str, max: usize, pointer: String, place: Place) -> Option<Fault> {
+pub(crate) fn id_fault(text: &str, max: usize, pointer: String, place: Place) -> Option<Fault> {
     if text.is_empty() || text.chars().count() > max {
         let expected = format!("1 to {max} letters and digits");
         Some(Fault::new(Code::Digits, pointer, place).expected(expected))
@@ -683,11 +687,13 @@ fn found(event: Event, text: &str) -> &str {
     }
 }
 
-fn number(field: &Field, cell: Cell) -> String {
+/// A number cell as it is written.
+pub(crate) fn number(field: &Field, cell: Cell) -> String {
     time::text(|out| decimal::write(out, cell, field.ty.decimals()))
 }
 
-fn type_name(field: &Field) -> String {
+/// What a field takes, in a few words.
+pub(crate) fn type_name(field: &Field) -> String {
     match field.ty {
         Type::Time14 => "yyyyMMddHHmmss in JST".into(),
         Type::Time17 => "yyyyMMddHHmmssSSS in JST".into(),

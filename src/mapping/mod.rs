@@ -11,6 +11,7 @@ use crate::decimal::Decimal;
 use crate::fault::Code;
 use crate::kind::Field;
 
+pub use backward::{Backward, Matcher, Reading, Role, Status, Verdict};
 pub use forward::{Context, Derived, Meta, Program, Registered, Unregistered};
 pub use template::{Hole, Node, Piece};
 
@@ -44,6 +45,8 @@ pub struct Shape {
     pub program: Program,
     /// The program without `id`, for conditional updates of servers that choose ids.
     pub unnamed: Program,
+    /// What stands where, which backward reads by.
+    pub matcher: Matcher,
 }
 
 impl Shape {
@@ -59,6 +62,7 @@ impl Shape {
         Shape {
             program: forward::compile(&root, fields),
             unnamed: forward::compile(&without_id, fields),
+            matcher: backward::compile(&root, fields),
             root,
         }
     }

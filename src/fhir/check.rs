@@ -1,0 +1,297 @@
+//! Whether a resource has the structure of R4: names of elements, lists and single
+//! values, objects and primitives (<https://hl7.org/fhir/R4/json.html>).
+//!
+//! The tables are those of the fhirbolt project, and this is the only file that names it.
+//! It walks them itself instead of deserialising into fhirbolt's types: that gives the
+//! place of a mistake, repairs nothing in silence, and needs no compiled model of 146
+//! resources. Codes, dates and ids are the matter of those who read them; required
+//! elements are the profiles'.
+
+use fhirbolt_shared::FhirReleases;
+use fhirbolt_shared::path::ElementPath;
+use serde_json::Value;
+
+use crate::fault::Code;
+use crate::json::Reader;
+use crate::tape::{NodeKind, Tape, View};
+
+/// What is wrong with the structure of a resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Misfit {
+    /// `type` or `unknown-field`.
+    pub code: Code,
+    /// The element, as a node of the tape.
+    pub node: u32,
+    /// Its path within the resource, as FHIRPath: `Patient.name[0].given`.
+    pub path: String,
+    /// What is expected there.
+    pub expected: &'static str,
+}
+
+/// Checks the structure of a resource.
+///
+/// # Errors
+/// The first mistake.
+pub fn check_view(resource: View) -> Result<(), Misfit> {
+    let mut walker = Walker {
+        path: ElementPath::new(FhirReleases::R4),
+    };
+    walker.resource(resource).map_err(|(code, node, expected)| {
+        let mut path = resource
+            .text_of("resourceType")
+            .unwrap_or_default()
+            .to_owned();
+        resource.path_to(node, &mut path);
+        Misfit {
+            code,
+            node,
+            path,
+            expected,
+        }
+    })
+}
+
+/// Checks the structure of a resource that is a [`Value`].
+///
+/// # Errors
+/// The first mistake.
+pub fn check(resource: &Value) -> Result<(), Misfit> {
+    let text = resource.to_string();
+    let mut reader = Reader::new(text.as_bytes());
+    let mut tape = Tape::new();
+    let read = reader
+        .next()
+        .and_then(|first| tape.read(&mut reader, first, usize::MAX));
+    match (read, tape.root()) {
+        (Ok(()), Some(root)) => check_view(root),
+        // Nested deeper than anything that FHIR has.
+        _ => Err(Misfit {
+            code: Code::Type,
+            node: 0,
+            path: String::new(),
+            expected: "a FHIR resource",
+        }),
+    }
+}
+
+type Wrong = (Code, u32, &'static str);
+
+struct Walker {
+    path: ElementPath,
+}
+
+impl Walker {
+    fn resource(&mut self, view: View) -> Result<(), Wrong> {
+        let Some(kind) = view.text_of("resourceType") else {
+            return Err((Code::Type, view.node(), "a resource with its resourceType"));
+        };
+        self.path.push(kind);
+        if self.path.children().is_none() {
+            let at = view.get("resourceType").unwrap_or(view);
+            return Err((Code::Type, at.node(), "a resource type of R4"));
+        }
+        for (name, value) in view.members() {
+            if name != "resourceType" {
+                self.member(name, value)?;
+            }
+        }
+        self.path.pop();
+        Ok(())
+    }
+
+    fn element(&mut self, view: View) -> Result<(), Wrong> {
+        if !view.is_object() {
+            return Err((Code::Type, view.node(), "an object"));
+        }
+        if view.members().next().is_none() {
+            return Err((Code::Type, view.node(), "an object that is not empty"));
+        }
+        if self.path.current_element_is_resource() {
+            return self.resource(view);
+        }
+        for (name, value) in view.members() {
+            self.member(name, value)?;
+        }
+        Ok(())
+    }
+
+    fn member(&mut self, name: &str, value: View) -> Result<(), Wrong> {
+        let (name, beside) = match name.strip_prefix('_') {
+            Some(name) => (name, true),
+            None => (name, false),
+        };
+        let known = self.path.children().is_some_and(|set| set.contains(name));
+        if !known {
+            return Err((Code::UnknownField, value.node(), "an element of R4"));
+        }
+        // The tables do not list the url of an extension among the primitives.
+        let is_url = name == "url" && self.path.current_element_is_extension();
+        self.path.push(name);
+        let primitive = is_url || self.path.current_element_is_primitive();
+        if beside && !primitive {
+            return Err((Code::UnknownField, value.node(), "an element of R4"));
+        }
+        let list = self.path.current_element_is_sequence();
+        match (list, value.kind()) {
+            (true, NodeKind::Array) => {
+                if value.items().next().is_none() {
+                    return Err((Code::Type, value.node(), "a list that is not empty"));
+                }
+                for item in value.items() {
+                    // In lists of primitives, null keeps values and extensions in step.
+                    if !(primitive && item.kind() == NodeKind::Null) {
+                        self.single(item, primitive, beside)?;
+                    }
+                }
+            }
+            (true, _) => return Err((Code::Type, value.node(), "a list")),
+            (false, NodeKind::Array) => {
+                return Err((Code::Type, value.node(), "a single value"));
+            }
+            (false, _) => self.single(value, primitive, beside)?,
+        }
+        self.path.pop();
+        Ok(())
+    }
+
+    fn single(&mut self, value: View, primitive: bool, beside: bool) -> Result<(), Wrong> {
+        if beside {
+            return self.beside(value);
+        }
+        if !primitive {
+            return self.element(value);
+        }
+        let path = &self.path;
+        let integer = path.current_element_is_integer()
+            || path.current_element_is_unsigned_integer()
+            || path.current_element_is_positive_integer();
+        let (fits, expected) = if path.current_element_is_boolean() {
+            (value.kind() == NodeKind::Bool, "true or false")
+        } else if integer {
+            let whole = !value.text().contains(['.', 'e', 'E']);
+            (value.kind() == NodeKind::Number && whole, "an integer")
+        } else if path.current_element_is_decimal() {
+            (value.kind() == NodeKind::Number, "a number")
+        } else {
+            let filled = !value.text().is_empty();
+            (value.kind() == NodeKind::String && filled, "a string")
+        };
+        if fits {
+            Ok(())
+        } else {
+            Err((Code::Type, value.node(), expected))
+        }
+    }
+
+    /// `_birthDate`: id and extensions of a primitive.
+    fn beside(&mut self, value: View) -> Result<(), Wrong> {
+        if !value.is_object() {
+            return Err((Code::Type, value.node(), "an object"));
+        }
+        for (name, member) in value.members() {
+            match name {
+                "id" if member.kind() == NodeKind::String => {}
+                "extension" => {
+                    self.path.push(name);
+                    let list = member.kind() == NodeKind::Array;
+                    if !list {
+                        return Err((Code::Type, member.node(), "a list"));
+                    }
+                    for item in member.items() {
+                        self.element(item)?;
+                    }
+                    self.path.pop();
+                }
+                _ => return Err((Code::UnknownField, member.node(), "id or extension")),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong(text: &str) -> (Code, String) {
+        let value: Value = serde_json::from_str(text).unwrap();
+        let misfit = check(&value).unwrap_err();
+        (misfit.code, misfit.path)
+    }
+
+    #[test]
+    fn the_golden_resources_have_the_structure_of_r4() {
+        let mut checked = 0;
+        for folder in std::fs::read_dir("tests/golden").unwrap() {
+            for file in std::fs::read_dir(folder.unwrap().path()).unwrap() {
+                let path = file.unwrap().path();
+                let text = std::fs::read_to_string(&path).unwrap();
+                let value: Value = serde_json::from_str(&text).unwrap();
+                if value.get("resourceType").is_some() {
+                    assert_eq!(check(&value), Ok(()), "{}", path.display());
+                    checked += 1;
+                }
+            }
+        }
+        assert!(checked > 10);
+    }
+
+    #[test]
+    fn mistakes_are_found_with_their_path() {
+        for (text, code, path) in [
+            (
+                r#"{"resourceType":"Patient","nam":[]}"#,
+                Code::UnknownField,
+                "Patient.nam",
+            ),
+            (
+                r#"{"resourceType":"Patient","name":{"text":"x"}}"#,
+                Code::Type,
+                "Patient.name",
+            ),
+            (
+                r#"{"resourceType":"Patient","name":[{"text":["x"]}]}"#,
+                Code::Type,
+                "Patient.name[0].text",
+            ),
+            (
+                r#"{"resourceType":"Observation","valueQuantity":{"value":"6.5"}}"#,
+                Code::Type,
+                "Observation.valueQuantity.value",
+            ),
+            (
+                r#"{"resourceType":"Patient","active":"true"}"#,
+                Code::Type,
+                "Patient.active",
+            ),
+            (
+                r#"{"resourceType":"Patient","contained":[{"resourceType":"Device","x":1}]}"#,
+                Code::UnknownField,
+                "Patient.contained[0].x",
+            ),
+            (
+                r#"{"resourceType":"Nothing"}"#,
+                Code::Type,
+                "Nothing.resourceType",
+            ),
+            (
+                r#"{"resourceType":"Patient","_name":[{"id":"x"}]}"#,
+                Code::UnknownField,
+                "Patient._name",
+            ),
+            (r#"[]"#, Code::Type, ""),
+        ] {
+            assert_eq!(wrong(text), (code, path.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn extensions_of_primitives_and_nested_extensions_are_fine() {
+        let text = r#"{"resourceType":"Patient","birthDate":"1961-04",
+            "_birthDate":{"extension":[{"url":"u","valueDateTime":"1961-04-01T01:00:00Z"}]},
+            "name":[{"given":["a",null],"_given":[null,{"id":"x"}]}],
+            "extension":[{"url":"a","extension":[{"url":"b","valueQuantity":{"value":6E1}}]}]}"#;
+        let value: Value = serde_json::from_str(text).unwrap();
+        assert_eq!(check(&value), Ok(()));
+    }
+}

@@ -1,0 +1,496 @@
+//! FHIR in: Bundles, NDJSON and single resources become submissions.
+//!
+//! Resources are taken one at a time and in any order. What stays of each is a compact
+//! row (an Observation) or a few names (Patient, Device, DeviceDefinition, Organization);
+//! references are followed when everything has come. Then the parts of the split shape
+//! are put together, the fallbacks of mapping specification §5.2 fill what is required and
+//! absent, and the rules of the protocol hold as they do for a submission.
+//!
+//! What can be converted is; what is ours and refused is an error in the [`Outcome`]; what
+//! is not ours is counted there. The joins of §5.5 other than `identifier[record]` would
+//! stand between the merging of parts and the fallbacks, where all rows are known.
+
+mod document;
+mod finish;
+mod outcome;
+mod reference;
+mod resource;
+
+use crate::exchange::{self, Origin};
+use crate::fault::{Code, Fault, Severity};
+use crate::kind::{Edition, Kind, Kinds};
+use crate::mapping::backward::{self, Note};
+use crate::mapping::{Backward, Reading, Role, Status, Verdict};
+use crate::record::{Cell, Texts};
+use crate::tape::{Tape, View};
+use crate::time::{self, JST};
+
+use super::check::check_view;
+use super::id;
+
+pub use document::read_any;
+pub use outcome::{EXPRESSIONS_MAX, Issue, Outcome};
+
+use reference::{Ref, References, Target};
+
+/// How to read.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// The most issues that are listed.
+    pub faults_max: usize,
+    /// The time of receipt, in milliseconds since the epoch.
+    pub now: i64,
+    /// The most memory that one resource may need, in bytes.
+    pub resource_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            faults_max: exchange::Options::default().faults_max,
+            now: time::now_millis(),
+            resource_max: 32 << 20,
+        }
+    }
+}
+
+/// Where a resource stands.
+#[derive(Debug, Clone, Copy)]
+struct Spot<'a> {
+    /// Element of `Bundle.entry`; `None` for a resource by itself.
+    entry: Option<u32>,
+    full_url: &'a str,
+}
+
+/// The identity that `identifier[record]` names. Names are places in the texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Claim {
+    consortium: u32,
+    person: u32,
+    seconds: i64,
+    source: u32,
+}
+
+/// What is kept of an Observation.
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    kind: u16,
+    /// The kind that it may be instead.
+    rival: Option<u16>,
+    role: Role,
+    status: Status,
+    /// Where its cells begin.
+    cells: u32,
+    /// Element of `Bundle.entry`.
+    entry: u32,
+    place: crate::fault::Place,
+    subject: Option<Ref>,
+    device: Option<Ref>,
+    /// Where its performers begin, and how many they are.
+    performers: (u32, u16),
+    claim: Option<Claim>,
+    /// `meta.lastUpdated`, where there is no `issued`.
+    last_updated: Option<i64>,
+    encounter: bool,
+    /// Whether the Patient or a RelatedPerson performed it.
+    by_person: bool,
+    coincident: bool,
+    refused: bool,
+}
+
+/// What the Bundle around the entries says.
+#[derive(Debug, Default)]
+struct Envelope {
+    format_version: Option<String>,
+    edition: Option<Edition>,
+    timestamp: Option<i64>,
+}
+
+/// Takes resources and gives submissions.
+pub struct Inbound<'k> {
+    kinds: &'k Kinds,
+    options: Options,
+    backward: Backward<'k>,
+    reading: Reading,
+    texts: Texts,
+    refs: References,
+    rows: Vec<Row>,
+    cells: Vec<Cell>,
+    performers: Vec<Ref>,
+    envelope: Envelope,
+    origin: Origin,
+    outcome: Outcome,
+}
+
+impl<'k> Inbound<'k> {
+    /// Nothing taken yet.
+    pub fn new(kinds: &'k Kinds, options: Options) -> Inbound<'k> {
+        Inbound {
+            kinds,
+            options,
+            backward: Backward::new(kinds),
+            reading: Reading::default(),
+            texts: Texts::default(),
+            refs: References::default(),
+            rows: Vec::new(),
+            cells: Vec::new(),
+            performers: Vec::new(),
+            envelope: Envelope::default(),
+            origin: Origin::Resources,
+            outcome: Outcome::new(options.faults_max),
+        }
+    }
+
+    /// Takes a resource by itself.
+    pub fn resource(&mut self, tape: &Tape) {
+        let Some(root) = tape.root() else { return };
+        let spot = Spot {
+            entry: None,
+            full_url: "",
+        };
+        if self.has_repeated_keys(tape, root, spot) {
+            return;
+        }
+        self.take(root, spot);
+    }
+
+    /// Takes an entry of a Bundle.
+    pub fn entry(&mut self, tape: &Tape, index: u32) {
+        self.origin = Origin::Bundle;
+        let Some(root) = tape.root() else { return };
+        let Some(resource) = root.get("resource") else {
+            return;
+        };
+        let spot = Spot {
+            entry: Some(index),
+            full_url: root.text_of("fullUrl").unwrap_or_default(),
+        };
+        if self.has_repeated_keys(tape, resource, spot) {
+            return;
+        }
+        self.take(resource, spot);
+    }
+
+    /// Takes what a Bundle says besides its entries.
+    pub fn bundle(&mut self, tape: &Tape) {
+        let Some(root) = tape.root() else { return };
+        let tag = |name: &str| {
+            let system = self.kinds.canonical.code_system(name);
+            let tags = root.get("meta").and_then(|m| m.get("tag"));
+            tags.into_iter()
+                .flat_map(View::items)
+                .find(|t| t.text_of("system") == Some(system.as_str()))
+                .and_then(|t| t.get("code"))
+        };
+        if let Some(version) = tag("format-version") {
+            let text = version.text();
+            let minor = text.strip_prefix("1.").is_some_and(|minor| {
+                !minor.is_empty() && minor.bytes().all(|b| b.is_ascii_digit())
+            });
+            if minor {
+                self.envelope.format_version = Some(text.to_owned());
+            } else {
+                let mut pointer = "Bundle".to_owned();
+                root.path_to(version.node(), &mut pointer);
+                let fault = Fault::new(Code::CodeUnknown, pointer, version.place());
+                self.outcome
+                    .push(fault.expected("1. and a digit").found(text));
+            }
+        }
+        self.envelope.edition = tag("protocol-edition")
+            .and_then(|code| Edition::parse(code.text()))
+            .or(self.envelope.edition);
+        if let Some(timestamp) = root.get("timestamp") {
+            match time::parse_fhir(timestamp.text(), JST) {
+                Some(at) if at.zoned => self.envelope.timestamp = Some(at.from),
+                _ => {
+                    let fault =
+                        Fault::new(Code::TimeInvalid, "Bundle.timestamp", timestamp.place());
+                    let fault = fault.expected("an instant").found(timestamp.text());
+                    self.outcome.push(fault);
+                }
+            }
+        }
+    }
+
+    fn has_repeated_keys(&mut self, tape: &Tape, resource: View, spot: Spot) -> bool {
+        let mut any = false;
+        for value in tape.repeated() {
+            let pointer = expression(resource, spot, value.node(), "");
+            self.outcome
+                .push(Fault::new(Code::DuplicateKey, pointer, value.place()));
+            any = true;
+        }
+        any
+    }
+
+    fn take(&mut self, resource: View, spot: Spot) {
+        match resource.text_of("resourceType") {
+            Some("Observation") => self.observation(resource, spot),
+            Some(kind @ ("Patient" | "Device" | "DeviceDefinition" | "Organization")) => {
+                if self.has_structure(resource, spot) {
+                    self.define(kind, resource, spot);
+                }
+            }
+            // Ours as well, but nothing that a submission says.
+            Some("ResearchStudy" | "ResearchSubject") => {}
+            Some(kind) => self.not_ours(Code::NotExpressible, kind, resource, spot),
+            None => {
+                let pointer = expression(resource, spot, resource.node(), "");
+                let fault = Fault::new(Code::Type, pointer, resource.place());
+                self.outcome
+                    .push(fault.expected("a resource with its resourceType"));
+            }
+        }
+    }
+
+    fn not_ours(&mut self, code: Code, name: &str, resource: View, spot: Spot) {
+        self.outcome.tally_not_ours(
+            code,
+            name,
+            || expression(resource, spot, resource.node(), ""),
+            |pointer| {
+                Fault::new(code, pointer, resource.place())
+                    .found(name)
+                    .severity(Severity::Information)
+            },
+        );
+    }
+
+    /// Whether a resource has the structure of R4; tells where it has not.
+    fn has_structure(&mut self, resource: View, spot: Spot) -> bool {
+        match check_view(resource) {
+            Ok(()) => true,
+            Err(misfit) => {
+                let pointer = expression(resource, spot, misfit.node, "");
+                let place = resource.place();
+                let fault = Fault::new(misfit.code, pointer, place);
+                self.outcome.push(fault.expected(misfit.expected));
+                false
+            }
+        }
+    }
+
+    fn observation(&mut self, resource: View, spot: Spot) {
+        let mut reading = std::mem::take(&mut self.reading);
+        match self.backward.read(resource, &mut self.texts, &mut reading) {
+            Verdict::Ours => self.row(resource, spot, &mut reading),
+            Verdict::NotOurs => {
+                let code = resource.get("code");
+                let name = code.map_or_else(String::new, backward::name_of);
+                self.not_ours(Code::CodeUnsupported, &name, resource, spot);
+            }
+        }
+        self.reading = reading;
+    }
+
+    /// Keeps what was read of an Observation.
+    fn row(&mut self, resource: View, spot: Spot, reading: &mut Reading) {
+        let kind = self.kinds.at(reading.kind).clone();
+        self.performers_of(&kind, resource, reading);
+        let contained = resource.get("contained");
+        let mut refused = reading.is_refused();
+        if !reading.residue.is_empty() || contained.is_some() {
+            refused |= !self.has_structure(resource, spot);
+        }
+        for note in &reading.notes {
+            self.tell(note, resource, spot);
+        }
+        if refused && !matches!(reading.role, Role::Part(_)) {
+            return;
+        }
+        for &node in &reading.residue {
+            self.outcome.tally(
+                Code::NotExpressible,
+                "Observation",
+                || expression(resource, spot, node, ""),
+                |pointer| Fault::new(Code::NotExpressible, pointer, resource.place()),
+            );
+        }
+        if reading.cells.is_empty() {
+            return;
+        }
+        self.plausible(&kind, resource, spot, reading);
+        let base = reference::base(spot.full_url);
+        let tape_view = |node: u32| resource.at(node);
+        let subject = reading
+            .subject
+            .and_then(|node| self.refer("Patient", resource, tape_view(node), base));
+        let device = reading
+            .device
+            .and_then(|node| self.refer("Device", resource, tape_view(node), base));
+        let first = self.performers.len();
+        let mut by_person = false;
+        for &node in &reading.performers {
+            let performer = tape_view(node);
+            if backward::is_person(resource, performer) {
+                by_person = true;
+            } else if (kind.laboratory.is_some() || reading.rival.is_some())
+                && let Some(at) = self.refer("Organization", resource, performer, base)
+            {
+                self.performers.push(at);
+            }
+        }
+        let claim = reading
+            .record
+            .and_then(|node| self.claim(&kind, tape_view(node).text()));
+        let last_updated = reading.last_updated.and_then(|node| {
+            let at = time::parse_fhir(tape_view(node).text(), JST)?;
+            at.zoned.then_some(at.from)
+        });
+        let cells = self.cells.len() as u32;
+        self.cells.extend_from_slice(&reading.cells);
+        self.rows.push(Row {
+            kind: kind.place as u16,
+            rival: reading.rival.map(|r| r as u16),
+            role: reading.role,
+            status: reading.status,
+            cells,
+            entry: spot.entry.unwrap_or(0),
+            place: resource.place(),
+            subject,
+            device,
+            performers: (first as u32, (self.performers.len() - first) as u16),
+            claim,
+            last_updated,
+            encounter: reading.encounter,
+            by_person,
+            coincident: reading.coincident,
+            refused,
+        });
+    }
+
+    /// Performers that the record does not carry are residue.
+    fn performers_of(&self, kind: &Kind, resource: View, reading: &mut Reading) {
+        let subject = resource.get("subject").and_then(|s| s.text_of("reference"));
+        for i in 0..reading.performers.len() {
+            let node = reading.performers[i];
+            let performer = resource.at(node);
+            let written = performer.text_of("reference");
+            let carried = if kind.laboratory.is_some() {
+                let named = performer.text_of("type").or_else(|| {
+                    let tail = reference::tail(written?)?;
+                    tail.split('/').next()
+                });
+                named.is_none_or(|kind| kind == "Organization")
+            } else {
+                written.is_some() && written == subject
+            };
+            if !carried {
+                reading.residue.push(node);
+            }
+        }
+    }
+
+    fn tell(&mut self, note: &Note, resource: View, spot: Spot) {
+        let fault = |pointer: String| {
+            Fault::new(note.code, pointer, resource.at(note.node).place())
+                .expected(note.expected.clone())
+                .found(&note.found)
+                .severity(note.severity)
+        };
+        let pointer = || expression(resource, spot, note.node, note.below);
+        if note.code == Code::FallbackUsed {
+            let field = note.expected.split(' ').next().unwrap_or_default();
+            self.outcome.tally(note.code, field, pointer, fault);
+        } else {
+            self.outcome.push(fault(pointer()));
+        }
+    }
+
+    /// Warns of values out of the ordinary.
+    fn plausible(&mut self, kind: &Kind, resource: View, spot: Spot, reading: &Reading) {
+        let outcome = &mut self.outcome;
+        let at = |field: usize| match reading.nodes[field] {
+            0 => resource,
+            node => resource.at(node),
+        };
+        exchange::implausible(kind, &reading.cells, |field, code, expected, found| {
+            let pointer = expression(resource, spot, at(field).node(), "");
+            let fault = Fault::new(code, pointer, at(field).place());
+            outcome.push(fault.expected(expected).found(&found));
+        });
+        let (measured, updated) = (reading.cells[kind.time], reading.cells[kind.update]);
+        if !measured.is_absent()
+            && !updated.is_absent()
+            && updated.value() < measured.value() * 1000
+        {
+            let issued = at(kind.update);
+            let pointer = expression(resource, spot, issued.node(), "");
+            let fault = Fault::new(Code::Implausible, pointer, issued.place());
+            outcome.push(
+                fault
+                    .expected("not before it was measured")
+                    .found(issued.text()),
+            );
+        }
+    }
+
+    /// The identity in `identifier[record]`; `None` for a value that is none.
+    fn claim(&mut self, kind: &Kind, value: &str) -> Option<Claim> {
+        let mut parts = value.split(':');
+        let mut next = || parts.next();
+        let (consortium, person, name, at, source) = (next()?, next()?, next()?, next()?, next()?);
+        if name != kind.name || parts.next().is_some() {
+            return None;
+        }
+        let seconds = time::parse14(at)?;
+        let mut place = |part: &str| match part.contains('%') {
+            true => {
+                let part = id::split(part).into_iter().next().unwrap_or_default();
+                self.texts.intern(&part)
+            }
+            false => self.texts.intern(part),
+        };
+        Some(Claim {
+            consortium: place(consortium),
+            person: place(person),
+            seconds,
+            source: place(source),
+        })
+    }
+
+    /// A reference of a resource as a number.
+    fn refer(&mut self, kind: &str, resource: View, view: View, base: &str) -> Option<Ref> {
+        let identifier = view.get("identifier").and_then(|identifier| {
+            Some((identifier.text_of("system")?, identifier.text_of("value")?))
+        });
+        if let Some((system, value)) = identifier {
+            let target = self.target_of_identifier(kind, system, value);
+            if target != Target::Unknown {
+                return Some(self.refs.direct(target));
+            }
+        }
+        match (view.text_of("reference"), identifier) {
+            (Some(reference), _) => match reference.strip_prefix('#') {
+                Some(id) => {
+                    let contained = resource.get("contained");
+                    let found = contained
+                        .into_iter()
+                        .flat_map(View::items)
+                        .find(|c| c.text_of("id") == Some(id))?;
+                    let kind = found.text_of("resourceType").unwrap_or_default();
+                    let target = self.target_of(kind, found, resource, base);
+                    Some(self.refs.direct(target))
+                }
+                None => Some(self.refs.literal(base, reference)),
+            },
+            (None, Some((system, value))) => Some(self.refs.logical(kind, system, value)),
+            (None, None) => None,
+        }
+    }
+}
+
+/// The FHIRPath expression of an element.
+fn expression(resource: View, spot: Spot, node: u32, below: &str) -> String {
+    let mut out = match spot.entry {
+        Some(entry) => format!("Bundle.entry[{entry}].resource"),
+        None => crate::fault::shorten(resource.text_of("resourceType").unwrap_or_default()),
+    };
+    resource.path_to(node, &mut out);
+    out.push_str(below);
+    out
+}
+
+#[cfg(test)]
+mod tests;

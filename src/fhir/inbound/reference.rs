@@ -1,0 +1,277 @@
+//! Who and what Observations refer to: a compact table of references.
+//!
+//! A reference is a number as soon as it is met, whether the resource it leads to has come
+//! already or comes later; what it leads to is asked at the end. Relative references are
+//! completed by the base of the `fullUrl` beside them
+//! (<https://hl7.org/fhir/R4/bundle.html#references>).
+
+use std::collections::HashMap;
+
+use crate::record::Cell;
+
+/// The number of a reference.
+pub type Ref = u32;
+
+/// Maker, model and serial of a Device, as far as it tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct DevicePart {
+    /// Maker, model and serial.
+    pub cells: [Cell; 3],
+    /// `Device.definition`
+    pub definition: Option<Ref>,
+}
+
+/// What a reference leads to. Names are places in the texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// Nothing that has come yet.
+    Unknown,
+    /// A participant: consortium, person.
+    Person(u32, u32),
+    /// A laboratory: consortium, `test_lab_id`.
+    Laboratory(u32, u32),
+    /// A Device: place in the list of devices.
+    Device(u32),
+    /// A DeviceDefinition: maker, model.
+    Model(u32, u32),
+    /// A resource that is none of these.
+    Other,
+    /// Several resources have this name.
+    Several,
+}
+
+/// All references of an input.
+#[derive(Debug, Default)]
+pub struct References {
+    keys: HashMap<Box<str>, Ref, foldhash::fast::RandomState>,
+    entries: Vec<Entry>,
+    devices: Vec<DevicePart>,
+    device_places: HashMap<DevicePart, u32>,
+    scratch: String,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    target: Target,
+    /// The reference by type and id alone, which an absolute one may stand for.
+    tail: Option<Ref>,
+    /// Whether it was met as a relative reference.
+    relative: bool,
+    /// Whether a resource without an absolute `fullUrl` has this name.
+    plain: bool,
+}
+
+/// `Type/id` at the end of a reference, a version left out.
+pub fn tail(reference: &str) -> Option<&str> {
+    let reference = without_version(reference);
+    let (head, id) = reference.rsplit_once('/')?;
+    let kind = head.rsplit_once('/').map_or(head, |(_, kind)| kind);
+    let is_type = kind.bytes().next().is_some_and(|b| b.is_ascii_uppercase());
+    (is_type && !id.is_empty()).then(|| &reference[reference.len() - id.len() - kind.len() - 1..])
+}
+
+/// The part of a `fullUrl` before `Type/id`, its slash included; empty for any other.
+pub fn base(full_url: &str) -> &str {
+    if !full_url.starts_with("http") {
+        return "";
+    }
+    tail(full_url).map_or("", |tail| {
+        &full_url[..without_version(full_url).len() - tail.len()]
+    })
+}
+
+fn without_version(reference: &str) -> &str {
+    match reference.find("/_history/") {
+        Some(at) => &reference[..at],
+        None => reference,
+    }
+}
+
+impl References {
+    fn intern(&mut self, key: &str) -> Ref {
+        if let Some(&at) = self.keys.get(key) {
+            return at;
+        }
+        let at = self.entries.len() as Ref;
+        self.entries.push(Entry {
+            target: Target::Unknown,
+            tail: None,
+            relative: false,
+            plain: false,
+        });
+        self.keys.insert(key.into(), at);
+        at
+    }
+
+    /// The number of a literal reference that stands in a resource under `base`.
+    pub fn literal(&mut self, base: &str, reference: &str) -> Ref {
+        let reference = without_version(reference);
+        let absolute = reference.contains(':');
+        if absolute || base.is_empty() {
+            let at = self.intern(reference);
+            return self.with_tail(at, reference, !absolute);
+        }
+        let mut key = std::mem::take(&mut self.scratch);
+        key.clear();
+        key.push_str(base);
+        key.push_str(reference);
+        let at = self.intern(&key);
+        let at = self.with_tail(at, reference, true);
+        self.scratch = key;
+        at
+    }
+
+    fn with_tail(&mut self, at: Ref, reference: &str, relative: bool) -> Ref {
+        self.entries[at as usize].relative |= relative;
+        if self.entries[at as usize].tail.is_none()
+            && let Some(tail) = tail(reference)
+        {
+            let tail = self.intern(tail);
+            self.entries[at as usize].tail = Some(tail);
+        }
+        at
+    }
+
+    /// The number of a logical reference: a type, and an identifier of it.
+    pub fn logical(&mut self, kind: &str, system: &str, value: &str) -> Ref {
+        self.intern(&format!("{kind} {system} {value}"))
+    }
+
+    /// A number that leads to the target and to nothing else.
+    pub fn direct(&mut self, target: Target) -> Ref {
+        let at = self.intern(&format!("{target:?}"));
+        self.entries[at as usize].target = target;
+        at
+    }
+
+    /// Says where references to a resource lead.
+    pub fn define(&mut self, full_url: &str, kind: &str, id: &str, target: Target) {
+        let base = base(full_url);
+        if !full_url.is_empty() {
+            let at = self.intern(full_url);
+            self.set(at, target);
+        }
+        if !id.is_empty() {
+            let at = self.intern(&format!("{kind}/{id}"));
+            self.set(at, target);
+            self.entries[at as usize].plain |= base.is_empty();
+        }
+    }
+
+    /// Says where logical references to a resource lead.
+    pub fn define_logical(&mut self, kind: &str, system: &str, value: &str, target: Target) {
+        let at = self.logical(kind, system, value);
+        self.set(at, target);
+    }
+
+    fn set(&mut self, at: Ref, target: Target) {
+        let entry = &mut self.entries[at as usize];
+        entry.target = match entry.target {
+            Target::Unknown => target,
+            former if former == target => former,
+            _ => Target::Several,
+        };
+    }
+
+    /// What a reference leads to.
+    pub fn target(&self, at: Ref) -> Target {
+        let Some(entry) = self.entries.get(at as usize) else {
+            return Target::Unknown;
+        };
+        if entry.target != Target::Unknown {
+            return entry.target;
+        }
+        // An absolute reference does not mean a resource that has another absolute name.
+        match entry.tail.and_then(|tail| self.entries.get(tail as usize)) {
+            Some(tail) if entry.relative || tail.plain => tail.target,
+            _ => Target::Unknown,
+        }
+    }
+
+    /// The target of a Device.
+    pub fn device(&mut self, part: DevicePart) -> Target {
+        let place = self.devices.len() as u32;
+        let place = *self.device_places.entry(part).or_insert(place);
+        if place as usize == self.devices.len() {
+            self.devices.push(part);
+        }
+        Target::Device(place)
+    }
+
+    /// Maker, model and serial of a device, with what its definition adds. `None` where one
+    /// of them is not known.
+    pub fn device_part(&self, place: u32) -> Option<[Cell; 3]> {
+        let part = self.devices.get(place as usize)?;
+        let [mut maker, mut model, serial] = part.cells;
+        if let Some(definition) = part.definition
+            && let Target::Model(its_maker, its_model) = self.target(definition)
+        {
+            let text = |place: u32| Cell::plain(i64::from(place));
+            maker = if maker.is_absent() {
+                text(its_maker)
+            } else {
+                maker
+            };
+            model = if model.is_absent() {
+                text(its_model)
+            } else {
+                model
+            };
+        }
+        let cells = [maker, model, serial];
+        (!cells.iter().any(|c| c.is_absent())).then_some(cells)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: Target = Target::Person(1, 1);
+    const B: Target = Target::Person(1, 2);
+
+    #[test]
+    fn relative_references_belong_to_the_base_beside_them() {
+        let mut refs = References::default();
+        let a = refs.literal("http://a/fhir/", "Patient/1");
+        let b = refs.literal("http://b/fhir/", "Patient/1/_history/3");
+        assert_eq!(refs.target(a), Target::Unknown);
+        refs.define("http://a/fhir/Patient/1", "Patient", "1", A);
+        refs.define("http://b/fhir/Patient/1", "Patient", "1", B);
+        assert_eq!((refs.target(a), refs.target(b)), (A, B));
+        let elsewhere = refs.literal("http://c/fhir/", "Patient/1");
+        assert_eq!(refs.target(elsewhere), Target::Several);
+    }
+
+    #[test]
+    fn an_absolute_reference_leads_to_a_resource_that_has_no_other_url() {
+        let mut refs = References::default();
+        refs.define("", "Patient", "1", A);
+        let at = refs.literal("", "http://a/fhir/Patient/1");
+        assert_eq!(refs.target(at), A);
+        let mut refs = References::default();
+        refs.define("http://b/fhir/Patient/1", "Patient", "1", A);
+        let at = refs.literal("", "http://a/fhir/Patient/1");
+        assert_eq!(refs.target(at), Target::Unknown);
+    }
+
+    #[test]
+    fn a_uuid_leads_to_its_entry() {
+        let mut refs = References::default();
+        let at = refs.literal("", "urn:uuid:0");
+        refs.define("urn:uuid:0", "Patient", "", A);
+        assert_eq!(refs.target(at), A);
+    }
+
+    #[test]
+    fn bases_and_tails() {
+        assert_eq!(base("http://a/fhir/Observation/x"), "http://a/fhir/");
+        assert_eq!(base("urn:uuid:0"), "");
+        assert_eq!(
+            tail("http://a/fhir/Patient/1/_history/2"),
+            Some("Patient/1")
+        );
+        assert_eq!(tail("#p"), None);
+        assert_eq!(tail("urn:uuid:0"), None);
+    }
+}

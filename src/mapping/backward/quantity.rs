@@ -1,0 +1,156 @@
+//! Quantities: by code and unit, in exact decimal arithmetic (mapping specification §5.4).
+
+use crate::decimal::{self, Decimal};
+use crate::fault::Code;
+use crate::kind::{Field, Type};
+use crate::mapping::Unit;
+use crate::record::Cell;
+
+/// A value in the field's unit.
+pub(super) struct Converted {
+    /// The value.
+    pub cell: Cell,
+    /// Whether rounding changed the number.
+    pub rounded: bool,
+}
+
+/// Brings a number to the field's unit and decimals. Half is rounded up.
+///
+/// # Errors
+/// The rule that it breaks.
+pub(super) fn convert(field: &Field, text: &str, unit: Option<&Unit>) -> Result<Converted, Code> {
+    let Type::Number {
+        digits, decimals, ..
+    } = field.ty
+    else {
+        return Err(Code::ValueNotNumeric);
+    };
+    let factors = unit.map(|u| (u.times, u.divide, u.plus));
+    let plain = matches!(factors, None | Some((None, None, None)));
+    if plain && let Ok(cell) = decimal::scan(text, digits, decimals) {
+        return Ok(Converted {
+            cell,
+            rounded: false,
+        });
+    }
+    let number = Decimal::parse(text).ok_or(Code::Digits)?;
+    if number.is_negative() {
+        return Err(Code::Range);
+    }
+    let (times, divide, plus) = factors.unwrap_or_default();
+    let one = Decimal::from_scaled(1, 0);
+    let divide = divide.unwrap_or(one);
+    // value × times ÷ divide + plus, over one denominator, so that nothing is cut before
+    // the end.
+    let exact = || {
+        let product = number.times(times.unwrap_or(one))?;
+        match plus {
+            Some(plus) => product.plus(plus.times(divide)?),
+            None => Some(product),
+        }
+    };
+    let numerator = exact().ok_or(Code::Digits)?;
+    let scaled = numerator
+        .divided_scaled(divide, decimals)
+        .ok_or(Code::Digits)?;
+    let back = Decimal::from_scaled(scaled, u32::from(decimals)).times(divide);
+    let rounded = !back.is_some_and(|back| back.equals(numerator));
+    // Written plainly within the field's decimals, an exponent keeps its digits.
+    let written = if plain && !rounded && number.scale() <= u32::from(decimals) {
+        number.scale() as u8
+    } else {
+        decimals
+    };
+    let cell = Cell::number(scaled, written);
+    let mut printed = Vec::with_capacity(24);
+    decimal::write(&mut printed, cell, decimals);
+    if scaled < 0 {
+        return Err(Code::Range);
+    }
+    if printed.len() > usize::from(digits) {
+        return Err(Code::Digits);
+    }
+    Ok(Converted { cell, rounded })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kind::Title;
+
+    fn field(digits: u8, decimals: u8) -> Field {
+        Field {
+            name: "x".into(),
+            aliases: Vec::new(),
+            name_2016: None,
+            ty: Type::Number {
+                digits,
+                decimals,
+                integer: decimals == 0,
+            },
+            required: true,
+            plausible: None,
+            plausible_text: Default::default(),
+            codes: Vec::new(),
+            title: Title::default(),
+            unit: String::new(),
+            indexed: false,
+        }
+    }
+
+    fn unit(times: &str, divide: &str, plus: &str) -> Unit {
+        Unit {
+            code: String::new(),
+            texts: Vec::new(),
+            times: Decimal::parse(times),
+            divide: Decimal::parse(divide),
+            plus: Decimal::parse(plus),
+            warn: None,
+        }
+    }
+
+    fn read(field: &Field, text: &str, unit: Option<&Unit>) -> (String, bool) {
+        let converted = convert(field, text, unit).unwrap();
+        let mut out = Vec::new();
+        decimal::write(&mut out, converted.cell, field.ty.decimals());
+        (String::from_utf8(out).unwrap(), converted.rounded)
+    }
+
+    #[test]
+    fn check_values_of_the_mapping_specification() {
+        let hba1c = field(4, 1);
+        let ifcc = unit("0.09148", "1", "2.152");
+        for (text, expected) in [("48", "6.5"), ("53", "7.0"), ("42", "6.0")] {
+            assert_eq!(read(&hba1c, text, Some(&ifcc)).0, expected);
+        }
+        let jds = unit("1.02", "1", "0.25");
+        assert_eq!(read(&hba1c, "6.1", Some(&jds)), ("6.5".into(), true));
+        assert_eq!(read(&hba1c, "5.2", Some(&jds)), ("5.6".into(), true));
+        assert_eq!(read(&hba1c, "5.59", None), ("5.6".into(), true));
+        let weight = field(6, 2);
+        let gram = unit("1", "1000", "0");
+        assert_eq!(read(&weight, "65500", Some(&gram)), ("65.50".into(), false));
+        let pound = unit("0.45359237", "1", "0");
+        assert_eq!(read(&weight, "150", Some(&pound)), ("68.04".into(), true));
+    }
+
+    #[test]
+    fn zeros_and_exponents_are_read_by_value() {
+        let weight = field(6, 2);
+        assert_eq!(read(&weight, "65.500", None), ("65.50".into(), false));
+        assert_eq!(read(&weight, "6.55e1", None), ("65.5".into(), false));
+        assert_eq!(read(&field(3, 0), "120.0", None), ("120".into(), false));
+        assert_eq!(read(&field(3, 0), "120.5", None), ("121".into(), true));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let weight = field(6, 2);
+        assert_eq!(convert(&weight, "-1", None).err(), Some(Code::Range));
+        assert_eq!(
+            convert(&weight, "12345.678", None).err(),
+            Some(Code::Digits)
+        );
+        assert_eq!(convert(&weight, "1e400", None).err(), Some(Code::Digits));
+    }
+}
