@@ -143,7 +143,7 @@ pub enum RegistryMode {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   kenko-fhir serve --listen 127.0.0.1:8080 --database sqlite://kenko.db
-  curl -s --data-binary @examples/first.json http://127.0.0.1:8080/exchange/submissions
+  curl -s --json @examples/first.json http://127.0.0.1:8080/exchange/submissions
 
 The first line on stdout is \"listening on http://ADDR\", once it answers. SIGTERM and SIGINT
 finish what is in flight, at most 30 s.")]

@@ -1,6 +1,6 @@
 //! `convert`: the mapper alone, from files to files.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::faults::Reporter;
@@ -8,9 +8,10 @@ use super::input::Input;
 use super::output::{Sink, Target};
 use super::submissions::submissions;
 use super::{Exit, Failure, kinds, registries};
-use crate::config::{Convert, Form, Side};
+use crate::config::{Convert, Form, Shape, Side};
 use crate::exchange::Submission;
-use crate::kind::Kinds;
+use crate::fhir::bundle;
+use crate::kind::{Edition, Kinds};
 use crate::registry::Registries;
 
 /// What all conversions of a run share.
@@ -19,6 +20,8 @@ struct Run<'a> {
     kinds: Kinds,
     registries: Option<Registries>,
     reporter: Reporter,
+    /// Whether there is one input only, which then may have lines of its own.
+    single: bool,
 }
 
 /// Converts all inputs.
@@ -41,6 +44,7 @@ pub fn run(options: &Convert) -> Result<Exit, Failure> {
         kinds,
         registries,
         reporter,
+        single: inputs.len() == 1 || matches!(target, Target::Folder(_)),
     };
     match &target {
         Target::Folder(_) => run.each(inputs, &target)?,
@@ -97,25 +101,71 @@ impl Run<'_> {
     fn one(&mut self, input: Input, to: Side, sink: &mut Sink) -> Result<(), Failure> {
         match to {
             Side::Fhir => {
-                let (kinds, options) = (&self.kinds, self.options);
-                let registries = self.registries.as_ref();
+                let none = Registries::new();
+                let (kinds, options, single) = (&self.kinds, self.options, self.single);
+                let known = self.registries.as_ref();
                 let reporter = &mut self.reporter;
-                submissions(kinds, registries, options.lenient, input, reporter, |s| {
-                    write_fhir(options, kinds, registries, s, sink)
-                })
+                submissions(
+                    kinds,
+                    known,
+                    options.lenient,
+                    input,
+                    reporter,
+                    |s, alone| {
+                        let registries = known.unwrap_or(&none);
+                        write_fhir(options, kinds, registries, s, alone && single, sink)
+                    },
+                )
             }
             Side::Exchange => Err(Failure::usage("convert --to exchange is not there yet")),
         }
     }
 }
 
+/// Writes one submission in the form that was asked for.
 fn write_fhir(
-    _: &Convert,
-    _: &Kinds,
-    _: Option<&Registries>,
-    _: &Submission,
+    options: &Convert,
+    kinds: &Kinds,
+    registries: &Registries,
+    submission: &Submission,
+    alone: bool,
     sink: &mut Sink,
 ) -> Result<(), Failure> {
-    sink.flush().map_err(|e| sink.failure(&e))?;
-    Err(Failure::usage("convert --to fhir is not there yet"))
+    let how = bundle::Options {
+        shape: match options.shape {
+            Shape::Panel => bundle::Shape::Panel,
+            Shape::Split => bundle::Shape::Split,
+        },
+        edition: Edition::default(),
+        base_url: "",
+        registries,
+    };
+    let write = |out: &mut dyn Write| match options.form {
+        Form::Bundle => bundle::write_collection(out, kinds, submission, &how).map(drop),
+        Form::Transaction => bundle::write_transaction(out, kinds, submission, &how).map(drop),
+        Form::Ndjson => bundle::write_ndjson(out, kinds, submission, &how).map(drop),
+    };
+    let written = if alone || options.form == Form::Ndjson {
+        write(sink)
+    } else {
+        let mut line = OneLine(sink);
+        write(&mut line).and_then(|()| line.0.write_all(b"\n"))
+    };
+    written.map_err(|e| sink.failure(&e))
+}
+
+/// Drops line feeds, which in JSON stand between values only.
+struct OneLine<'a>(&'a mut Sink);
+
+impl Write for OneLine<'_> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        for part in buf.split(|&byte| byte == b'\n') {
+            self.0.write_all(part)?;
+        }
+        Ok(buf.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }

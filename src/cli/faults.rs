@@ -33,7 +33,7 @@ impl Reporter {
     }
 
     /// Tells all faults of a file in the order of their places, each once: a fault of a
-    /// person stands with every record of theirs. `unlisted` refusals are only counted.
+    /// person stands with every record of theirs. Of `unlisted` ones only the number is told.
     ///
     /// # Errors
     /// When stderr takes no more.
@@ -55,8 +55,8 @@ impl Reporter {
         if unlisted > 0 {
             self.refused = true;
             let told = match self.lang {
-                Lang::En => writeln!(self.out, "{file}: {unlisted} more refused records"),
-                Lang::Ja => writeln!(self.out, "{file}: ほかに {unlisted} 件の記録を拒否しました"),
+                Lang::En => writeln!(self.out, "{file}: {unlisted} more faults"),
+                Lang::Ja => writeln!(self.out, "{file}: ほかに {unlisted} 件の不備があります"),
             };
             told.map_err(|e| Failure::stream(&e))?;
         }

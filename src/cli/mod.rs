@@ -6,6 +6,7 @@
 
 mod backup;
 mod convert;
+mod demo;
 mod export;
 mod faults;
 mod import;

@@ -1,13 +1,20 @@
 //! `serve`: both sides over HTTP.
 
-use super::{Exit, Failure, kinds};
-use crate::config::{Auth, Cli, Serve};
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+
+use super::{Exit, Failure, demo, kinds};
+use crate::config::{Auth, Cli, RegistryMode, Serve};
+use crate::http::{self, App, Settings};
+use crate::store::{self, Store};
 
 /// Serves until a signal ends it.
 ///
 /// # Errors
-/// When the address may not be served without authentication, or the port is in use.
-pub fn run(_: &Cli, options: &Serve) -> Result<Exit, Failure> {
+/// When the address may not be served without authentication, the port is in use, or the
+/// database cannot be opened.
+pub fn run(cli: &Cli, options: &Serve) -> Result<Exit, Failure> {
     if options.auth == Auth::Off && !options.listen.is_loopback() {
         return Err(Failure::usage(format!(
             "--listen {}: without authentication (--auth off) only a loopback address is \
@@ -15,6 +22,50 @@ pub fn run(_: &Cli, options: &Serve) -> Result<Exit, Failure> {
             options.listen
         )));
     }
-    kinds(&options.mappings)?;
-    Err(Failure::system("serve: this build has no database"))
+    let kinds = Arc::new(kinds(&options.mappings)?);
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::system(format!("threads: {error}")))?
+        .block_on(async {
+            let listener = TcpListener::bind(options.listen.addresses())
+                .await
+                .map_err(|error| {
+                    Failure::system(format!("--listen {}: {error}", options.listen))
+                })?;
+            // Before the database is touched, so that a signal always ends in good order.
+            let shutdown =
+                http::signals().map_err(|error| Failure::system(format!("signals: {error}")))?;
+            let store = Store::open(&cli.database, kinds)
+                .await
+                .map_err(|error| database(cli, &error))?;
+            let store = Arc::new(store);
+            if options.demo {
+                demo::load(&store).await?;
+            }
+            let app = http::app(App::new(store.clone(), settings(options)));
+            let served = http::serve(listener, app, shutdown).await;
+            store.close().await;
+            served.map_err(|error| Failure::system(format!("network: {error}")))?;
+            Ok(Exit::Done)
+        })
+}
+
+fn settings(options: &Serve) -> Settings {
+    Settings {
+        base_url: options.base_url.clone(),
+        body_limit: options.body_limit.0,
+        cors_origins: options.cors_origin.clone(),
+        auto_register: options.registry == RegistryMode::Auto,
+        ..Settings::default()
+    }
+}
+
+/// Why the database could not be opened: an address that is none is wrong usage.
+fn database(cli: &Cli, error: &store::Error) -> Failure {
+    let message = format!("--database {}: {error}", cli.database);
+    match error {
+        store::Error::Address(_) | store::Error::Layout(_) => Failure::usage(message),
+        _ => Failure::system(message),
+    }
 }

@@ -4,19 +4,19 @@ use super::Failure;
 use super::faults::Reporter;
 use super::input::{Input, unreadable};
 use crate::exchange::{self, Submission};
-use crate::json::{Event, Reader};
+use crate::json::{self, Event, Reader};
 use crate::kind::Kinds;
-use crate::registry::Registries;
+use crate::registry::{self, Registries};
 
 /// Reads the submissions of an input, tells their faults, and gives those that are not
-/// refused (in lenient handling: not wholly) to `take`.
+/// refused (in lenient handling: not wholly) to `take`, with whether it is the only one.
 pub(super) fn submissions(
     kinds: &Kinds,
     registries: Option<&Registries>,
     lenient: bool,
     input: Input,
     reporter: &mut Reporter,
-    mut take: impl FnMut(&Submission) -> Result<(), Failure>,
+    mut take: impl FnMut(&Submission, bool) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let name = input.name;
     let options = exchange::Options {
@@ -25,25 +25,34 @@ pub(super) fn submissions(
     };
     let mut json = Reader::new(input.content);
     let mut first = true;
+    let mut event = json.next_document();
     loop {
-        let read = match json.next_document() {
+        let read = match event {
             Ok(Event::End) if !first => return Ok(()),
-            // An empty input is no document: the reader says so.
+            Ok(Event::End) => Err(json::Error::Syntax {
+                place: json.place(),
+                reason: "there is no text",
+            }),
             Ok(event) => exchange::read_document(kinds, options, &mut json, event),
             Err(error) => Err(error),
         };
-        first = false;
-        let submission = match read {
+        let mut submission = match read {
             Ok(submission) => submission,
             Err(error) => {
                 let fault = unreadable(&name, json.place(), error)?;
                 return reporter.all(&name, [&fault], 0);
             }
         };
-        let _ = registries;
-        reporter.all(&name, submission.all_faults(), submission.unlisted)?;
-        if !submission.broken && (lenient || !submission.has_errors()) {
-            take(&submission)?;
+        if let Some(registries) = registries {
+            registry::check(kinds, &mut submission, registries);
         }
+        let unlisted = submission.unlisted + submission.untold;
+        reporter.all(&name, submission.all_faults(), unlisted)?;
+        event = json.next_document();
+        let alone = first && matches!(event, Ok(Event::End));
+        if !submission.broken && (lenient || !submission.has_errors()) {
+            take(&submission, alone)?;
+        }
+        first = false;
     }
 }

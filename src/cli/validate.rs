@@ -27,7 +27,9 @@ pub fn run(options: &Validate) -> Result<Exit, Failure> {
         match side {
             Side::Exchange => {
                 let registries = registries.as_ref();
-                submissions(&kinds, registries, false, input, &mut reporter, |_| Ok(()))?;
+                submissions(&kinds, registries, false, input, &mut reporter, |_, _| {
+                    Ok(())
+                })?;
             }
             Side::Fhir => fhir(&kinds, registries.as_ref(), input, &mut reporter)?,
         }

@@ -263,7 +263,7 @@ impl Problem {
     pub fn details(&self, lang: Lang) -> ProblemJson {
         ProblemJson {
             problem: "about:blank",
-            title: self.kind.title(lang),
+            title: title(self.kind, lang),
             status: self.kind.status().as_u16(),
             detail: self.text(lang),
             faults: self
@@ -323,6 +323,14 @@ impl FaultJson {
             found: fault.found.clone(),
             message: fault.message(lang),
         }
+    }
+}
+
+/// The title of problem details of no type of their own: the phrase of the status.
+pub fn title(kind: Kind, lang: Lang) -> &'static str {
+    match (lang, kind.status().canonical_reason()) {
+        (Lang::En, Some(phrase)) => phrase,
+        _ => kind.title(lang),
     }
 }
 
@@ -437,7 +445,7 @@ pub fn language_tag(lang: Lang) -> HeaderValue {
 /// The example of problem details in the OpenAPI document.
 pub fn example() -> Value {
     json!({
-        "type": "about:blank", "title": Kind::Parameter.title(Lang::En), "status": 400,
+        "type": "about:blank", "title": title(Kind::Parameter, Lang::En), "status": 400,
         "detail": "since: \"yesterday\" is not a time such as 2016-09-01T12:00:00+09:00"
     })
 }

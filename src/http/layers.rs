@@ -39,7 +39,7 @@ pub async fn log(request: Request, next: Next) -> Response {
             response.headers_mut().insert(REQUEST_ID, id);
         }
         let status = response.status().as_u16();
-        let millis = start.elapsed().as_secs_f64() * 1000.0;
+        let millis = start.elapsed().as_micros() as f64 / 1000.0;
         tracing::info!(%method, route, status, millis, "answered");
         response
     }

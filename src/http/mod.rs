@@ -12,14 +12,18 @@ pub mod body;
 pub mod error;
 pub mod exchange;
 pub mod fhir;
+mod health;
 mod layers;
 pub mod links;
 pub mod negotiate;
+mod openapi;
+mod pages;
 pub mod prefer;
 pub mod query;
+mod serve;
 pub mod stream;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -33,6 +37,8 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::kind::Kinds;
 use crate::store::{Access, Store};
 use error::{Kind, Problem};
+
+pub use serve::{serve, signals};
 
 /// What the server was told.
 #[derive(Debug, Clone)]
@@ -83,6 +89,8 @@ struct Shared {
     store: Arc<Store>,
     settings: Settings,
     places: body::Places,
+    /// The OpenAPI document, once somebody asked for it.
+    document: OnceLock<String>,
 }
 
 impl App {
@@ -95,6 +103,7 @@ impl App {
                 store,
                 settings,
                 places,
+                document: OnceLock::new(),
             }),
         }
     }
@@ -119,28 +128,43 @@ impl App {
         &self.shared.places
     }
 
+    /// The OpenAPI document.
+    pub fn document(&self) -> &str {
+        self.shared.document.get_or_init(|| openapi(self.kinds()))
+    }
+
     /// Who calls. Without authentication it is the operator.
     pub fn access(&self) -> Access {
         Access::operator()
     }
 }
 
+/// The OpenAPI 3.1 document of a program with these record kinds.
+pub fn openapi(kinds: &Kinds) -> String {
+    openapi::document(routes().into_openapi(), kinds)
+}
+
 fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+    openapi::begin()
+        .merge(pages::router())
+        .merge(health::router())
         .nest("/exchange", exchange::router())
         .nest("/fhir", fhir::router())
 }
 
 /// The router.
 pub fn app(app: App) -> Router {
-    let (router, _document) = routes().split_for_parts();
-    let inner = router
+    let inner = Router::from(routes())
         .fallback(async || Problem::new(Kind::NotFound))
         .layer(from_fn_with_state(app.clone(), layers::time_limit))
         .layer(CatchPanicLayer::custom(layers::panicked))
         .layer(from_fn_with_state(app.clone(), error::render))
-        .layer(CompressionLayer::new())
-        .layer(layers::cors(&app.settings().cors_origins))
+        .layer(CompressionLayer::new());
+    let inner = match app.settings().cors_origins.as_slice() {
+        [] => inner,
+        origins => inner.layer(layers::cors(origins)),
+    };
+    let inner = inner
         .layer(from_fn(layers::secure))
         .layer(from_fn(layers::log))
         .with_state(app);

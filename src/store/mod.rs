@@ -27,6 +27,7 @@ mod registry;
 mod rows;
 mod sql;
 mod submit;
+mod walk;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -51,6 +52,7 @@ pub use receipt::{Counts, QuarantineRow, Receipt, ReceiptQuery};
 pub use registry::{Changed, Stored};
 pub use rows::{RowQuery, RowTest};
 pub use submit::{Handling, Submit};
+pub use walk::{Block, Selection, Walk};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 

@@ -40,14 +40,14 @@ struct Quarantine {
 ///
 /// A row leaves the list when a record of its identity is stored.
 #[utoipa::path(
-    get, path = "/quarantine", tag = "exchange",
+    get, path = "/quarantine", operation_id = "list_quarantine", tag = "exchange",
     params(
         ("consortium_id" = Option<String>, Query, description = "of this consortium"),
         ("count" = Option<usize>, Query, description = "rows of a page, 50 by default"),
         ("page" = Option<String>, Query, description = "from a `next` link"),
     ),
     responses(
-        (status = 200, body = Quarantine),
+        (status = 200, description = "A page of the list", body = Quarantine),
         (status = 400, description = "A parameter is unknown or wrong", body = error::ProblemJson, content_type = "application/problem+json"),
     )
 )]
@@ -107,7 +107,7 @@ async fn list(
 ///
 /// It stays recorded when, and by whom.
 #[utoipa::path(
-    delete, path = "/quarantine/{id}", tag = "exchange",
+    delete, path = "/quarantine/{id}", operation_id = "dismiss_quarantined", tag = "exchange",
     params(("id" = i64, Path, description = "the row's id")),
     responses(
         (status = 204, description = "It is off the list"),

@@ -63,13 +63,13 @@ fn list_named(name: &str) -> Result<&'static List> {
 ///
 /// In key order; JSON, or CSV where `Accept` says `text/csv`.
 #[utoipa::path(
-    get, path = "/registries/{list}", tag = "registries",
+    get, path = "/registries/{list}", operation_id = "read_registry", tag = "registries",
     params(
         ("list" = String, Path, description = "the list", example = "participants"),
         ("consortium_id" = Option<String>, Query, description = "of this consortium, in lists that have one"),
     ),
     responses(
-        (status = 200, content((Vec<RegistryRow> = "application/json"), (String = "text/csv"))),
+        (status = 200, description = "The rows in key order", content((Vec<RegistryRow> = "application/json"), (String = "text/csv"))),
         (status = 404, description = "No such list", body = error::ProblemJson, content_type = "application/problem+json"),
     )
 )]
@@ -132,11 +132,11 @@ async fn read(
 ///
 /// Rows that are not sent go; a row that records refer to cannot (409). All or nothing.
 #[utoipa::path(
-    put, path = "/registries/{list}", tag = "registries",
+    put, path = "/registries/{list}", operation_id = "replace_registry", tag = "registries",
     params(("list" = String, Path, description = "the list", example = "participants")),
     request_body(content((Vec<RegistryRow> = "application/json"), (String = "text/csv")), description = "UTF-8, or CP932 where the charset of text/csv says so"),
     responses(
-        (status = 200, body = ChangeJson),
+        (status = 200, description = "How many rows were what", body = ChangeJson),
         (status = 400, description = "Not JSON", body = error::ProblemJson, content_type = "application/problem+json"),
         (status = 409, description = "Records refer to a row that would go", body = error::ProblemJson, content_type = "application/problem+json"),
         (status = 422, description = "Rows with faults; nothing was changed", body = error::ProblemJson, content_type = "application/problem+json"),
@@ -160,11 +160,11 @@ async fn replace(
 ///
 /// Each row replaces the stored row of its key whole. All or nothing.
 #[utoipa::path(
-    patch, path = "/registries/{list}", tag = "registries",
+    patch, path = "/registries/{list}", operation_id = "update_registry", tag = "registries",
     params(("list" = String, Path, description = "the list", example = "participants")),
     request_body(content((Vec<RegistryRow> = "application/json"), (String = "text/csv")), description = "UTF-8, or CP932 where the charset of text/csv says so"),
     responses(
-        (status = 200, body = ChangeJson),
+        (status = 200, description = "How many rows were what", body = ChangeJson),
         (status = 400, description = "Not JSON", body = error::ProblemJson, content_type = "application/problem+json"),
         (status = 422, description = "Rows with faults; nothing was changed", body = error::ProblemJson, content_type = "application/problem+json"),
     )

@@ -24,8 +24,8 @@ pub fn router() -> OpenApiRouter<App> {
 ///
 /// Draft 2020-12, made from the mappings: both editions and all aliases are accepted.
 #[utoipa::path(
-    get, path = "/schema", tag = "exchange",
-    responses((status = 200, body = Object, content_type = "application/schema+json"))
+    get, path = "/schema", operation_id = "read_schema", tag = "exchange",
+    responses((status = 200, description = "The schema", body = Object, content_type = "application/schema+json"))
 )]
 async fn read(State(app): State<App>, query: Query, headers: HeaderMap) -> Result<Response> {
     query.only(&[])?;

@@ -51,7 +51,7 @@ struct Receipts {
 /// `Prefer: handling=lenient` the good records are stored and the refused ones wait in the
 /// quarantine. Sending the same again changes nothing.
 #[utoipa::path(
-    post, path = "/submissions", tag = "exchange",
+    post, path = "/submissions", operation_id = "submit", tag = "exchange",
     params(
         ("Prefer" = Option<String>, Header, description = "`handling=lenient` stores the good records; `handling=strict` is the default"),
         ("Content-Encoding" = Option<String>, Header, description = "`gzip`"),
@@ -132,7 +132,7 @@ fn answer(receipt: &Receipt, lang: Lang) -> Result<Response> {
     let (media, body) = if receipt.is_refused() {
         let refusal = Refusal {
             problem: "about:blank",
-            title: Kind::Refused.title(lang),
+            title: error::title(Kind::Refused, lang),
             status: receipt.status,
             detail: receipt::refusal(receipt, lang),
             receipt: json,
@@ -147,13 +147,13 @@ fn answer(receipt: &Receipt, lang: Lang) -> Result<Response> {
 
 /// Reads a receipt
 #[utoipa::path(
-    get, path = "/submissions/{id}", tag = "exchange",
+    get, path = "/submissions/{id}", operation_id = "read_receipt", tag = "exchange",
     params(
         ("id" = String, Path, description = "the receipt's id, from `Location`"),
         ("entries" = Option<String>, Query, description = "`all`: an entry for every record"),
     ),
     responses(
-        (status = 200, body = ReceiptJson),
+        (status = 200, description = "The receipt", body = ReceiptJson),
         (status = 404, description = "No such receipt", body = error::ProblemJson, content_type = "application/problem+json"),
     )
 )]
@@ -180,7 +180,7 @@ async fn read(
 
 /// Lists receipts, newest first
 #[utoipa::path(
-    get, path = "/submissions", tag = "exchange",
+    get, path = "/submissions", operation_id = "list_receipts", tag = "exchange",
     params(
         ("consortium_id" = Option<String>, Query, description = "of this consortium"),
         ("since" = Option<String>, Query, description = "received then or later: RFC 3339, such as `2016-09-01T12:00:00+09:00`"),
@@ -188,7 +188,7 @@ async fn read(
         ("page" = Option<String>, Query, description = "from a `next` link"),
     ),
     responses(
-        (status = 200, body = Receipts),
+        (status = 200, description = "A page of receipts", body = Receipts),
         (status = 400, description = "A parameter is unknown or wrong", body = error::ProblemJson, content_type = "application/problem+json", example = json!(error::example())),
     )
 )]
