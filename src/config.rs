@@ -93,7 +93,7 @@ pub enum Command {
     },
     /// Brings the schema of the database up to date
     #[command(after_help = "Example:\n  kenko-fhir migrate --database sqlite://kenko.db")]
-    Migrate,
+    Migrate(Migrate),
     /// Takes a snapshot of a SQLite database while it is in use
     Backup(Backup),
     /// Puts a snapshot back
@@ -404,6 +404,9 @@ pub enum Registry {
     /// Prints a list in the order of its keys
     #[command(after_help = "Example:\n  kenko-fhir registry show laboratories --format csv")]
     Show {
+        /// Where record kinds come from.
+        #[command(flatten)]
+        mappings: Mappings,
         /// The list
         #[arg(value_name = "LIST", value_parser = lists())]
         list: String,
@@ -413,10 +416,23 @@ pub enum Registry {
     },
 }
 
+/// `migrate`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  kenko-fhir migrate --database sqlite://kenko.db")]
+pub struct Migrate {
+    /// Where record kinds come from.
+    #[command(flatten)]
+    pub mappings: Mappings,
+}
+
 /// `backup`
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  kenko-fhir backup kenko-2026-08-01.db")]
 pub struct Backup {
+    /// Where record kinds come from.
+    #[command(flatten)]
+    pub mappings: Mappings,
+
     /// File to write
     #[arg(value_name = "FILE")]
     pub file: PathBuf,

@@ -1,12 +1,24 @@
-//! `backup`: a snapshot of a SQLite database.
+//! `backup`: a snapshot of a SQLite database while it is in use.
 
+use super::database::{failed, with_store};
 use super::{Exit, Failure};
 use crate::config::{Backup, Cli};
 
 /// Writes the snapshot.
 ///
 /// # Errors
-/// When the database cannot be opened.
-pub fn run(_: &Cli, _: &Backup) -> Result<Exit, Failure> {
-    Err(Failure::system("backup: this build has no database"))
+/// When the file is there already, or the database fails.
+pub fn run(cli: &Cli, options: &Backup) -> Result<Exit, Failure> {
+    if options.file.exists() {
+        return Err(Failure::usage(format!(
+            "{}: is there already",
+            options.file.display()
+        )));
+    }
+    super::database::existing(cli)?;
+    let kinds = super::kinds(&options.mappings)?;
+    with_store(cli, kinds, async |store| {
+        store.backup(&options.file).await.map_err(failed)?;
+        Ok(Exit::Done)
+    })
 }

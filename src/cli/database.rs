@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use super::Failure;
-use crate::config::{Cli, Mappings};
+use crate::config::Cli;
 use crate::kind::Kinds;
 use crate::store::{self, Store};
 
@@ -18,7 +18,11 @@ where
     F: Future<Output = Result<T, Failure>>,
 {
     runtime()?.block_on(async {
-        let store = Arc::new(Store::open(&cli.database, Arc::new(kinds)).await.map_err(failed)?);
+        let store = Arc::new(
+            Store::open(&cli.database, Arc::new(kinds))
+                .await
+                .map_err(failed)?,
+        );
         let done = work(store.clone()).await;
         store.close().await;
         done
@@ -33,11 +37,6 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .map_err(|e| Failure::system(format!("cannot start: {e}")))
 }
 
-/// The record kinds of a command that has no `--mappings` of its own.
-pub fn embedded_kinds() -> Result<Kinds, Failure> {
-    super::kinds(&Mappings::default())
-}
-
 /// A failure of the store: a wrong address or a contradicting mapping is configuration.
 pub fn failed(error: store::Error) -> Failure {
     match error {
@@ -45,4 +44,16 @@ pub fn failed(error: store::Error) -> Failure {
         store::Error::File { path, source } => Failure::path(&path, &source),
         other => Failure::system(other.to_string()),
     }
+}
+
+/// Refuses a database that is not there, for commands that only read.
+pub fn existing(cli: &Cli) -> Result<(), Failure> {
+    let path = store::sqlite_path(&cli.database).map_err(failed)?;
+    if path.exists() {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "{}: no such database",
+        path.display()
+    )))
 }

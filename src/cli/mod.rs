@@ -6,8 +6,10 @@
 
 mod backup;
 mod convert;
+mod database;
 mod demo;
 mod export;
+mod export_fhir;
 mod faults;
 mod import;
 mod input;
@@ -115,7 +117,7 @@ pub fn run(cli: &Cli) -> Result<Exit, Failure> {
         Command::Import(options) => import::run(cli, options),
         Command::Export(options) => export::run(cli, options),
         Command::Registry { command } => registry::run(cli, command),
-        Command::Migrate => migrate::run(cli),
+        Command::Migrate(options) => migrate::run(cli, options),
         Command::Backup(options) => backup::run(cli, options),
         Command::Restore(options) => restore::run(cli, options),
         Command::Openapi(options) => openapi::run(options),

@@ -1,12 +1,24 @@
 //! `restore`: a snapshot back in place.
 
+use super::database::{failed, runtime};
 use super::{Exit, Failure};
 use crate::config::{Cli, Restore};
+use crate::store;
 
-/// Puts the snapshot back.
+/// Puts the snapshot back; the former database stays beside it.
 ///
 /// # Errors
-/// When the database cannot be opened.
-pub fn run(_: &Cli, _: &Restore) -> Result<Exit, Failure> {
-    Err(Failure::system("restore: this build has no database"))
+/// When the snapshot is not there or not a database of this program, or the disk fails.
+pub fn run(cli: &Cli, options: &Restore) -> Result<Exit, Failure> {
+    if !options.file.is_file() {
+        return Err(Failure::usage(format!(
+            "{}: no such file",
+            options.file.display()
+        )));
+    }
+    let database = store::sqlite_path(&cli.database).map_err(failed)?;
+    runtime()?
+        .block_on(store::restore(&options.file, &database))
+        .map_err(failed)?;
+    Ok(Exit::Done)
 }

@@ -21,7 +21,10 @@ pub fn run(options: &Synth) -> Result<Exit, Failure> {
         )));
     }
     let cohort = Cohort::new(options.participants, options.days, options.seed);
-    let bar = progress(cohort.file_count());
+    let bar = bar(
+        cohort.file_count(),
+        "{wide_bar} {pos}/{len} files, {eta} left",
+    );
     let mut bytes = 0;
     cohort
         .write_to(folder, |_, size| {
@@ -34,16 +37,15 @@ pub fn run(options: &Synth) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// A bar over files, on a terminal only.
-pub(super) fn progress(files: u64) -> ProgressBar {
+/// A bar on a terminal, and none elsewhere.
+pub(super) fn bar(length: u64, template: &str) -> ProgressBar {
     let target = if std::io::stderr().is_terminal() {
         ProgressDrawTarget::stderr()
     } else {
         ProgressDrawTarget::hidden()
     };
-    let bar = ProgressBar::with_draw_target(Some(files), target);
-    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} files, {eta} left");
-    if let Ok(style) = style {
+    let bar = ProgressBar::with_draw_target(Some(length), target);
+    if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
     bar

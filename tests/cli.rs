@@ -1,0 +1,17 @@
+//! The built program, run as a user runs it.
+
+#[path = "cli/config.rs"]
+mod config;
+#[path = "cli/convert.rs"]
+mod convert;
+mod faults;
+#[path = "cli/memory.rs"]
+mod memory;
+#[path = "cli/run.rs"]
+mod run;
+#[path = "cli/synth.rs"]
+mod synth;
+#[path = "cli/usage.rs"]
+mod usage;
+#[path = "cli/validate.rs"]
+mod validate;
