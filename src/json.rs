@@ -175,7 +175,10 @@ impl<R: Read> Reader<R> {
     /// # Errors
     /// [`Error::Syntax`] where the text is not JSON, and at the same place again
     /// when called once more; [`Error::Io`] when the source fails.
-    #[expect(clippy::should_implement_trait, reason = "fallible, and the text is lent by the reader")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "fallible, and the text is lent by the reader"
+    )]
     #[inline]
     pub fn next(&mut self) -> Result<Event> {
         loop {

@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 
-use super::query::{Bound, Condition};
+use super::query::Condition;
 use super::read::bind;
 use super::rows::{RowTest, and_any};
 use super::{Access, Result, Store, sql};
@@ -62,7 +62,11 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Database`](super::Error::Database).
-    pub async fn devices(&self, _access: &Access, query: &DeviceQuery) -> Result<Vec<StoredDevice>> {
+    pub async fn devices(
+        &self,
+        _access: &Access,
+        query: &DeviceQuery,
+    ) -> Result<Vec<StoredDevice>> {
         let condition = condition(query);
         if condition.is_never() || query.limit == 0 {
             return Ok(Vec::new());

@@ -61,11 +61,18 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::Damaged`].
-    pub async fn deliveries(&self, _access: &Access, query: &DeliveryQuery) -> Result<Vec<Delivery>> {
+    pub async fn deliveries(
+        &self,
+        _access: &Access,
+        query: &DeliveryQuery,
+    ) -> Result<Vec<Delivery>> {
         let Some(pairs) = self.pairs(query).await? else {
             return Ok(Vec::new());
         };
-        let text = format!("{} ORDER BY write, participant LIMIT {}", pairs.sql, query.limit);
+        let text = format!(
+            "{} ORDER BY write, participant LIMIT {}",
+            pairs.sql, query.limit
+        );
         let mut keys = Vec::new();
         for row in bind(&text, &pairs.bound).fetch_all(&self.read).await? {
             keys.push(DeliveryKey {
@@ -77,9 +84,9 @@ impl Store {
         let people = self.dictionary.people(&self.read, &ids).await?;
         let mut out = Vec::new();
         for key in keys {
-            let person = people
-                .get(&key.participant)
-                .ok_or_else(|| Error::Damaged("a record names a participant that is not there".into()))?;
+            let person = people.get(&key.participant).ok_or_else(|| {
+                Error::Damaged("a record names a participant that is not there".into())
+            })?;
             out.extend(self.delivery(key, person.clone()).await?);
         }
         Ok(out)
@@ -132,7 +139,10 @@ impl Store {
             return Ok(None);
         }
         let select = |table: &str| {
-            format!("SELECT write, participant FROM {table} WHERE {}", condition.sql)
+            format!(
+                "SELECT write, participant FROM {table} WHERE {}",
+                condition.sql
+            )
         };
         // Versions that others replaced were delivered too.
         let sql = format!("{} UNION {}", select("record"), select("record_version"));

@@ -62,11 +62,17 @@ pub(super) fn and_any(condition: &mut Condition, list: &List, updated: &str, tes
                 let mut part = Condition::default();
                 for (name, value) in fields {
                     match list.field(name) {
-                        Some(field) => part.and(&format!("{} = ?", field.name), &[value.as_str().into()]),
+                        Some(field) => {
+                            part.and(&format!("{} = ?", field.name), &[value.as_str().into()])
+                        }
                         None => part = Condition::never(),
                     }
                 }
-                parts.push(if part.sql.is_empty() { "1 = 1".into() } else { part.sql });
+                parts.push(if part.sql.is_empty() {
+                    "1 = 1".into()
+                } else {
+                    part.sql
+                });
                 bound.extend(part.bound);
             }
             RowTest::External { system, value } => {
@@ -101,7 +107,10 @@ pub(super) fn and_participant(condition: &mut Condition, tests: &[RowTest]) {
     let mut of_row = Condition::default();
     and_any(&mut of_row, &PARTICIPANTS, "updated_at", tests);
     condition.and(
-        &format!("r.participant IN (SELECT id FROM participant WHERE {})", of_row.sql),
+        &format!(
+            "r.participant IN (SELECT id FROM participant WHERE {})",
+            of_row.sql
+        ),
         &of_row.bound,
     );
 }
@@ -131,7 +140,9 @@ impl Store {
         let rest = format!("WHERE {} ORDER BY id LIMIT {}", condition.sql, query.limit);
         let text = registry::select(query.list, &rest);
         let rows = bind(&text, &condition.bound).fetch_all(&self.read).await?;
-        rows.iter().map(|row| registry::read(query.list, row)).collect()
+        rows.iter()
+            .map(|row| registry::read(query.list, row))
+            .collect()
     }
 
     /// How many rows a query matches, whatever its limit and place.
@@ -146,7 +157,10 @@ impl Store {
         if condition.is_never() {
             return Ok(0);
         }
-        let text = format!("SELECT count(*) FROM {} WHERE {}", query.list.table, condition.sql);
+        let text = format!(
+            "SELECT count(*) FROM {} WHERE {}",
+            query.list.table, condition.sql
+        );
         let row = bind(&text, &condition.bound).fetch_one(&self.read).await?;
         Ok(row.try_get::<i64, _>(0)? as u64)
     }

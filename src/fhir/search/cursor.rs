@@ -79,7 +79,13 @@ mod tests {
             let changed = String::from_utf8(changed).unwrap();
             assert_eq!(decode::<3>("code=x", &changed), None, "{changed}");
         }
-        for bad in ["", "A", "AA", "日本", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"] {
+        for bad in [
+            "",
+            "A",
+            "AA",
+            "日本",
+            "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        ] {
             assert_eq!(decode::<3>("code=x", bad), None);
         }
     }

@@ -143,7 +143,15 @@ mod tests {
                 read(&format!("{prefix}{date}"));
             }
         }
-        for bad in ["", "ge", "2016-9-1", "2016-09-01T07", "xx2016", "2016-02-30", "tomorrow"] {
+        for bad in [
+            "",
+            "ge",
+            "2016-9-1",
+            "2016-09-01T07",
+            "xx2016",
+            "2016-02-30",
+            "tomorrow",
+        ] {
             assert!(DateTest::read("date", bad, JST).is_err(), "{bad}");
         }
     }

@@ -146,7 +146,8 @@ mod tests {
 
     #[test]
     fn percent_decoding_comes_first_and_a_plus_survives() {
-        let pairs = pairs("date=ge2016-09-01T00:00:00+09:00&code=a%7Cb%5C%2Cc&name=x+y&&flag").unwrap();
+        let pairs =
+            pairs("date=ge2016-09-01T00:00:00+09:00&code=a%7Cb%5C%2Cc&name=x+y&&flag").unwrap();
         assert_eq!(pairs[0].value().unwrap(), "ge2016-09-01T00:00:00+09:00");
         assert_eq!(pairs[1].value().unwrap(), "a|b\\,c");
         assert_eq!(pairs[2].text().unwrap(), "x y");
@@ -157,7 +158,10 @@ mod tests {
     #[test]
     fn broken_sequences_are_refused() {
         for bad in ["%", "%4", "%zz", "%ff", "%E3%81"] {
-            assert!(pairs(&format!("a={bad}")).unwrap()[0].value().is_err(), "{bad}");
+            assert!(
+                pairs(&format!("a={bad}")).unwrap()[0].value().is_err(),
+                "{bad}"
+            );
             assert!(pairs(&format!("{bad}=1")).is_err(), "{bad}");
         }
     }

@@ -21,7 +21,7 @@ pub mod rows;
 pub mod token;
 
 pub use parameter::{Parameter, Searchable};
-pub use parse::{Filter, Ignored, Search, Total};
+pub use parse::{CURSOR, Filter, Ignored, Limits, Search, Total};
 
 /// A search that cannot be run: the value of a parameter, or a modifier, is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

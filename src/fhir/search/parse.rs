@@ -5,10 +5,24 @@ use super::parameter::{Parameter, Searchable};
 use super::{Invalid, Scope};
 use crate::store::Order;
 
-/// The default of `_count`.
-pub const COUNT_DEFAULT: usize = 50;
-/// What `_count` is capped to.
-pub const COUNT_MAX: usize = 1000;
+/// How many matches a page has.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Where nobody asks for a number.
+    pub default: usize,
+    /// At most; `_count` is capped to it.
+    pub max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            default: 50,
+            max: 1000,
+        }
+    }
+}
+
 /// The parameter of `next` links that carries the cursor.
 pub const CURSOR: &str = "_cursor";
 
@@ -97,14 +111,18 @@ pub struct Search {
 }
 
 impl Search {
-    /// Reads the parameters of a search. Those that `elsewhere` knows are of no concern here
-    /// but stand in the links.
+    /// Reads the parameters of a search.
     ///
     /// # Errors
     /// [`Invalid`] for a value or a modifier that is wrong.
-    pub fn read(searchable: &'static Searchable, pairs: &[Pair]) -> Result<Search, Invalid> {
+    pub fn read(
+        searchable: &'static Searchable,
+        pairs: &[Pair],
+        limits: Limits,
+    ) -> Result<Search, Invalid> {
         let mut reader = Reader {
             searchable,
+            limits,
             filters: Vec::new(),
             ignored: Vec::new(),
             used: Vec::new(),
@@ -128,6 +146,7 @@ struct Results {
 
 struct Reader {
     searchable: &'static Searchable,
+    limits: Limits,
     filters: Vec<Filter>,
     ignored: Vec<Ignored>,
     used: Vec<(String, String)>,
@@ -141,8 +160,12 @@ const RESULTS: &[(&str, ReadResult)] = &[
     ("_sort", Reader::sort),
     ("_summary", Reader::summary),
     ("_total", Reader::total),
-    ("_format", |reader, value| reader.elsewhere("_format", value)),
-    ("_pretty", |reader, value| reader.elsewhere("_pretty", value)),
+    ("_format", |reader, value| {
+        reader.elsewhere("_format", value)
+    }),
+    ("_pretty", |reader, value| {
+        reader.elsewhere("_pretty", value)
+    }),
     (CURSOR, |reader, value| {
         reader.results.cursor = Some(value.to_owned());
         Ok(())
@@ -172,8 +195,14 @@ impl Reader {
             }
             None => self.ignore(
                 &pair.name,
-                format!("is no search parameter of {} here", self.searchable.resource_type),
-                format!("{} の検索パラメータではありません", self.searchable.resource_type),
+                format!(
+                    "is no search parameter of {} here",
+                    self.searchable.resource_type
+                ),
+                format!(
+                    "{} の検索パラメータではありません",
+                    self.searchable.resource_type
+                ),
             ),
         }
         Ok(())
@@ -197,7 +226,12 @@ impl Reader {
             ));
         }
         // More digits than fit are over the cap all the same.
-        self.results.count = Some(value.parse().unwrap_or(COUNT_MAX).min(COUNT_MAX));
+        self.results.count = Some(
+            value
+                .parse()
+                .unwrap_or(self.limits.max)
+                .min(self.limits.max),
+        );
         Ok(())
     }
 
@@ -220,7 +254,10 @@ impl Reader {
             let rest = rest.join(",");
             let (en, ja) = match keys.as_str() {
                 "" => (
-                    format!("cannot sort by {rest}: {} has one order", self.searchable.resource_type),
+                    format!(
+                        "cannot sort by {rest}: {} has one order",
+                        self.searchable.resource_type
+                    ),
                     format!("{rest} では並べ替えられません"),
                 ),
                 keys => (
@@ -296,7 +333,7 @@ impl Reader {
             count: if count_only {
                 0
             } else {
-                results.count.unwrap_or(COUNT_DEFAULT)
+                results.count.unwrap_or(self.limits.default)
             },
             order: results.order.map_or(Order::Key, |(order, _)| order),
             total: match results.total {
@@ -345,7 +382,9 @@ fn filter(
             let target = parameter
                 .target
                 .filter(|t| modifier.is_none_or(|m| m == t.resource_type));
-            let Some(target) = target else { return Ok(None) };
+            let Some(target) = target else {
+                return Ok(None);
+            };
             match filter(target, written, chain, values.clone())? {
                 Some(filter) => Some(Box::new(filter)),
                 None => return Ok(None),
@@ -368,11 +407,11 @@ mod tests {
     use super::*;
 
     fn read(query: &str) -> Search {
-        Search::read(&OBSERVATION, &pairs(query).unwrap()).unwrap()
+        Search::read(&OBSERVATION, &pairs(query).unwrap(), Limits::default()).unwrap()
     }
 
     fn wrong(query: &str) -> Invalid {
-        Search::read(&OBSERVATION, &pairs(query).unwrap()).unwrap_err()
+        Search::read(&OBSERVATION, &pairs(query).unwrap(), Limits::default()).unwrap_err()
     }
 
     #[test]
@@ -387,9 +426,13 @@ mod tests {
     fn what_is_not_known_is_ignored_and_not_in_the_link() {
         let search = read("code=a&no-such=1&code=&_sort=value&_summary=text&device.model=x");
         let names: Vec<&str> = search.ignored.iter().map(|i| i.name.as_str()).collect();
-        assert_eq!(names, ["no-such", "code", "_sort", "_summary", "device.model"]);
+        assert_eq!(
+            names,
+            ["no-such", "code", "_sort", "_summary", "device.model"]
+        );
         assert_eq!(search.used, "code=a");
-        let search = Search::read(&PATIENT, &pairs("_sort=date").unwrap()).unwrap();
+        let search =
+            Search::read(&PATIENT, &pairs("_sort=date").unwrap(), Limits::default()).unwrap();
         assert_eq!(search.ignored.len(), 1);
     }
 
@@ -398,7 +441,11 @@ mod tests {
         assert_eq!(wrong("code:exact=a").parameter, "code:exact");
         assert_eq!(wrong("patient:Group=a").parameter, "patient:Group");
         assert!(read("subject:Patient=a").filters[0].modifier.is_some());
-        assert!(read("subject:Patient.identifier=a").filters[0].chain.is_some());
+        assert!(
+            read("subject:Patient.identifier=a").filters[0]
+                .chain
+                .is_some()
+        );
     }
 
     #[test]
@@ -415,7 +462,13 @@ mod tests {
         assert_eq!(read("_total=none").total, Total::None);
         assert_eq!(read("_sort=-date").order, Order::TimeDescending);
         assert_eq!(read("_sort=-date,_id").used, "_sort=-date");
-        for bad in ["_count=-1", "_count=x", "_count=1.5", "_total=yes", "_summary=yes"] {
+        for bad in [
+            "_count=-1",
+            "_count=x",
+            "_count=1.5",
+            "_total=yes",
+            "_summary=yes",
+        ] {
             wrong(bad);
         }
     }

@@ -225,7 +225,10 @@ fn coded<'a>(
 ) -> Option<Vec<FieldTest>> {
     let mut tests = Vec::new();
     for coding in concepts.flat_map(|c| c.get("coding").map_or(&[][..], Node::items)) {
-        let system = coding.get("system").and_then(Node::constant).unwrap_or_default();
+        let system = coding
+            .get("system")
+            .and_then(Node::constant)
+            .unwrap_or_default();
         for token in tokens.iter().filter(|t| t.takes_system(system)) {
             match coding.get("code") {
                 Some(Node::Const(code)) if token.takes_code(&code.text) => return Some(Vec::new()),
@@ -256,13 +259,14 @@ fn derived(kind: &Kind, i: usize, token: &Token) -> Option<FieldTest> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Limits;
     use super::super::form::pairs;
     use super::super::parameter::OBSERVATION;
     use super::*;
     use crate::kind::Kinds;
 
     fn query(kinds: &Kinds, text: &str) -> RecordQuery {
-        let search = Search::read(&OBSERVATION, &pairs(text).unwrap()).unwrap();
+        let search = Search::read(&OBSERVATION, &pairs(text).unwrap(), Limits::default()).unwrap();
         let scope = Scope {
             kinds,
             base: "http://h/fhir",
@@ -274,7 +278,11 @@ mod tests {
 
     fn names(kinds: &Kinds, text: &str) -> Vec<String> {
         let query = query(kinds, text);
-        query.kinds.iter().map(|&k| kinds.at(k).name.clone()).collect()
+        query
+            .kinds
+            .iter()
+            .map(|&k| kinds.at(k).name.clone())
+            .collect()
     }
 
     #[test]
@@ -286,7 +294,10 @@ mod tests {
             ("code=29463-7", &["weighing_scale"][..]),
             ("code=http://loinc.org|85354-9", &bp),
             ("code=urn:oid:1.2.392.200119.4.804|31002365", &bp),
-            ("code=http://medis.or.jp/CodeSystem/master-nursingObservationKeyCode|", &bp),
+            (
+                "code=http://medis.or.jp/CodeSystem/master-nursingObservationKeyCode|",
+                &bp,
+            ),
             ("code=150020", &bp),
             ("code=|85354-9", &[]),
             ("code=http://snomed.info/sct|85354-9", &[]),

@@ -85,7 +85,14 @@ mod tests {
         }
         assert_eq!(read("Group/a1").id_of("Patient"), None);
         assert_eq!(read("http://other/fhir/Patient/a1"), Target::Elsewhere);
-        for bad in ["", "Patient/", "/a1", "Patient/a b", "a_b", "http://h/fhir/a1"] {
+        for bad in [
+            "",
+            "Patient/",
+            "/a1",
+            "Patient/a b",
+            "a_b",
+            "http://h/fhir/a1",
+        ] {
             assert!(Target::read("subject", bad, base).is_err(), "{bad}");
         }
     }

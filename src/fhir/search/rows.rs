@@ -92,13 +92,17 @@ fn of_consortium(scope: &Scope, token: &Token, what: &str, field: &'static str) 
     let system = match &token.system {
         System::Absent => return Vec::new(),
         System::Any => None,
-        System::Is(system) => Some(scope.kinds.systems.canonical(system)),
+        System::Is(system) => Some(system.as_str()),
     };
     let consortium = system.map(|s| scope.kinds.canonical.consortium_of(s, what));
     let mut tests = Vec::new();
     if let None | Some(Some(_)) = consortium {
         let mut own = Vec::new();
-        own.extend(consortium.flatten().map(|c| ("consortium_id", c.to_owned())));
+        own.extend(
+            consortium
+                .flatten()
+                .map(|c| ("consortium_id", c.to_owned())),
+        );
         own.extend(token.code.clone().map(|code| (field, code)));
         tests.push(RowTest::Fields(own));
     }
@@ -112,7 +116,13 @@ fn of_consortium(scope: &Scope, token: &Token, what: &str, field: &'static str) 
 }
 
 fn fields(field: &'static str, token: &Token) -> RowTest {
-    RowTest::Fields(token.code.iter().map(|code| (field, code.clone())).collect())
+    RowTest::Fields(
+        token
+            .code
+            .iter()
+            .map(|code| (field, code.clone()))
+            .collect(),
+    )
 }
 
 /// An identifier of joined parts that lead to a hash.
