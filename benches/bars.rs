@@ -1,16 +1,24 @@
 //! The bars of the project, each beside its floor: `cargo bench --bench bars`.
 //!
 //! CPU is user and system time of this whole process (database threads included), which
-//! is steady where wall time is not.
+//! is steady where wall time is not. `KENKO_BARS_PARTICIPANTS` and `KENKO_BARS_DAYS` choose
+//! the size of the cohort (200 × 90).
 
+use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
 
+use axum::body::Body;
+use axum::http::Request;
+use http_body_util::BodyExt as _;
 use kenko_fhir::exchange::{self, Options};
-use kenko_fhir::kind::Kinds;
-use kenko_fhir::registry::{self, List};
+use kenko_fhir::fhir::{bundle, inbound};
+use kenko_fhir::http::{App, Settings, app};
+use kenko_fhir::kind::{Edition, Kinds};
+use kenko_fhir::registry::{self, List, Registries};
 use kenko_fhir::store::{Store, Submit};
 use kenko_fhir::synth::Cohort;
+use tower::ServiceExt as _;
 
 /// User and system time of this process in seconds (Linux; 10 ms steps).
 fn cpu() -> f64 {
@@ -20,21 +28,33 @@ fn cpu() -> f64 {
     (fields.get(11).unwrap_or(&0.0) + fields.get(12).unwrap_or(&0.0)) / 100.0
 }
 
-/// CPU seconds of `work`, repeated until half a second has passed, for one run.
+/// CPU seconds of one run of `work`, which is repeated for two seconds.
 fn measure(mut work: impl FnMut()) -> f64 {
     work();
     let (start, from) = (Instant::now(), cpu());
     let mut runs = 0;
-    while start.elapsed().as_secs_f64() < 1.0 {
+    while start.elapsed().as_secs_f64() < 2.0 {
         work();
         runs += 1;
     }
     (cpu() - from) / f64::from(runs)
 }
 
+fn line(what: &str, got: String, floor: &str, bar: &str) {
+    println!("{what:<34} {got:<26} {floor:<38} {bar}");
+}
+
+fn number(name: &str, default: u32) -> u32 {
+    std::env::var(name)
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(default)
+}
+
 fn main() {
     let kinds = Arc::new(Kinds::embedded().expect("the embedded mappings"));
-    let cohort = Cohort::new(200, 90, 1);
+    let people = number("KENKO_BARS_PARTICIPANTS", 200);
+    let cohort = Cohort::new(people, number("KENKO_BARS_DAYS", 90), 1);
     let mut registries = Vec::new();
     let mut submissions = Vec::new();
     for file in cohort.files() {
@@ -44,75 +64,165 @@ fn main() {
         }
     }
     let bytes: usize = submissions.iter().map(Vec::len).sum();
-    let records: usize = submissions
-        .iter()
-        .map(|s| {
-            exchange::read(&kinds, Options::default(), s.as_slice())
-                .expect("valid")
-                .rows
-                .len()
-        })
-        .sum();
+    let read = |text: &[u8]| exchange::read(&kinds, Options::default(), text).expect("valid");
+    let records: usize = submissions.iter().map(|s| read(s).rows.len()).sum();
     println!(
         "{} submissions, {records} records, {bytes} bytes",
         submissions.len()
     );
+    line("", "measured".into(), "floor", "bar");
 
     let parse = measure(|| {
-        for s in &submissions {
-            let read = exchange::read(&kinds, Options::default(), s.as_slice());
-            std::hint::black_box(read.expect("valid").rows.len());
-        }
+        submissions.iter().for_each(|s| {
+            black_box(read(s).rows.len());
+        });
     });
     let floor = measure(|| {
-        for s in &submissions {
-            let value: serde_json::Value = serde_json::from_slice(s).expect("valid");
-            std::hint::black_box(value.is_object());
-        }
+        submissions.iter().for_each(|s| {
+            black_box(serde_json::from_slice::<serde_json::Value>(s).is_ok());
+        });
     });
-    let per = |seconds: f64| seconds / records as f64 * 1e6;
-    println!(
-        "protocol parse: {:.2} us a record, {:.0} MB per CPU s; serde_json::Value {:.2} us",
-        per(parse),
-        bytes as f64 / parse / 1e6,
-        per(floor)
+    let rate =
+        |bytes: usize, seconds: f64| format!("{:.0} MB a CPU s", bytes as f64 / seconds / 1e6);
+    line(
+        "protocol parse",
+        rate(bytes, parse),
+        &format!("Value: {}", rate(bytes, floor)),
+        "",
     );
+    converter(&kinds, &read(&submissions[0]));
 
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
-        let dir = tempfile::tempdir().expect("a folder");
-        let path = dir.path().join("kenko.db");
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("kenko.db");
         let url = format!("sqlite://{}", path.display());
         let store = Store::open(&url, kinds.clone()).await.expect("a database");
         for (list, bytes) in &registries {
             let list = List::by_name(list).expect("a list");
             let rows = registry::read_json(list, bytes.as_slice(), &registry::Options::default());
             let rows = rows.expect("readable").rows;
-            store.change_registry(list, &rows, false).await.expect("stored").expect("valid");
+            store
+                .change_registry(list, &rows, false)
+                .await
+                .expect("stored")
+                .expect("valid");
         }
-        for round in ["first", "again"] {
+        for (round, bar) in [
+            ("store", "<= 15 us, >= 50 000 a second"),
+            ("the same again", "no slower"),
+        ] {
             let (start, from) = (Instant::now(), cpu());
-            let mut counts = (0, 0);
+            let mut changed = 0;
             for s in &submissions {
-                let mut read = exchange::read(&kinds, Options::default(), s.as_slice()).expect("valid");
-                let receipt = store.submit(&mut read, &Submit::default()).await.expect("stored");
-                counts.0 += receipt.counts.created;
-                counts.1 += receipt.counts.unchanged;
+                let receipt = store
+                    .submit(&mut read(s), &Submit::default())
+                    .await
+                    .expect("stored");
+                changed += receipt.counts.created + receipt.counts.updated;
             }
-            println!(
-                "store {round}: {:.2} us CPU a record, {:.0} records a second; created {} unchanged {}",
-                per(cpu() - from),
-                records as f64 / start.elapsed().as_secs_f64(),
-                counts.0,
-                counts.1
+            let seconds = start.elapsed().as_secs_f64();
+            let each = (cpu() - from) / records as f64 * 1e6;
+            let got = format!("{each:.1} us CPU, {:.0}/s", records as f64 / seconds);
+            line(
+                round,
+                got,
+                &format!("3.5 us raw rows; {changed} changed"),
+                bar,
             );
         }
+        let store = Arc::new(store);
+        read_one(&store).await;
         store.close().await;
         let size = std::fs::metadata(&path).map_or(0, |m| m.len());
-        println!("database: {:.1} bytes a record", size as f64 / records as f64);
-        let keep = std::env::var("KEEP").ok();
-        if let Some(keep) = keep {
-            let _ = std::fs::copy(&path, keep);
-        }
+        let got = format!("{:.1} bytes a record", size as f64 / records as f64);
+        line("database", got, "33.8 bytes raw rows", "<= 120");
     });
+}
+
+/// Both ways of the converter, beside a copy and a parse of the same bytes.
+fn converter(kinds: &Kinds, submission: &exchange::Submission) {
+    let options = bundle::Options {
+        shape: bundle::Shape::Panel,
+        edition: Edition::E2017,
+        base_url: "",
+        registries: &Registries::new(),
+    };
+    let write = |out| bundle::write_collection(out, kinds, submission, &options).expect("written");
+    let text = write(Vec::new());
+    let rate = |seconds: f64| text.len() as f64 / seconds / 1e6;
+    let forward = rate(measure(|| {
+        black_box(write(Vec::with_capacity(text.len())));
+    }));
+    let copy = rate(measure(|| {
+        black_box(text.to_vec());
+    }));
+    let got = format!("{forward:.0} MB a CPU s");
+    line(
+        "converter to FHIR",
+        got,
+        &format!("copy: {copy:.0}"),
+        ">= 800",
+    );
+    let backward = rate(measure(|| {
+        let read = inbound::read_any(kinds, inbound::Options::default(), &text[..]);
+        black_box(read.is_ok());
+    }));
+    let value = rate(measure(|| {
+        black_box(serde_json::from_slice::<serde_json::Value>(&text).is_ok());
+    }));
+    let got = format!("{backward:.0} MB a CPU s");
+    let ratio = format!("Value: {value:.0}, ratio {:.2}", backward / value);
+    line("converter to the protocol", got, &ratio, ">= 0.5 of Value");
+}
+
+/// Q1 without sockets: a read through the whole router.
+async fn read_one(store: &Arc<Store>) {
+    let router = app(App::new(store.clone(), Settings::default()));
+    let get = async |path: &str| {
+        let request = Request::get(path)
+            .header("host", "localhost")
+            .body(Body::empty());
+        let answer = router
+            .clone()
+            .oneshot(request.expect("a request"))
+            .await
+            .expect("an answer");
+        assert_eq!(answer.status(), 200, "{path}");
+        answer
+            .into_body()
+            .collect()
+            .await
+            .expect("a body")
+            .to_bytes()
+    };
+    let page = get("/fhir/Observation?_count=500").await;
+    let page: serde_json::Value = serde_json::from_slice(&page).expect("JSON");
+    let entries = page["entry"].as_array().expect("entries");
+    let paths: Vec<String> = entries
+        .iter()
+        .map(|e| {
+            format!(
+                "/fhir/Observation/{}",
+                e["resource"]["id"].as_str().unwrap_or_default()
+            )
+        })
+        .collect();
+    let per_request = async |paths: &[String]| {
+        let from = cpu();
+        for _ in 0..20 {
+            for path in paths {
+                black_box(get(path).await);
+            }
+        }
+        (cpu() - from) / (20 * paths.len()) as f64 * 1e3
+    };
+    let floor = per_request(&vec!["/health/live".to_owned(); paths.len()]).await;
+    let got = format!("{:.3} ms CPU, no sockets", per_request(&paths).await);
+    line(
+        "Q1 read",
+        got,
+        &format!("constant answer: {floor:.3} ms"),
+        "<= 0.05 ms with sockets",
+    );
 }
