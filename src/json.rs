@@ -331,7 +331,8 @@ impl<R: Read> Reader<R> {
         self.place = self.here();
     }
 
-    fn here(&self) -> Place {
+    /// Where the next byte stands.
+    pub fn here(&self) -> Place {
         let column = self.offset() - self.line_start - self.continuation + 1;
         Place {
             line: self.line,
@@ -566,7 +567,10 @@ impl<R: Read> Reader<R> {
                     .extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
                 return Ok(());
             }
-            _ => return Err(self.syntax("an escape that JSON does not have")),
+            _ => {
+                self.pos -= 1;
+                return Err(self.syntax("an escape that JSON does not have"));
+            }
         };
         self.scratch.push(plain);
         Ok(())

@@ -30,7 +30,7 @@ pub(super) fn submissions(
         let read = match event {
             Ok(Event::End) if !first => return Ok(()),
             Ok(Event::End) => Err(json::Error::Syntax {
-                place: json.place(),
+                place: json.here(),
                 reason: "there is no text",
             }),
             Ok(event) => exchange::read_document(kinds, options, &mut json, event),

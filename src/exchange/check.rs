@@ -35,7 +35,8 @@ fn future(kinds: &Kinds, submission: &mut Submission) {
             continue;
         }
         let pointer = submission.time_pointer(kinds, &row);
-        let fault = Fault::new(Code::FutureTime, pointer, row.position.place)
+        let place = submission.place(kinds, i, kind.time);
+        let fault = Fault::new(Code::FutureTime, pointer, place)
             .expected("no later than a day after send_time")
             .found(&time::text(|out| time::write14(out, cell.value())));
         submission.refuse(i, fault);

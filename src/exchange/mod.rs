@@ -13,7 +13,7 @@ mod writer;
 use std::fmt::Write as _;
 
 use crate::fault::{Fault, Place};
-use crate::kind::{Edition, Kind, Kinds};
+use crate::kind::{Edition, Kind, Kinds, LOCATED};
 use crate::record::{Cell, Record, Texts};
 
 pub use check::check;
@@ -95,8 +95,12 @@ pub struct Submission {
     pub unlisted: u64,
     /// Faults beyond the limit: counted, not told.
     pub untold: u64,
+    /// Where `consortium_id` stands.
+    pub consortium_place: Place,
     faults_max: usize,
     cells: Vec<Cell>,
+    /// For each row that came from a text, where the values of [`Kind::located`] stand.
+    places: Vec<[Place; LOCATED]>,
 }
 
 impl Default for Submission {
@@ -122,8 +126,10 @@ impl Submission {
             broken: false,
             unlisted: 0,
             untold: 0,
+            consortium_place: Place::default(),
             faults_max,
             cells: Vec::new(),
+            places: Vec::new(),
         }
     }
 
@@ -208,6 +214,16 @@ impl Submission {
             || self.unlisted > 0
             || self.untold > 0
             || self.all_faults().any(Fault::is_error)
+    }
+
+    /// Where a value of a row stands: of the fields that are judged after reading (by
+    /// `send_time`, by the registries) the value's own place, else that of the record.
+    pub fn place(&self, kinds: &Kinds, row: usize, field: usize) -> Place {
+        let of = &self.rows[row];
+        let located = kinds.at(usize::from(of.kind)).located();
+        let slot = located.iter().position(|&f| f == Some(field));
+        slot.and_then(|slot| self.places.get(row).map(|places| places[slot]))
+            .unwrap_or(of.position.place)
     }
 
     /// Adds a fault of a row; an error refuses it. Beyond the limit it is only counted.

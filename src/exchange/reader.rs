@@ -65,6 +65,8 @@ pub fn read_document<R: Read>(
         places: Vec::new(),
         hints: vec![Vec::new(); kinds.len()],
         send_time: None,
+        refused: false,
+        full: false,
     };
     reader.envelope(first)?;
     let mut out = reader.out;
@@ -84,6 +86,10 @@ struct Reader<'a, R> {
     /// For each kind the order of the fields in the record before: the next is likely alike.
     hints: Vec<Vec<u8>>,
     send_time: Option<i64>,
+    /// Whether a fault refuses the record being read.
+    refused: bool,
+    /// Whether the limit of faults was reached before it.
+    full: bool,
 }
 
 /// The keys of one object, to find repeated ones.
@@ -172,6 +178,7 @@ impl<R: Read> Reader<'_, R> {
                 let fault = id_fault(text, 6, at, place);
                 if fault.is_none() {
                     self.out.consortium_id = text.to_owned();
+                    self.out.consortium_place = place;
                 }
                 fault
             }
@@ -383,22 +390,25 @@ impl<R: Read> Reader<'_, R> {
             };
             self.cells.clear();
             self.cells.resize(kind.fields.len(), Cell::ABSENT);
-            let before = self.out.faults.len();
+            self.full = self.out.faults.len() >= self.options.faults_max;
             let row = self.out.rows.len();
+            self.refused = false;
             if event == Event::ObjectStart {
                 self.record(kind, &position, row)?;
             } else {
                 self.json.skip(event)?;
+                self.places.clear();
+                self.places.resize(kind.fields.len(), position.place);
                 let fault = Fault::new(Code::Type, pointer(kind, &position), position.place);
-                self.out
-                    .faults
-                    .push((row as u32, fault.expected("an object")));
+                self.tell(row, fault.expected("an object"));
             }
-            let refused = self.out.faults[before..].iter().any(|(_, f)| f.is_error());
-            if refused && before >= self.options.faults_max {
-                self.out.faults.truncate(before);
+            let refused = self.refused;
+            if refused && self.full {
                 self.out.unlisted += 1;
             } else {
+                let places = kind.located();
+                let places = places.map(|f| f.map_or(position.place, |f| self.places[f]));
+                self.out.places.push(places);
                 let cells = u32::try_from(self.out.cells.len()).unwrap_or(u32::MAX);
                 self.out.cells.extend_from_slice(&self.cells);
                 self.out.rows.push(Row {
@@ -443,25 +453,18 @@ impl<R: Read> Reader<'_, R> {
             };
             turn += 1;
             let field = &kind.fields[at];
-            if alias {
-                let written = self.json.text().to_owned();
-                let place = self.json.place();
-                let fault = Fault::new(
-                    Code::AliasUsed,
-                    record_pointer(kind, position, &written),
-                    place,
-                );
-                let fault = fault.expected(field.name.clone()).found(&written);
-                self.out.faults.push((row as u32, fault));
-            }
+            let written = alias.then(|| self.json.text().to_owned());
             let event = self.json.next()?;
             let place = self.json.place();
+            if let Some(written) = written {
+                let at = record_pointer(kind, position, &written);
+                let fault = Fault::new(Code::AliasUsed, at, place);
+                self.tell(row, fault.expected(field.name.clone()).found(&written));
+            }
             if seen & 1 << at != 0 {
-                self.json.skip(event)?;
                 let at = record_pointer(kind, position, &field.name);
-                self.out
-                    .faults
-                    .push((row as u32, Fault::new(Code::DuplicateKey, at, place)));
+                self.tell(row, Fault::new(Code::DuplicateKey, at, place));
+                self.json.skip(event)?;
                 continue;
             }
             seen |= 1 << at;
@@ -478,7 +481,7 @@ impl<R: Read> Reader<'_, R> {
                         let fault = Fault::new(code, pointer.clone(), place)
                             .expected(expectation(field, code))
                             .found(found(event, self.json.text()));
-                        self.out.faults.push((row as u32, fault));
+                        self.tell(row, fault);
                     }
                     self.json.skip(event)?;
                 }
@@ -488,9 +491,7 @@ impl<R: Read> Reader<'_, R> {
             if field.required && given & 1 << i == 0 {
                 let at = record_pointer(kind, position, &field.name);
                 let fault = Fault::new(Code::RequiredMissing, at, position.place);
-                self.out
-                    .faults
-                    .push((row as u32, fault.expected(type_name(field))));
+                self.tell(row, fault.expected(type_name(field)));
             }
         }
         self.rules(kind, position, row);
@@ -499,12 +500,11 @@ impl<R: Read> Reader<'_, R> {
 
     /// The rules of a whole record: `send_time`, plausible values (protocol specification §6).
     fn rules(&mut self, kind: &Kind, position: &Position, row: usize) {
+        let mut faults = Vec::new();
         let mut push = |at: usize, code: Code, expected: String, found: String| {
             let pointer = record_pointer(kind, position, &kind.fields[at].name);
-            let fault = Fault::new(code, pointer, self.places[at])
-                .expected(expected)
-                .found(&found);
-            self.out.faults.push((row as u32, fault));
+            let fault = Fault::new(code, pointer, self.places[at]);
+            faults.push(fault.expected(expected).found(&found));
         };
         let time = self.cells[kind.time];
         if let Some(sent) = self.send_time
@@ -520,6 +520,9 @@ impl<R: Read> Reader<'_, R> {
             );
         }
         implausible(kind, &self.cells, push);
+        for fault in faults {
+            self.tell(row, fault);
+        }
     }
 
     fn unknown_in_record(&mut self, kind: &Kind, at: &Position, row: usize) -> json::Result<()> {
@@ -527,8 +530,19 @@ impl<R: Read> Reader<'_, R> {
         let event = self.json.next()?;
         let fault = self.unknown_fault(record_pointer(kind, at, &escape(&name)), &name);
         self.json.skip(event)?;
-        self.out.faults.push((row as u32, fault));
+        self.tell(row, fault);
         Ok(())
+    }
+
+    /// A fault of the record being read, which gets this place in the rows. Beyond the limit
+    /// it is counted: by itself, or with all of its record where the limit was reached before.
+    fn tell(&mut self, row: usize, fault: Fault) {
+        self.refused |= fault.is_error();
+        if self.out.faults.len() < self.options.faults_max {
+            self.out.faults.push((row as u32, fault));
+        } else {
+            self.out.untold += u64::from(fault.is_error() && !self.full);
+        }
     }
 
     /// An unknown member of an object outside a record; its value is read past.

@@ -174,6 +174,9 @@ pub enum Midnight {
     Instant,
 }
 
+/// How many fields of a record keep the place of their values: see [`Kind::located`].
+pub const LOCATED: usize = 3;
+
 /// One record kind.
 #[derive(Debug)]
 pub struct Kind {
@@ -221,6 +224,15 @@ impl Kind {
     /// The field with this physical name (not an alias).
     pub fn field(&self, name: &str) -> Option<usize> {
         self.fields.iter().position(|f| f.name == name)
+    }
+
+    /// The fields whose values are judged again after a submission was read: the time (by a
+    /// `send_time` that comes later, by the participation), the device model or laboratory,
+    /// and the first field that names a row of a list.
+    pub fn located(&self) -> [Option<usize>; LOCATED] {
+        let source = self.device.map(|[_, model, _]| model).or(self.laboratory);
+        let listed = self.registered.first().map(|&(field, _)| field);
+        [Some(self.time), source, listed]
     }
 
     /// Whether an `observation_time` of this kind stands for its whole day.

@@ -20,7 +20,7 @@ pub fn check(kinds: &Kinds, submission: &mut Submission, facts: &Registries) {
         let fault = Fault::new(
             Code::ConsortiumUnknown,
             "/consortium_id",
-            crate::fault::Place::default(),
+            submission.consortium_place,
         );
         submission.envelope.push(fault.found(&consortium_id));
         submission.broken = true;
@@ -138,7 +138,8 @@ impl Checker<'_> {
                     record.text(field).to_owned()
                 };
             }
-            let fault = Fault::new(code, pointer, row.position.place).found(&quote);
+            let place = field.map_or(row.position.place, |f| submission.place(kinds, i, f));
+            let fault = Fault::new(code, pointer, place).found(&quote);
             submission.refuse(i, fault);
         }
     }

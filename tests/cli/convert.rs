@@ -144,7 +144,7 @@ fn a_submission_with_faults_writes_nothing() {
     assert!(
         ended
             .err
-            .starts_with("faulty.json:10:60: /person_information/0/"),
+            .starts_with("faulty.json:10:62: /person_information/0/"),
         "{}",
         ended.err
     );

@@ -116,7 +116,7 @@ fn the_line_is_the_contract() {
     let ended = place.run(&["validate", "a.json"]).exits(1);
     assert_eq!(
         ended.err,
-        "a.json:10:60: /person_information/0/healthcare_information/weighing_scale/0/body_weight: \
+        "a.json:10:62: /person_information/0/healthcare_information/weighing_scale/0/body_weight: \
          decimals: too many decimals; expected at most 2 decimals; found 65.505; write the number \
          plainly with at most the decimals of the field\n"
     );
