@@ -54,6 +54,9 @@ impl Default for Options {
     }
 }
 
+/// The most repeated keys that are told of one resource.
+const REPEATED_MAX: usize = 20;
+
 /// Where a resource stands.
 #[derive(Debug, Clone, Copy)]
 struct Spot<'a> {
@@ -215,7 +218,8 @@ impl<'k> Inbound<'k> {
 
     fn has_repeated_keys(&mut self, tape: &Tape, resource: View, spot: Spot) -> bool {
         let mut any = false;
-        for value in tape.repeated() {
+        // Each expression costs a walk: a few of them say enough of one resource.
+        for value in tape.repeated().take(REPEATED_MAX) {
             let pointer = expression(resource, spot, value.node(), "");
             self.outcome
                 .push(Fault::new(Code::DuplicateKey, pointer, value.place()));
@@ -263,7 +267,7 @@ impl<'k> Inbound<'k> {
             Ok(()) => true,
             Err(misfit) => {
                 let pointer = expression(resource, spot, misfit.node, "");
-                let place = resource.place();
+                let place = resource.at(misfit.node).place();
                 let fault = Fault::new(misfit.code, pointer, place);
                 self.outcome.push(fault.expected(misfit.expected));
                 false

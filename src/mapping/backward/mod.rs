@@ -30,6 +30,11 @@ use codes::{Classified, Meaning, classify};
 pub use codes::CodeIndex;
 pub use rule::{Matcher, compile};
 
+/// The most notes about one Observation.
+const NOTES_MAX: usize = 100;
+/// The most performers of one Observation that are looked at; the others are residue.
+pub(crate) const PERFORMERS_MAX: usize = 16;
+
 /// How an Observation carries its record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Role {
@@ -177,6 +182,17 @@ impl Reading {
         self.variants.clear();
         self.notes.clear();
         self.performers.clear();
+    }
+
+    /// Adds a note. Of one Observation only so many are kept, an error among them if there
+    /// is one.
+    fn note(&mut self, note: Note) {
+        if self.notes.len() < NOTES_MAX {
+            self.notes.push(note);
+        } else if note.severity == Severity::Error && !self.is_refused() {
+            self.notes.pop();
+            self.notes.push(note);
+        }
     }
 
     /// Whether a fault refuses the Observation.
@@ -399,6 +415,7 @@ fn expects_device(resource: View) -> bool {
         || performers
             .into_iter()
             .flat_map(View::items)
+            .take(PERFORMERS_MAX)
             .any(|p| is_person(resource, p))
 }
 

@@ -10,7 +10,7 @@ use crate::tape::{NodeKind, View};
 use crate::time::{self, JST, Precision};
 
 use super::rule::{Item, Quantity, Rule, Select};
-use super::{Backward, Matcher, Note, Reading, Role, Status, effective};
+use super::{Backward, Matcher, Note, PERFORMERS_MAX, Reading, Role, Status, effective};
 
 /// A Matcher of the role, and the field in `value[x]`.
 fn matcher(kind: &Kind, role: Role) -> (&Matcher, Option<usize>) {
@@ -119,7 +119,7 @@ pub(super) fn find<'m>(
 
 impl<'t> Walk<'_, 't> {
     pub(super) fn note(&mut self, note: Note) {
-        self.out.notes.push(note);
+        self.out.note(note);
     }
 
     pub(super) fn residue(&mut self, view: View) {
@@ -139,8 +139,10 @@ impl<'t> Walk<'_, 't> {
                 }
                 "code" if matches!(self.out.role, Role::Loose(_)) => {}
                 "performer" if value.kind() == NodeKind::Array => {
-                    let performers = value.items().map(View::node);
-                    self.out.performers.extend(performers);
+                    let mut performers = value.items().map(View::node);
+                    let first = performers.by_ref().take(PERFORMERS_MAX);
+                    self.out.performers.extend(first);
+                    self.out.residue.extend(performers);
                 }
                 "component" => match rule {
                     Some(Rule::Components(components))

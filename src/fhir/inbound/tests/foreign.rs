@@ -708,3 +708,25 @@ fn an_element_of_several_types_has_one() {
     out["performer"] = json!({"reference": "Patient/p"});
     refused(out, Code::Type, ".performer");
 }
+
+#[test]
+fn a_resource_made_to_be_slow_is_not() {
+    let start = std::time::Instant::now();
+    let n = 50_000;
+    let repeated = vec!["\"x\":1"; n].join(",");
+    let (_, outcome) = read(&format!("{{\"resourceType\":\"Observation\",{repeated}}}"));
+    assert_eq!(outcome.issues[0].fault.code, Code::DuplicateKey);
+    let mut out = weight(quantity("65.5", "kg"));
+    out["performer"] = (0..n).map(|_| json!({"reference": "#x"})).collect();
+    out["contained"] = (0..n)
+        .map(|i| json!({"resourceType": "Organization", "id": i.to_string()}))
+        .collect();
+    out["component"] = (0..n)
+        .map(|_| json!({"code": concept(&[(LOINC, "41982-0")]), "valueString": "x"}))
+        .collect();
+    let (_, outcome) = read(&out.to_string());
+    assert!(outcome.has_errors());
+    assert!(outcome.issues.len() < 300);
+    // Far from any limit when it is linear, hopeless when it is not.
+    assert!(start.elapsed().as_secs() < 60);
+}
