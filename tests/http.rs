@@ -1,0 +1,16 @@
+//! The HTTP interface through `app()`, without sockets.
+
+#[path = "http/documents.rs"]
+mod documents;
+#[path = "http/layers.rs"]
+mod layers;
+#[path = "http/listings.rs"]
+mod listings;
+#[path = "http/records.rs"]
+mod records;
+#[path = "http/registries.rs"]
+mod registries;
+#[path = "http/server.rs"]
+mod server;
+#[path = "http/submissions.rs"]
+mod submissions;
