@@ -126,12 +126,12 @@ impl Run<'_> {
                     },
                 )
             }
-            Side::Exchange => self.to_exchange(input, sink),
+            Side::Exchange => self.one_to_exchange(input, sink),
         }
     }
 
     /// What can be converted is, and the rest is told.
-    fn to_exchange(&mut self, input: Input, sink: &mut Sink) -> Result<(), Failure> {
+    fn one_to_exchange(&mut self, input: Input, sink: &mut Sink) -> Result<(), Failure> {
         let name = input.name.clone();
         let mut read = resources::read(&self.kinds, self.registries.as_ref(), input)?;
         read.refuse_nothing();
