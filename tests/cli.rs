@@ -9,6 +9,8 @@ mod faults;
 mod memory;
 #[path = "cli/run.rs"]
 mod run;
+#[path = "cli/serve.rs"]
+mod serve;
 #[path = "cli/synth.rs"]
 mod synth;
 #[path = "cli/usage.rs"]

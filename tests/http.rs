@@ -2,6 +2,8 @@
 
 #[path = "http/documents.rs"]
 mod documents;
+#[path = "http/faults.rs"]
+mod faults;
 #[path = "http/layers.rs"]
 mod layers;
 #[path = "http/listings.rs"]
@@ -14,3 +16,5 @@ mod registries;
 mod server;
 #[path = "http/submissions.rs"]
 mod submissions;
+#[path = "faults/mod.rs"]
+mod table;

@@ -38,6 +38,7 @@ CREATE TABLE write (
     client TEXT
 );
 CREATE INDEX write_at ON write (at);
+CREATE INDEX write_submission ON write (submission);
 
 -- The six registries. `hash` is of the key, as the ids of their resources carry it.
 CREATE TABLE consortium (
@@ -186,6 +187,7 @@ CREATE TABLE record_version (
     c7 INTEGER, c8 INTEGER, c9 INTEGER, c10 INTEGER, c11 INTEGER, c12 INTEGER,
     PRIMARY KEY (participant, kind, time, source, version)
 ) WITHOUT ROWID;
+CREATE INDEX record_version_write ON record_version (write);
 
 -- Receipts. `entries` (of the records that were not plainly created or unchanged) and `faults`
 -- are JSON, `all_entries` is compact; all three are deflated.

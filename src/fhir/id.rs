@@ -194,6 +194,18 @@ pub fn split(joined: &str) -> Vec<String> {
         .collect()
 }
 
+/// Bytes in the alphabet of ids.
+pub fn encode_bytes(bytes: &[u8]) -> String {
+    let mut out = Vec::with_capacity(bytes.len() * 4 / 3 + 1);
+    encode_into(bytes, &mut out);
+    ascii(out)
+}
+
+/// Reads bytes back; a text that [`encode_bytes`] does not write gives none.
+pub fn decode_bytes(text: &str) -> Option<Vec<u8>> {
+    decode(text)
+}
+
 fn encode_into(bytes: &[u8], out: &mut Vec<u8>) {
     for chunk in bytes.chunks(3) {
         let mut word = [0u8; 4];

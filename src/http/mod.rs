@@ -154,7 +154,12 @@ fn routes() -> OpenApiRouter<App> {
 
 /// The router.
 pub fn app(app: App) -> Router {
-    let inner = Router::from(routes())
+    layered(Router::from(routes()), app)
+}
+
+/// Routes with what every request passes through.
+fn layered(routes: Router<App>, app: App) -> Router {
+    let inner = routes
         .fallback(async || Problem::new(Kind::NotFound))
         .layer(from_fn_with_state(app.clone(), layers::time_limit))
         .layer(CatchPanicLayer::custom(layers::panicked))
@@ -170,4 +175,45 @@ pub fn app(app: App) -> Router {
         .with_state(app);
     let inner = inner.map_request(|request: Request| layers::without_slash(request));
     Router::new().fallback_service(inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body;
+    use axum::routing::get;
+    use http_body_util::BodyExt as _;
+
+    async fn panics() -> &'static str {
+        panic!("P0000000000000000001")
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_500_that_tells_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", dir.path().join("kenko.db").display());
+        let kinds = Arc::new(Kinds::embedded().unwrap());
+        let store = Arc::new(Store::open(&url, kinds).await.unwrap());
+        let routes = Router::new()
+            .route("/panic", get(panics))
+            .route("/fhir/panic", get(panics));
+        let router = layered(routes, App::new(store, Settings::default()));
+        for (path, media, told) in [
+            ("/panic", error::PROBLEM_JSON, "\"status\":500"),
+            (
+                "/fhir/panic",
+                negotiate::FHIR_JSON_UTF8,
+                "\"code\":\"exception\"",
+            ),
+        ] {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            let response = router.clone().oneshot(request).await.unwrap();
+            assert_eq!(response.status(), 500);
+            assert_eq!(response.headers()["content-type"], media);
+            assert!(response.headers().contains_key("x-request-id"));
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            let text = String::from_utf8(body.to_vec()).unwrap();
+            assert!(text.contains(told) && !text.contains("P000"), "{text}");
+        }
+    }
 }

@@ -13,13 +13,18 @@
 //! that PostgreSQL understands too; what differs stands in `sql.rs`.
 
 mod backup;
+mod delete;
+mod device;
 mod dictionary;
 mod entries;
+mod field;
 mod layout;
+mod provenance;
 mod query;
 mod read;
 mod receipt;
 mod registry;
+mod rows;
 mod sql;
 mod submit;
 mod walk;
@@ -36,11 +41,16 @@ use sqlx::sqlite::{
 use crate::kind::Kinds;
 
 pub use backup::restore;
+pub use delete::Deleted;
+pub use device::{DeviceQuery, StoredDevice};
 pub use entries::{Entry, Outcome};
+pub use field::FieldTest;
+pub use provenance::{Delivery, DeliveryKey, DeliveryQuery};
 pub use query::{Order, Predicate, RecordKey, RecordQuery, TimeTest};
 pub use read::{Person, Records, StoredRecord};
 pub use receipt::{Counts, QuarantineRow, Receipt, ReceiptQuery};
 pub use registry::{Changed, Stored};
+pub use rows::{RowQuery, RowTest};
 pub use submit::{Handling, Submit};
 pub use walk::{Block, Selection, Walk};
 

@@ -7,6 +7,7 @@
 //! order. A page is taken from the units in turn, or merged from them where it is sorted
 //! by time; a page deep in a list costs what the first one costs.
 
+use super::{FieldTest, RowTest};
 use crate::fhir::id::{Hash96, ObservationKey};
 use crate::kind::Kind;
 use crate::time;
@@ -116,6 +117,10 @@ pub enum Predicate {
     Time(Vec<TimeTest>),
     /// Last updated in any of these ranges of milliseconds (from included, until not).
     Updated(Vec<(i64, i64)>),
+    /// Of a participant whose registry row passes any of these tests.
+    Those(Vec<RowTest>),
+    /// Of one of these kinds (by place) and, where tests are given, passing any of them.
+    OfKind(Vec<(usize, Vec<FieldTest>)>),
 }
 
 /// What is asked for.
@@ -138,11 +143,18 @@ pub struct RecordQuery {
 pub(super) enum Bound {
     Int(i64),
     Bytes(Vec<u8>),
+    Text(String),
 }
 
 impl From<i64> for Bound {
     fn from(value: i64) -> Bound {
         Bound::Int(value)
+    }
+}
+
+impl From<&str> for Bound {
+    fn from(text: &str) -> Bound {
+        Bound::Text(text.to_owned())
     }
 }
 

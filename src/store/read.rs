@@ -436,6 +436,14 @@ impl Store {
                     let ranges = self.write_ranges(ranges).await?;
                     condition.and_ranges("r.write", &ranges);
                 }
+                Predicate::Those(tests) => super::rows::and_participant(&mut condition, tests),
+                Predicate::OfKind(kinds) => {
+                    let Some((_, tests)) = kinds.iter().find(|(place, _)| *place == unit.kind)
+                    else {
+                        return Ok(None);
+                    };
+                    super::field::and_fields(&mut condition, layout, tests);
+                }
                 Predicate::Keys(keys) => {
                     let keys: Vec<_> = keys.iter().filter(|k| k.kind == kind.hash).collect();
                     if keys.is_empty() {
@@ -485,7 +493,7 @@ impl Store {
     }
 
     /// A range of times as ranges of write ids.
-    async fn write_ranges(&self, ranges: &[(i64, i64)]) -> Result<Vec<(i64, i64)>> {
+    pub(super) async fn write_ranges(&self, ranges: &[(i64, i64)]) -> Result<Vec<(i64, i64)>> {
         let mut out = Vec::new();
         for (from, until) in ranges {
             let row = sqlx::query("SELECT min(id), max(id) FROM write WHERE at >= $1 AND at < $2")
@@ -688,6 +696,7 @@ pub(super) fn bind<'q>(
         query = match value {
             Bound::Int(value) => query.bind(*value),
             Bound::Bytes(bytes) => query.bind(bytes.clone()),
+            Bound::Text(text) => query.bind(text.clone()),
         };
     }
     query

@@ -63,7 +63,7 @@ fn columns(list: &List) -> String {
     names.join(", ")
 }
 
-fn read(list: &'static List, from: &SqliteRow) -> Result<Stored> {
+pub(super) fn read(list: &'static List, from: &SqliteRow) -> Result<Stored> {
     let mut row = Row::new(list);
     for (i, field) in list.fields.iter().enumerate() {
         let Some(text) = from.try_get::<Option<String>, _>(4 + i)? else {
@@ -86,7 +86,7 @@ fn read(list: &'static List, from: &SqliteRow) -> Result<Stored> {
     })
 }
 
-fn select(list: &List, rest: &str) -> String {
+pub(super) fn select(list: &List, rest: &str) -> String {
     format!(
         "SELECT id, version, updated_at, provisional, {} FROM {} {rest}",
         columns(list),

@@ -13,7 +13,7 @@ use super::entries::{self, Compact, Entry, Outcome};
 use super::layout::{KindLayout, Slot};
 use super::read::{DELETED, FIXED, Raw};
 use super::receipt::{self, Counts, Extra, Receipt};
-use super::{Result, Store, dictionary, registry, sql};
+use super::{Result, Store, device, dictionary, registry, sql};
 use crate::exchange::Submission;
 use crate::fault::{Code, Fault, Severity};
 use crate::fhir::id::{self, Hash96};
@@ -150,8 +150,11 @@ impl Store {
         for (text, id) in written.new_texts {
             self.dictionary.numbers.insert(text, id);
         }
-        for (hash, id) in written.new_devices {
-            self.dictionary.device_numbers.insert(hash, id);
+        // A device without a write is looked at again by the next one.
+        if written.write.is_some() {
+            for (hash, id) in written.new_devices {
+                self.dictionary.device_numbers.insert(hash, id);
+            }
         }
         Ok(receipt)
     }
@@ -358,7 +361,10 @@ impl Store {
             .bind(&how.client)
             .fetch_one(&mut *tx)
             .await?;
-            written.write = Some(row.try_get(0)?);
+            let write = row.try_get(0)?;
+            written.write = Some(write);
+            let devices: Vec<i64> = written.new_devices.iter().map(|(_, id)| *id).collect();
+            device::first_seen(tx, write, &devices).await?;
         }
         for (place, pending) in by_kind.iter().enumerate() {
             let layout = self.layout.of(place);
@@ -792,7 +798,7 @@ impl Written {
 
 /// A time for a write: now, and never before the write before it, so that a range of times
 /// is a range of writes.
-async fn now(tx: &mut SqliteConnection) -> Result<i64> {
+pub(super) async fn now(tx: &mut SqliteConnection) -> Result<i64> {
     let row = sqlx::query("SELECT at FROM write ORDER BY id DESC LIMIT 1")
         .fetch_optional(tx)
         .await?;

@@ -246,3 +246,18 @@ async fn probes_answer() {
     assert!(!answer.header("retry-after").is_empty());
     server.get("/exchange/submissions").await.problem(503);
 }
+
+#[tokio::test]
+async fn a_request_that_takes_too_long_is_503() {
+    let settings = Settings {
+        request_timeout: std::time::Duration::from_millis(100),
+        ..Settings::default()
+    };
+    let server = Server::with(settings).await;
+    let silent = Body::from_stream(futures_util::stream::pending::<std::io::Result<Vec<u8>>>());
+    let answer = server
+        .send(request(Method::POST, "/exchange/submissions", JSON, silent))
+        .await;
+    answer.problem(503);
+    assert!(!answer.header("retry-after").is_empty());
+}

@@ -16,6 +16,8 @@ pub enum Activity {
     Create,
     /// Records were updated.
     Update,
+    /// A record was deleted.
+    Delete,
 }
 
 /// What a Provenance tells, besides its targets.
@@ -58,6 +60,7 @@ pub fn provenance(
     let (code, display) = match told.activity {
         Activity::Create => ("CREATE", "create"),
         Activity::Update => ("UPDATE", "revise"),
+        Activity::Delete => ("DELETE", "delete"),
     };
     out.put(
         "activity",

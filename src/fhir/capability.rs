@@ -1,0 +1,209 @@
+//! The CapabilityStatement, from the tables that route requests and read searches
+//! (<https://hl7.org/fhir/R4/capabilitystatement.html>).
+
+use serde_json::{Map, Value, json};
+
+use super::resource::{Interaction, Operation, RESOURCES, Resource};
+use super::search::Parameter;
+use crate::kind::Kinds;
+use crate::mapping::Node;
+
+/// What is asked for (<https://hl7.org/fhir/R4/http.html#capabilities>).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// All of it.
+    Full,
+    /// The resources whose definition is normative in R4.
+    Normative,
+    /// TerminologyCapabilities.
+    Terminology,
+}
+
+impl Mode {
+    /// `full`, `normative` or `terminology`.
+    pub fn parse(text: &str) -> Option<Mode> {
+        match text {
+            "full" => Some(Mode::Full),
+            "normative" => Some(Mode::Normative),
+            "terminology" => Some(Mode::Terminology),
+            _ => None,
+        }
+    }
+}
+
+/// The types among ours that are normative in R4.
+const NORMATIVE: [&str; 2] = ["Observation", "Patient"];
+
+/// What is said of the running server.
+#[derive(Debug, Clone, Copy)]
+pub struct Server<'a> {
+    /// The address of its resources, `https://host/fhir`.
+    pub base: &'a str,
+    /// Since when it says so: a FHIR dateTime.
+    pub date: &'a str,
+}
+
+/// The statement of a server with these record kinds.
+pub fn statement(kinds: &Kinds, server: Server, mode: Mode) -> Value {
+    let mut out = head(server, mode);
+    if mode == Mode::Terminology {
+        return Value::Object(out);
+    }
+    let resources: Vec<Value> = RESOURCES
+        .iter()
+        .filter(|r| mode == Mode::Full || NORMATIVE.contains(&r.name()))
+        .map(|r| resource(kinds, r))
+        .collect();
+    out.insert("fhirVersion".into(), "4.0.1".into());
+    out.insert(
+        "format".into(),
+        json!(["application/fhir+json", "application/json", "text/json"]),
+    );
+    let mut rest = Map::new();
+    rest.insert("mode".into(), "server".into());
+    rest.insert("documentation".into(), DOCUMENTATION.into());
+    rest.insert("resource".into(), resources.into());
+    if mode == Mode::Full {
+        let operations = Operation::ALL.map(|operation| {
+            json!({
+                "name": operation.name(),
+                "definition": format!("{}/OperationDefinition/{}", kinds.canonical.base(), operation.name()),
+                "documentation": operation.about(),
+            })
+        });
+        rest.insert("operation".into(), operations.to_vec().into());
+    }
+    out.insert("rest".into(), json!([rest]));
+    Value::Object(out)
+}
+
+const DOCUMENTATION: &str = "Dates and times in searches that have no zone are read in Asia/Tokyo. \
+    An unknown parameter is ignored and told in an OperationOutcome entry, or refused with \
+    Prefer: handling=strict. Bundle.total is given with _total, _summary=count and _count=0. \
+    _count goes up to 1000. Only the newest version of resources other than Observation is kept.";
+
+fn head(server: Server, mode: Mode) -> Map<String, Value> {
+    let name = match mode {
+        Mode::Terminology => "TerminologyCapabilities",
+        _ => "CapabilityStatement",
+    };
+    let head = json!({
+        "resourceType": name,
+        "status": "active",
+        "date": server.date,
+        "kind": "instance",
+        "software": { "name": "kenko-fhir", "version": env!("CARGO_PKG_VERSION") },
+        "implementation": {
+            "description": "Bridge between Japan's health information exchange protocol and HL7 FHIR R4",
+            "url": server.base,
+        },
+    });
+    match head {
+        Value::Object(members) => members,
+        _ => Map::new(),
+    }
+}
+
+fn resource(kinds: &Kinds, resource: &Resource) -> Value {
+    let interactions = resource.interactions.iter();
+    let codes: Vec<Value> = interactions.map(|i| json!({ "code": i.code() })).collect();
+    let mut out = Map::new();
+    out.insert("type".into(), resource.name().into());
+    let profiles = profiles(kinds, resource);
+    if !profiles.is_empty() {
+        out.insert("supportedProfile".into(), profiles.into());
+    }
+    out.insert("documentation".into(), resource.about.into());
+    out.insert("interaction".into(), codes.into());
+    out.insert("versioning".into(), "versioned".into());
+    out.insert("readHistory".into(), resource.keeps_versions().into());
+    out.insert("conditionalRead".into(), "full-support".into());
+    if resource.has(Interaction::Delete) {
+        out.insert("conditionalDelete".into(), "not-supported".into());
+    }
+    out.insert("referencePolicy".into(), json!(["literal", "local"]));
+    let parameters = resource.searchable.parameters.iter();
+    out.insert("searchParam".into(), parameters.map(parameter).collect());
+    Value::Object(out)
+}
+
+fn parameter(parameter: &Parameter) -> Value {
+    let mut out = Map::new();
+    out.insert("name".into(), parameter.name.into());
+    let definition = format!(
+        "http://hl7.org/fhir/SearchParameter/{}",
+        parameter.definition
+    );
+    out.insert("definition".into(), definition.into());
+    out.insert("type".into(), parameter.ty.as_str().into());
+    let mut told = format!("Reads {}.", parameter.reads);
+    if !parameter.modifiers.is_empty() {
+        told.push_str(" Modifiers: :");
+        told.push_str(&parameter.modifiers.join(", :"));
+        told.push('.');
+    }
+    if let Some(target) = parameter.target {
+        let chains: Vec<&str> = target.parameters.iter().map(|p| p.name).collect();
+        told.push_str(&format!(
+            " Chains to {}: {}.",
+            target.resource_type,
+            chains.join(", ")
+        ));
+    }
+    out.insert("documentation".into(), told.into());
+    Value::Object(out)
+}
+
+/// The profiles that instances claim: for Observation those of the record kinds.
+fn profiles(kinds: &Kinds, resource: &Resource) -> Vec<String> {
+    let mut out: Vec<String> = resource.profiles.iter().map(|p| (*p).to_owned()).collect();
+    if resource.name() == "Observation" {
+        let claimed = kinds.iter().flat_map(|kind| {
+            let profile = kind
+                .mapping
+                .panel
+                .root
+                .get("meta")
+                .and_then(|m| m.get("profile"));
+            profile.map_or(&[][..], Node::items)
+        });
+        out.extend(claimed.filter_map(Node::constant).map(str::to_owned));
+        out.sort_unstable();
+        out.dedup();
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SERVER: Server = Server {
+        base: "http://h/fhir",
+        date: "2026-08-01",
+    };
+
+    #[test]
+    fn every_mode_has_the_structure_of_r4() {
+        let kinds = Kinds::embedded().unwrap();
+        for mode in [Mode::Full, Mode::Normative, Mode::Terminology] {
+            let made = statement(&kinds, SERVER, mode);
+            assert_eq!(crate::fhir::check::check(&made), Ok(()), "{mode:?}");
+        }
+        let full = statement(&kinds, SERVER, Mode::Full);
+        assert!(full.to_string().len() < 50_000);
+        let normative = statement(&kinds, SERVER, Mode::Normative);
+        assert_eq!(
+            normative["rest"][0]["resource"].as_array().unwrap().len(),
+            2
+        );
+    }
+
+    #[test]
+    fn the_profiles_of_the_kinds_are_claimed_once() {
+        let kinds = Kinds::embedded().unwrap();
+        let observation = crate::fhir::resource::by_name("Observation").unwrap();
+        let profiles = profiles(&kinds, observation);
+        assert!(profiles.contains(&"http://hl7.org/fhir/StructureDefinition/bp".to_owned()));
+    }
+}

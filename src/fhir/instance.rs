@@ -1,0 +1,338 @@
+//! Instances of the resources that come from registry rows, devices and writes.
+
+use serde_json::Value;
+
+use super::canonical::Canonical;
+use super::id;
+use super::registry::{self, Activity, Meta, Provenance};
+use super::resource::{Resource, RowSource, Source};
+use super::search::parameter::Means;
+use super::search::rows::{RowMeaning, delivery};
+use super::search::{Invalid, Scope, Search};
+use crate::registry::{ACTIVITY_RECORDING_TIMES, DEVICES};
+use crate::store::{
+    Access, Delivery, DeliveryKey, DeliveryQuery, DeviceQuery, Result, RowQuery, RowTest, Store,
+    Stored, StoredDevice,
+};
+use crate::time;
+
+/// One resource as it is now.
+#[derive(Debug, Clone)]
+pub struct Instance {
+    /// Its logical id.
+    pub id: String,
+    /// The resource.
+    pub body: Value,
+    /// `meta.versionId`
+    pub version: u32,
+    /// `meta.lastUpdated`, in milliseconds since the epoch.
+    pub updated_at: i64,
+    /// Where a page that ends with it is gone on with.
+    pub place: Place,
+}
+
+/// A place in the pages of a resource: its source, and the numbers of the row.
+pub type Place = [i64; 3];
+
+impl Instance {
+    fn new(body: Value, version: u32, updated_at: i64, place: Place) -> Instance {
+        Instance {
+            id: body["id"].as_str().unwrap_or_default().to_owned(),
+            body,
+            version,
+            updated_at,
+            place,
+        }
+    }
+}
+
+fn meta(version: u32, updated_at: i64) -> Meta {
+    Meta {
+        version,
+        last_updated: time::text(|out| time::write_instant(out, updated_at)),
+    }
+}
+
+/// Where instances are looked for.
+#[derive(Clone, Copy)]
+pub struct Origin<'a> {
+    /// The store.
+    pub store: &'a Store,
+    /// Who asks.
+    pub access: &'a Access,
+}
+
+/// What one source of a resource is asked for.
+#[derive(Debug, Clone)]
+enum Query {
+    /// Registry rows.
+    Rows(RowQuery),
+    /// Devices.
+    Devices(DeviceQuery),
+    /// Deliveries.
+    Deliveries(DeliveryQuery),
+}
+
+/// What the sources of a resource are asked for, in the order of pages.
+#[derive(Debug, Clone)]
+pub struct Queries(Vec<(Source, Query)>);
+
+/// The queries that a search means.
+///
+/// # Errors
+/// [`Invalid`] for a value that is wrong.
+pub fn compile(
+    resource: &'static Resource,
+    search: &Search,
+    scope: &Scope,
+) -> std::result::Result<Queries, Invalid> {
+    let mut queries = Vec::new();
+    for source in resource.sources {
+        let mut all: Vec<Vec<RowTest>> = Vec::new();
+        let mut ids: Option<Vec<_>> = None;
+        for filter in &search.filters {
+            let Means::Rows(means) = filter.parameter.means else {
+                continue;
+            };
+            match means(scope, source, filter)? {
+                RowMeaning::Tests(tests) => all.push(tests),
+                RowMeaning::Deliveries(these) => {
+                    ids = Some(match ids {
+                        None => these,
+                        Some(former) => former.into_iter().filter(|k| these.contains(k)).collect(),
+                    });
+                }
+            }
+        }
+        queries.extend(query(source, all, ids).map(|query| (*source, query)));
+    }
+    Ok(Queries(queries))
+}
+
+fn query(
+    source: &Source,
+    all: Vec<Vec<RowTest>>,
+    ids: Option<Vec<(String, id::Hash96)>>,
+) -> Option<Query> {
+    let rows = |list| RowQuery {
+        list,
+        all: all.clone(),
+        after: 0,
+        limit: 1,
+    };
+    Some(match source {
+        Source::Record => return None,
+        Source::Row(row) => Query::Rows(rows(row.list)),
+        Source::Model => Query::Rows(rows(&DEVICES)),
+        Source::Device => Query::Devices(DeviceQuery {
+            all,
+            after: 0,
+            limit: 1,
+        }),
+        Source::Delivery => Query::Deliveries(DeliveryQuery {
+            ids,
+            updated: all.iter().map(|tests| ranges(tests)).collect(),
+            after: DeliveryKey::default(),
+            limit: 1,
+        }),
+    })
+}
+
+fn ranges(tests: &[RowTest]) -> Vec<(i64, i64)> {
+    let ranges = tests.iter().filter_map(|test| match test {
+        RowTest::Updated(from, until) => Some((*from, *until)),
+        _ => None,
+    });
+    ranges.collect()
+}
+
+/// How many instances match.
+///
+/// # Errors
+/// [`Error::Database`](crate::store::Error::Database).
+pub async fn count(from: Origin<'_>, queries: &Queries) -> Result<u64> {
+    let Origin { store, access } = from;
+    let mut total = 0;
+    for (_, query) in &queries.0 {
+        total += match query {
+            Query::Rows(query) => store.row_count(access, query).await?,
+            Query::Devices(query) => store.device_count(access, query).await?,
+            Query::Deliveries(query) => store.delivery_count(access, query).await?,
+        };
+    }
+    Ok(total)
+}
+
+/// The instances after a place, `limit` at most.
+///
+/// # Errors
+/// [`Error::Database`](crate::store::Error::Database),
+/// [`Error::Damaged`](crate::store::Error::Damaged).
+pub async fn page(
+    from: Origin<'_>,
+    queries: &Queries,
+    after: Option<Place>,
+    limit: usize,
+) -> Result<Vec<Instance>> {
+    let [first, row, participant] = after.unwrap_or_default();
+    let mut out = Vec::new();
+    for (at, (source, query)) in queries.0.iter().enumerate() {
+        let at = at as i64;
+        let left = limit - out.len();
+        if at < first || left == 0 {
+            continue;
+        }
+        let (row, participant) = if at == first {
+            (row, participant)
+        } else {
+            (0, 0)
+        };
+        let base = &from.store.kinds().canonical;
+        match query.clone() {
+            Query::Rows(query) => {
+                let query = RowQuery {
+                    after: row,
+                    limit: left,
+                    ..query
+                };
+                let rows = from.store.rows(from.access, &query).await?;
+                out.extend(of_rows(from, source, rows, at).await?);
+            }
+            Query::Devices(query) => {
+                let query = DeviceQuery {
+                    after: row,
+                    limit: left,
+                    ..query
+                };
+                let devices = from.store.devices(from.access, &query).await?;
+                out.extend(devices.iter().map(|d| of_device(base, d, at)));
+            }
+            Query::Deliveries(query) => {
+                let query = DeliveryQuery {
+                    after: DeliveryKey {
+                        write: row,
+                        participant,
+                    },
+                    limit: left,
+                    ..query
+                };
+                let deliveries = from.store.deliveries(from.access, &query).await?;
+                out.extend(deliveries.iter().map(|d| of_delivery(base, d, at)));
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// The instance with this id.
+///
+/// # Errors
+/// [`Error::Database`](crate::store::Error::Database),
+/// [`Error::Damaged`](crate::store::Error::Damaged).
+pub async fn by_id(
+    from: Origin<'_>,
+    resource: &'static Resource,
+    id: &str,
+) -> Result<Option<Instance>> {
+    let mut queries = Vec::new();
+    for source in resource.sources {
+        let query = match (source, id::decode_hash(id)) {
+            (Source::Delivery, _) => {
+                let ids: Vec<_> = delivery(id).into_iter().collect();
+                query(source, Vec::new(), Some(ids))
+            }
+            (_, Some(hash)) => query(source, vec![vec![RowTest::Hash(hash)]], None),
+            _ => None,
+        };
+        queries.extend(query.map(|query| (*source, query)));
+    }
+    let found = page(from, &Queries(queries), None, 1).await?;
+    Ok(found.into_iter().next())
+}
+
+async fn of_rows(
+    from: Origin<'_>,
+    source: &Source,
+    rows: Vec<Stored>,
+    at: i64,
+) -> Result<Vec<Instance>> {
+    let base = &from.store.kinds().canonical;
+    let mut out = Vec::with_capacity(rows.len());
+    for stored in rows {
+        let place = [at, stored.id, 0];
+        match source {
+            Source::Row(RowSource { make, .. }) => {
+                let meta = meta(stored.version, stored.updated_at);
+                let body = make(base, &stored.row, Some(&meta));
+                out.push(Instance::new(
+                    body,
+                    stored.version,
+                    stored.updated_at,
+                    place,
+                ));
+            }
+            _ => out.push(model(from, &stored, place).await?),
+        }
+    }
+    Ok(out)
+}
+
+/// A device model. Two rows make it, so the sum of their versions is its version.
+async fn model(from: Origin<'_>, stored: &Stored, place: Place) -> Result<Instance> {
+    let key = stored.row.key();
+    let names = ["model_manufacturer_code", "model_number"];
+    let fields: Vec<_> = names.into_iter().zip(key).collect();
+    let times = from
+        .store
+        .registry_where(from.access, &ACTIVITY_RECORDING_TIMES, &fields, 1)
+        .await?;
+    let time = times.first();
+    let version = stored.version + time.map_or(0, |t| t.version);
+    let updated_at = stored.updated_at.max(time.map_or(0, |t| t.updated_at));
+    let meta = meta(version, updated_at);
+    let base = &from.store.kinds().canonical;
+    let body = registry::device_definition(base, &stored.row, time.map(|t| &t.row), Some(&meta));
+    Ok(Instance::new(body, version, updated_at, place))
+}
+
+fn of_device(base: &Canonical, device: &StoredDevice, at: i64) -> Instance {
+    let meta = meta(device.version, device.updated_at);
+    let body = registry::device(
+        base,
+        &device.maker,
+        &device.model,
+        &device.serial,
+        device.registered.as_ref(),
+        Some(&meta),
+    );
+    Instance::new(body, device.version, device.updated_at, [at, device.id, 0])
+}
+
+fn of_delivery(base: &Canonical, delivery: &Delivery, at: i64) -> Instance {
+    let instant = |millis| time::text(|out| time::write_instant(out, millis));
+    let consortium_id = delivery.person.consortium_id.as_str();
+    let transmission = delivery.send_time.map(|sent| {
+        let sent = time::text(|out| time::write17(out, sent));
+        format!("{consortium_id}:{sent}")
+    });
+    let body = registry::provenance(
+        base,
+        &Provenance {
+            id: &id::provenance(&delivery.id, &delivery.person.hash),
+            occurred: &instant(delivery.send_time.unwrap_or(delivery.at)),
+            recorded: &instant(delivery.at),
+            activity: match (delivery.deleted, delivery.created) {
+                (true, _) => Activity::Delete,
+                (_, true) => Activity::Create,
+                _ => Activity::Update,
+            },
+            client: delivery.client.as_deref().unwrap_or("operator"),
+            consortium_id,
+            transmission: transmission.as_deref(),
+        },
+        delivery.targets.iter().map(id::ObservationKey::encode),
+        Some(&meta(1, delivery.at)),
+    );
+    let place = [at, delivery.key.write, delivery.key.participant];
+    Instance::new(body, 1, delivery.at, place)
+}

@@ -1,0 +1,241 @@
+//! The table of resources: what each is made from, what it can be searched by, which
+//! interactions it has.
+//!
+//! Requests are routed by this table, and the CapabilityStatement and the OpenAPI document
+//! are written from it, so that none can claim what is not there.
+
+use serde_json::Value;
+
+use super::canonical::Canonical;
+use super::registry::{self, Meta};
+use super::search::Searchable;
+use super::search::parameter::{
+    DEVICE, DEVICE_DEFINITION, OBSERVATION, ORGANIZATION, PATIENT, PROVENANCE, RESEARCH_STUDY,
+    RESEARCH_SUBJECT,
+};
+use crate::registry::{CONSORTIA, LABORATORIES, List, PARTICIPANTS, Row};
+
+/// What can be done with a resource (<https://hl7.org/fhir/R4/http.html>).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interaction {
+    /// `GET [type]/[id]`
+    Read,
+    /// `GET [type]/[id]/_history/[vid]`
+    Vread,
+    /// `DELETE [type]/[id]`
+    Delete,
+    /// `GET [type]/[id]/_history`
+    HistoryInstance,
+    /// `GET [type]/_history`
+    HistoryType,
+    /// `GET [type]`, `POST [type]/_search`
+    Search,
+}
+
+impl Interaction {
+    /// The code of FHIR's `restful-interaction`.
+    pub fn code(self) -> &'static str {
+        match self {
+            Interaction::Read => "read",
+            Interaction::Vread => "vread",
+            Interaction::Delete => "delete",
+            Interaction::HistoryInstance => "history-instance",
+            Interaction::HistoryType => "history-type",
+            Interaction::Search => "search-type",
+        }
+    }
+}
+
+/// Rows of a list, and the resource that each becomes.
+#[derive(Debug, Clone, Copy)]
+pub struct RowSource {
+    /// The list.
+    pub list: &'static List,
+    /// Makes the resource.
+    pub make: fn(&Canonical, &Row, Option<&Meta>) -> Value,
+}
+
+/// What the instances of a resource are made from.
+#[derive(Debug, Clone, Copy)]
+pub enum Source {
+    /// Stored records.
+    Record,
+    /// Rows of a registry list.
+    Row(RowSource),
+    /// Rows of `devices`, with those of `activity-recording-times`.
+    Model,
+    /// Device parts of records.
+    Device,
+    /// What a write did to the records of a participant.
+    Delivery,
+}
+
+/// The rows of participants as Patients.
+pub const PARTICIPANT: RowSource = RowSource {
+    list: &PARTICIPANTS,
+    make: registry::patient,
+};
+
+/// One resource type.
+#[derive(Debug)]
+pub struct Resource {
+    /// What it can be searched by; names the type.
+    pub searchable: &'static Searchable,
+    /// What its instances are.
+    pub about: &'static str,
+    /// What its instances are made from.
+    pub sources: &'static [Source],
+    /// What can be done with it.
+    pub interactions: &'static [Interaction],
+    /// Profiles that instances claim, beside those of the record kinds.
+    pub profiles: &'static [&'static str],
+}
+
+impl Resource {
+    /// The resource type.
+    pub fn name(&self) -> &'static str {
+        self.searchable.resource_type
+    }
+
+    /// Whether it has an interaction.
+    pub fn has(&self, interaction: Interaction) -> bool {
+        self.interactions.contains(&interaction)
+    }
+
+    /// Whether former versions can be read.
+    pub fn keeps_versions(&self) -> bool {
+        self.has(Interaction::HistoryInstance)
+    }
+}
+
+use Interaction::{Delete, HistoryInstance, HistoryType, Read, Search, Vread};
+
+/// What a resource has that comes from a registry, or is derived.
+const SHOWN: &[Interaction] = &[Read, Vread, Search];
+
+/// All resources, by name.
+pub static RESOURCES: &[Resource] = &[
+    Resource {
+        searchable: &DEVICE,
+        about: "One per serial number seen in a record.",
+        sources: &[Source::Device],
+        interactions: SHOWN,
+        profiles: &[],
+    },
+    Resource {
+        searchable: &DEVICE_DEFINITION,
+        about: "The registered device models, with the recording times of activity monitors.",
+        sources: &[Source::Model],
+        interactions: SHOWN,
+        profiles: &[],
+    },
+    Resource {
+        searchable: &OBSERVATION,
+        about: "The records, one Observation each. Former versions stay readable.",
+        sources: &[Source::Record],
+        interactions: &[Read, Vread, Delete, HistoryInstance, HistoryType, Search],
+        profiles: &[],
+    },
+    Resource {
+        searchable: &ORGANIZATION,
+        about: "The registered consortia and laboratories.",
+        sources: &[
+            Source::Row(RowSource {
+                list: &CONSORTIA,
+                make: registry::organization_consortium,
+            }),
+            Source::Row(RowSource {
+                list: &LABORATORIES,
+                make: registry::organization_laboratory,
+            }),
+        ],
+        interactions: SHOWN,
+        profiles: &["http://jpfhir.jp/fhir/core/StructureDefinition/JP_Organization"],
+    },
+    Resource {
+        searchable: &PATIENT,
+        about: "The registered participants.",
+        sources: &[Source::Row(PARTICIPANT)],
+        interactions: SHOWN,
+        profiles: &["http://jpfhir.jp/fhir/core/StructureDefinition/JP_Patient"],
+    },
+    Resource {
+        searchable: &PROVENANCE,
+        about: "One per participant and submission, or write over FHIR; derived, not stored.",
+        sources: &[Source::Delivery],
+        interactions: SHOWN,
+        profiles: &[],
+    },
+    Resource {
+        searchable: &RESEARCH_STUDY,
+        about: "The programme of each consortium.",
+        sources: &[Source::Row(RowSource {
+            list: &CONSORTIA,
+            make: registry::research_study,
+        })],
+        interactions: SHOWN,
+        profiles: &[],
+    },
+    Resource {
+        searchable: &RESEARCH_SUBJECT,
+        about: "Each participant's period of participation and study arm.",
+        sources: &[Source::Row(RowSource {
+            list: &PARTICIPANTS,
+            make: registry::research_subject,
+        })],
+        interactions: SHOWN,
+        profiles: &[],
+    },
+];
+
+/// The resource type of this name.
+pub fn by_name(name: &str) -> Option<&'static Resource> {
+    RESOURCES.iter().find(|r| r.name() == name)
+}
+
+/// An operation on the whole system (<https://hl7.org/fhir/R4/operations.html>).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// `$to-fhir`
+    ToFhir,
+    /// `$to-exchange`
+    ToExchange,
+}
+
+impl Operation {
+    /// All of them.
+    pub const ALL: [Operation; 2] = [Operation::ToFhir, Operation::ToExchange];
+
+    /// The name, without the dollar sign.
+    pub fn name(self) -> &'static str {
+        match self {
+            Operation::ToFhir => "to-fhir",
+            Operation::ToExchange => "to-exchange",
+        }
+    }
+
+    /// What it does.
+    pub fn about(self) -> &'static str {
+        match self {
+            Operation::ToFhir => {
+                "A submission of the protocol in, a collection Bundle out; nothing is stored."
+            }
+            Operation::ToExchange => {
+                "A Bundle, a resource or NDJSON in, Parameters out: one submission of the protocol \
+                 a consortium (Binary) and what there is to say about it (OperationOutcome); \
+                 nothing is stored."
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_resource_stands_once_and_in_order() {
+        let names: Vec<&str> = RESOURCES.iter().map(Resource::name).collect();
+        assert!(names.is_sorted_by(|a, b| a < b), "{names:?}");
+    }
+}

@@ -1,0 +1,99 @@
+//! References: `id`, `Type/id` or an absolute URL (FHIR R4, search, "reference").
+
+use super::Invalid;
+use super::form::unescape;
+
+/// What a reference leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// This resource, of any type where none is said.
+    Own {
+        /// Its type.
+        resource: Option<String>,
+        /// Its logical id.
+        id: String,
+    },
+    /// Something that is not on this server.
+    Elsewhere,
+}
+
+/// Whether a text can be a logical id.
+pub fn is_id(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'))
+}
+
+impl Target {
+    /// Reads a reference; an absolute URL is our own under `base` (`https://host/fhir`).
+    ///
+    /// # Errors
+    /// [`Invalid`] for what is none of the three forms.
+    pub fn read(parameter: &str, value: &str, base: &str) -> Result<Target, Invalid> {
+        let value = unescape(value);
+        let invalid = || {
+            Invalid::new(
+                parameter,
+                "a reference is id, Type/id or an absolute URL",
+                "参照は id、Type/id、絶対 URL のいずれかです",
+            )
+        };
+        let absolute = value.starts_with("http://") || value.starts_with("https://");
+        let path = match value.strip_prefix(base).and_then(|p| p.strip_prefix('/')) {
+            Some(path) => path,
+            None if absolute || value.starts_with("urn:") => return Ok(Target::Elsewhere),
+            None => &value,
+        };
+        let (resource, id) = match path.split_once('/') {
+            None if absolute => return Err(invalid()),
+            None => (None, path),
+            Some((resource, id)) => (Some(resource), id),
+        };
+        let named = |r: &str| !r.is_empty() && r.bytes().all(|b| b.is_ascii_alphabetic());
+        if !is_id(id) || !resource.is_none_or(named) {
+            return Err(invalid());
+        }
+        Ok(Target::Own {
+            resource: resource.map(str::to_owned),
+            id: id.to_owned(),
+        })
+    }
+
+    /// The logical id, where it is a resource of this type of ours.
+    pub fn id_of(&self, resource_type: &str) -> Option<&str> {
+        match self {
+            Target::Own { resource, id } => {
+                let fits = resource.as_ref().is_none_or(|r| r == resource_type);
+                fits.then_some(id)
+            }
+            Target::Elsewhere => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_three_forms() {
+        let base = "http://h/fhir";
+        let read = |text| Target::read("subject", text, base).unwrap();
+        for text in ["a1", "Patient/a1", "http://h/fhir/Patient/a1"] {
+            assert_eq!(read(text).id_of("Patient"), Some("a1"), "{text}");
+        }
+        assert_eq!(read("Group/a1").id_of("Patient"), None);
+        assert_eq!(read("http://other/fhir/Patient/a1"), Target::Elsewhere);
+        for bad in [
+            "",
+            "Patient/",
+            "/a1",
+            "Patient/a b",
+            "a_b",
+            "http://h/fhir/a1",
+        ] {
+            assert!(Target::read("subject", bad, base).is_err(), "{bad}");
+        }
+    }
+}

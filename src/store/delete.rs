@@ -1,0 +1,98 @@
+//! Deleting a record: a version of its own, after which a resend with a newer
+//! `update_time` makes the next one and any other is stale (protocol specification §5).
+
+use sqlx::{AssertSqlSafe, Row as _};
+
+use super::query::Bound;
+use super::read::{DELETED, bind};
+use super::submit::now;
+use super::{Access, Result, Store};
+use crate::fhir::id::ObservationKey;
+
+/// What became of a deletion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deleted {
+    /// The record is deleted; the number of the version that says so.
+    Now(u32),
+    /// It was deleted before, in this version.
+    Before(u32),
+    /// There is no such record.
+    Absent,
+    /// It is not in the version that was named but in this one.
+    Otherwise(u32),
+}
+
+impl Store {
+    /// Deletes the record with this id; where `version` is given, only if that is its
+    /// current one.
+    ///
+    /// # Errors
+    /// [`Error::Database`](super::Error::Database), [`Error::Damaged`](super::Error::Damaged).
+    pub async fn delete(
+        &self,
+        access: &Access,
+        id: &ObservationKey,
+        version: Option<u32>,
+        client: Option<&str>,
+    ) -> Result<Deleted> {
+        // The key never changes once it is stored, so it may be looked up before.
+        let stored = self.current(access, id).await?;
+        let Some(key) = stored.rows.first().map(|row| row.key) else {
+            return Ok(Deleted::Absent);
+        };
+        let place = stored.rows[0].kind;
+        let these = "participant = ? AND kind = ? AND time = ? AND source = ?";
+        let bound: Vec<Bound> = [key.participant, key.kind, key.time, key.source]
+            .map(Bound::Int)
+            .to_vec();
+        let mut tx = self.write.begin_with("BEGIN IMMEDIATE").await?;
+        let at = now(&mut tx).await?;
+        let text = format!("SELECT version, state FROM record WHERE {these}");
+        let Some(row) = bind(&text, &bound).fetch_optional(&mut *tx).await? else {
+            return Ok(Deleted::Absent);
+        };
+        let (current, state): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+        if version.is_some_and(|v| i64::from(v) != current) {
+            return Ok(Deleted::Otherwise(current as u32));
+        }
+        if state == DELETED {
+            return Ok(Deleted::Before(current as u32));
+        }
+        let row = sqlx::query(
+            "INSERT INTO write (at, submission, client) VALUES ($1, $2, $3) RETURNING id",
+        )
+        .bind(at)
+        .bind(self.new_id())
+        .bind(client)
+        .fetch_one(&mut *tx)
+        .await?;
+        let write: i64 = row.try_get(0)?;
+        let layout = self.layout.of(place);
+        let comma = if layout.columns > 0 { ", " } else { "" };
+        let columns = format!(
+            "participant, kind, time, source, version, updated, seen, write, device, state{comma}{}",
+            layout.column_list("")
+        );
+        let keep = format!(
+            "INSERT INTO record_version ({columns}) SELECT {columns} FROM record WHERE {these}"
+        );
+        bind(&keep, &bound).execute(&mut *tx).await?;
+        let text = format!(
+            "UPDATE record SET version = version + 1, state = {DELETED}, write = {write} WHERE {these}"
+        );
+        bind(&text, &bound).execute(&mut *tx).await?;
+        // What waited to mend it has nothing left to mend.
+        sqlx::query(AssertSqlSafe(
+            "UPDATE quarantine SET left_at = $1, left_by = $2 \
+             WHERE observation = $3 AND left_at IS NULL"
+                .to_owned(),
+        ))
+        .bind(at)
+        .bind("deleted")
+        .bind(id.encode())
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(Deleted::Now(current as u32 + 1))
+    }
+}

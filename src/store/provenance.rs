@@ -1,0 +1,213 @@
+//! What a write did to the records of one participant: the source of a Provenance, which
+//! is derived and not stored.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sqlx::Row as _;
+
+use super::query::{Bound, Condition};
+use super::read::{DELETED, Person, bind};
+use super::{Access, Error, Result, Store, sql};
+use crate::fhir::id::{self, Hash96, ObservationKey};
+
+/// A write and a participant, as the store numbers them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DeliveryKey {
+    /// `write.id`
+    pub write: i64,
+    /// `participant.id`
+    pub participant: i64,
+}
+
+/// What one write did to one participant's records.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// Its place in the order of pages.
+    pub key: DeliveryKey,
+    /// The id of the write: of its submission, where it had one.
+    pub id: String,
+    /// When it was stored, in milliseconds since the epoch.
+    pub at: i64,
+    /// Who sent it.
+    pub client: Option<String>,
+    /// When a submission was sent, in milliseconds since the epoch.
+    pub send_time: Option<i64>,
+    /// Whose records it touched.
+    pub person: Arc<Person>,
+    /// Whether any record was new.
+    pub created: bool,
+    /// Whether the records were deleted.
+    pub deleted: bool,
+    /// The records.
+    pub targets: Vec<ObservationKey>,
+}
+
+/// Which deliveries are asked for.
+#[derive(Debug, Clone, Default)]
+pub struct DeliveryQuery {
+    /// With one of these ids: of the write, and hash of the participant.
+    pub ids: Option<Vec<(String, Hash96)>>,
+    /// Of each group of ranges of milliseconds, one holds its time.
+    pub updated: Vec<Vec<(i64, i64)>>,
+    /// After this one.
+    pub after: DeliveryKey,
+    /// So many at most.
+    pub limit: usize,
+}
+
+impl Store {
+    /// The deliveries that a query asks for, at most `limit` of them, oldest first.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Damaged`].
+    pub async fn deliveries(
+        &self,
+        _access: &Access,
+        query: &DeliveryQuery,
+    ) -> Result<Vec<Delivery>> {
+        let Some(pairs) = self.pairs(query).await? else {
+            return Ok(Vec::new());
+        };
+        let text = format!(
+            "{} ORDER BY write, participant LIMIT {}",
+            pairs.sql, query.limit
+        );
+        let mut keys = Vec::new();
+        for row in bind(&text, &pairs.bound).fetch_all(&self.read).await? {
+            keys.push(DeliveryKey {
+                write: row.try_get(0)?,
+                participant: row.try_get(1)?,
+            });
+        }
+        let ids: Vec<i64> = keys.iter().map(|k| k.participant).collect();
+        let people = self.dictionary.people(&self.read, &ids).await?;
+        let mut out = Vec::new();
+        for key in keys {
+            let person = people.get(&key.participant).ok_or_else(|| {
+                Error::Damaged("a record names a participant that is not there".into())
+            })?;
+            out.extend(self.delivery(key, person.clone()).await?);
+        }
+        Ok(out)
+    }
+
+    /// How many deliveries a query matches, whatever its limit and place.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn delivery_count(&self, _access: &Access, query: &DeliveryQuery) -> Result<u64> {
+        let all = DeliveryQuery {
+            after: DeliveryKey::default(),
+            ..query.clone()
+        };
+        let Some(pairs) = self.pairs(&all).await? else {
+            return Ok(0);
+        };
+        let text = format!("SELECT count(*) FROM ({})", pairs.sql);
+        let row = bind(&text, &pairs.bound).fetch_one(&self.read).await?;
+        Ok(row.try_get::<i64, _>(0)? as u64)
+    }
+
+    /// The statement that lists write and participant; `None` where nothing can match.
+    async fn pairs(&self, query: &DeliveryQuery) -> Result<Option<Condition>> {
+        let mut condition = Condition::default();
+        condition.and(
+            "(write, participant) > (?, ?)",
+            &[query.after.write.into(), query.after.participant.into()],
+        );
+        for ranges in &query.updated {
+            let ranges = self.write_ranges(ranges).await?;
+            condition.and_ranges("write", &ranges);
+        }
+        if let Some(ids) = &query.ids {
+            let mut parts = Vec::new();
+            let mut bound: Vec<Bound> = Vec::new();
+            for (id, hash) in ids {
+                parts.push(
+                    "(write = (SELECT id FROM write WHERE submission = ?) \
+                     AND participant = (SELECT id FROM participant WHERE hash = ?))",
+                );
+                bound.extend([id.as_str().into(), hash.into()]);
+            }
+            match parts.is_empty() {
+                true => condition = Condition::never(),
+                false => condition.and(&format!("({})", parts.join(" OR ")), &bound),
+            }
+        }
+        if condition.is_never() || query.limit == 0 && query.ids.is_some() {
+            return Ok(None);
+        }
+        let select = |table: &str| {
+            format!(
+                "SELECT write, participant FROM {table} WHERE {}",
+                condition.sql
+            )
+        };
+        // Versions that others replaced were delivered too.
+        let sql = format!("{} UNION {}", select("record"), select("record_version"));
+        let bound = [condition.bound.as_slice(), &condition.bound].concat();
+        Ok(Some(Condition { sql, bound }))
+    }
+
+    async fn delivery(&self, key: DeliveryKey, person: Arc<Person>) -> Result<Option<Delivery>> {
+        let found = sqlx::query(
+            "SELECT w.submission, w.at, coalesce(w.client, s.client), s.send_time \
+             FROM write w LEFT JOIN submission s ON s.id = w.submission WHERE w.id = $1",
+        )
+        .bind(key.write)
+        .fetch_optional(&self.read)
+        .await?;
+        let Some(found) = found else { return Ok(None) };
+        let Some(id) = found.try_get::<Option<String>, _>(0)? else {
+            return Ok(None);
+        };
+        let columns = "kind, time, source, version, state";
+        let these = "participant = ? AND write = ?";
+        let text = format!(
+            "SELECT {columns} FROM record INDEXED BY record_write WHERE {these} \
+             UNION ALL SELECT {columns} FROM record_version INDEXED BY record_version_write \
+             WHERE {these} ORDER BY kind, time, source"
+        );
+        let bound: Vec<Bound> = [key.participant, key.write, key.participant, key.write]
+            .map(Bound::Int)
+            .to_vec();
+        let rows = bind(&text, &bound).fetch_all(&self.read).await?;
+        let mut sources: BTreeMap<i64, Hash96> = BTreeMap::from([(0, id::source_hash(""))]);
+        let mut numbers = Vec::with_capacity(rows.len());
+        let (mut created, mut deleted) = (false, false);
+        for row in &rows {
+            let (kind, time, source): (i64, i64, i64) =
+                (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+            created |= row.try_get::<i64, _>(3)? == 1;
+            deleted |= row.try_get::<i64, _>(4)? == DELETED;
+            numbers.push((kind, time, source));
+            sources.entry(source).or_insert([0; 12]);
+        }
+        let asked: Vec<i64> = sources.keys().copied().filter(|&id| id != 0).collect();
+        for chunk in asked.chunks(sql::CHUNK) {
+            for (id, word) in self.dictionary.words(&self.read, chunk).await? {
+                sources.insert(id, word.hash);
+            }
+        }
+        let targets = numbers.iter().filter_map(|(kind, time, source)| {
+            Some(ObservationKey {
+                participant: person.hash,
+                kind: self.kinds.at(self.layout.place(*kind)?).hash,
+                seconds: *time,
+                source: *sources.get(source)?,
+            })
+        });
+        Ok(Some(Delivery {
+            key,
+            id,
+            at: found.try_get(1)?,
+            client: found.try_get(2)?,
+            send_time: found.try_get(3)?,
+            created,
+            deleted,
+            targets: targets.collect(),
+            person,
+        }))
+    }
+}

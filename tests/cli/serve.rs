@@ -1,0 +1,119 @@
+//! `serve`, and `openapi`: the program as a service manager runs it.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+
+use crate::run::{Place, repository};
+
+struct Running {
+    child: Child,
+    address: String,
+}
+
+impl Running {
+    fn start(place: &Place, arguments: &[&str]) -> Running {
+        let mut child = place
+            .command(&[&["serve", "--listen", "127.0.0.1:0"], arguments].concat())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        out.read_line(&mut line).unwrap();
+        let address = line.trim_end().strip_prefix("listening on http://");
+        let address = address.unwrap_or_else(|| panic!("{line:?}")).to_owned();
+        Running { child, address }
+    }
+
+    fn get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    #[track_caller]
+    fn ends_by(mut self, signal: &str) {
+        let id = self.child.id().to_string();
+        let kill = Command::new("kill").args([signal, &id]).status().unwrap();
+        assert!(kill.success());
+        assert_eq!(self.child.wait().unwrap().code(), Some(0), "{signal}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn it_answers_once_it_says_so_and_ends_by_a_signal() {
+    let place = Place::new();
+    for signal in ["-TERM", "-INT"] {
+        let running = Running::start(&place, &[]);
+        assert!(
+            running
+                .get("/health/ready")
+                .starts_with("HTTP/1.1 200 OK\r\n")
+        );
+        running.ends_by(signal);
+    }
+    assert!(place.path("kenko.db").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn the_demo_fills_an_empty_database_once() {
+    let place = Place::new();
+    let running = Running::start(&place, &["--demo"]);
+    let receipts = running.get("/exchange/submissions?count=1000");
+    assert!(!receipts.contains("\"outcome\":\"refused\""));
+    let count = |text: &str| text.matches("\"received_at\"").count();
+    let first = count(&receipts);
+    assert!(first > 0);
+    running.ends_by("-TERM");
+    let running = Running::start(&place, &["--demo"]);
+    assert_eq!(
+        count(&running.get("/exchange/submissions?count=1000")),
+        first
+    );
+    running.ends_by("-TERM");
+}
+
+#[test]
+fn a_port_in_use_is_a_failure_of_the_system() {
+    let place = Place::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    place
+        .run(&["serve", "--listen", &address])
+        .exits(3)
+        .says(&address);
+    place
+        .run(&[
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--database",
+            "mysql://x",
+        ])
+        .exits(2)
+        .says("mysql://x");
+}
+
+#[test]
+fn openapi_prints_the_document_with_the_kinds_of_mappings() {
+    let place = Place::new();
+    let plain = place.run(&["openapi"]).exits(0).out;
+    let committed = repository("openapi/openapi.json");
+    assert_eq!(plain, std::fs::read_to_string(committed).unwrap());
+    let optional = repository("mappings/optional");
+    let more = place
+        .run(&["openapi", "--mappings", &optional])
+        .exits(0)
+        .out;
+    assert!(more.contains("\"Submission.blood_glucose\""));
+}
