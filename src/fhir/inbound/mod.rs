@@ -263,7 +263,7 @@ impl<'k> Inbound<'k> {
             Ok(()) => true,
             Err(misfit) => {
                 let pointer = expression(resource, spot, misfit.node, "");
-                let place = resource.place();
+                let place = resource.at(misfit.node).place();
                 let fault = Fault::new(misfit.code, pointer, place);
                 self.outcome.push(fault.expected(misfit.expected));
                 false
