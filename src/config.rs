@@ -342,10 +342,6 @@ pub struct Export {
     #[arg(long, default_value = "2017", value_parser = editions())]
     pub edition: Edition,
 
-    /// Shape of FHIR output
-    #[arg(long, value_enum, default_value_t = Shape::Panel)]
-    pub shape: Shape,
-
     /// Only this consortium
     #[arg(long, value_name = "ID")]
     pub consortium: Option<String>,

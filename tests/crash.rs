@@ -31,8 +31,14 @@ impl Server {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("listening on http://").unwrap().to_owned();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let address = line
+            .trim()
+            .strip_prefix("listening on http://")
+            .unwrap()
+            .to_owned();
         Server { child, address }
     }
 }
@@ -40,7 +46,9 @@ impl Server {
 /// Sends a body and gives the status; `None` where the server went away.
 fn post(address: &str, body: &str) -> Option<u16> {
     let mut stream = TcpStream::connect(address).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
+    stream
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .ok()?;
     let head = format!(
         "POST /exchange/submissions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
          Connection: close\r\nContent-Length: {}\r\n\r\n",
@@ -111,7 +119,10 @@ fn kill_dash_nine_loses_nothing_that_was_acknowledged() {
     }
     let sent = next.load(Ordering::Relaxed);
     let kept = acknowledged.lock().unwrap().len() as u32;
-    assert!(kept > runs, "only {kept} of {sent} were acknowledged: the test saw too little");
+    assert!(
+        kept > runs,
+        "only {kept} of {sent} were acknowledged: the test saw too little"
+    );
 }
 
 /// Opens the database as the next start would and counts what every submission left.
@@ -133,7 +144,9 @@ fn check(folder: &Path, acknowledged: &[u32]) {
             let Some(last) = page.rows.last() else { break };
             query.after = Some(last.key);
             for row in &page.rows {
-                *by_serial.entry(page.record(row).source().to_owned()).or_default() += 1;
+                *by_serial
+                    .entry(page.record(row).source().to_owned())
+                    .or_default() += 1;
             }
         }
         for (serial, count) in &by_serial {
@@ -143,9 +156,16 @@ fn check(folder: &Path, acknowledged: &[u32]) {
             let there = by_serial.contains_key(&format!("S{number}"));
             assert!(there, "submission {number} was acknowledged and is gone");
         }
-        let all = ReceiptQuery { limit: 1_000_000, ..ReceiptQuery::default() };
+        let all = ReceiptQuery {
+            limit: 1_000_000,
+            ..ReceiptQuery::default()
+        };
         let receipts = store.receipts(&access, &all).await.unwrap();
-        assert_eq!(receipts.len(), by_serial.len(), "a receipt for each that is stored");
+        assert_eq!(
+            receipts.len(),
+            by_serial.len(),
+            "a receipt for each that is stored"
+        );
         store.close().await;
     });
 }

@@ -68,6 +68,7 @@ pub(super) fn selection(options: &Export, places: &[usize], consortium_id: &str)
         kinds: places.to_vec(),
         time,
         since: options.since.map(|at| at.0),
+        newest_update_time: options.to == ExportTo::Exchange,
     }
 }
 

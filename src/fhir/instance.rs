@@ -109,6 +109,27 @@ pub fn compile(
     Ok(Queries(queries))
 }
 
+/// The queries for all instances, of one consortium or participant where their rows name one.
+pub fn all(
+    resource: &'static Resource,
+    consortium_id: Option<&str>,
+    person_id: Option<&str>,
+) -> Queries {
+    let mut queries = Vec::new();
+    for source in resource.sources {
+        let mut tests = Vec::new();
+        if let Source::Row(RowSource { list, .. }) = source {
+            for (field, value) in [("consortium_id", consortium_id), ("person_id", person_id)] {
+                if let (Some(value), true) = (value, list.field(field).is_some()) {
+                    tests.push(vec![RowTest::Fields(vec![(field, value.to_owned())])]);
+                }
+            }
+        }
+        queries.extend(query(source, tests, None).map(|query| (*source, query)));
+    }
+    Queries(queries)
+}
+
 fn query(
     source: &Source,
     all: Vec<Vec<RowTest>>,

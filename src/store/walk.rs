@@ -30,6 +30,9 @@ pub struct Selection {
     pub time: Option<TimeTest>,
     /// Last updated then or later, in milliseconds since the epoch.
     pub since: Option<i64>,
+    /// Whether a newer `update_time` of the same content stands in the place of the
+    /// version's, as the protocol export gives it.
+    pub newest_update_time: bool,
 }
 
 /// A walk through the selected records.
@@ -95,8 +98,9 @@ impl Walk {
                 }
             };
             let mut records = self.store.search(&self.access, &query).await?;
-            // The protocol export gives the newest update_time of a content.
-            records.with_seen();
+            if self.selection.newest_update_time {
+                records.with_seen();
+            }
             let full = records.rows.len() == query.limit;
             let order = by_source(&records, full);
             if full {

@@ -71,6 +71,7 @@ async fn read(State(app): State<App>, query: Query, headers: HeaderMap) -> Resul
             kinds: kinds(&app, &query)?,
             time: time(&query)?,
             since: None,
+            newest_update_time: true,
         },
         edition: query
             .parse(
