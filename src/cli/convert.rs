@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use super::faults::Reporter;
 use super::input::Input;
 use super::output::{Sink, Target};
+use super::resources::{self, Outcome};
 use super::submissions::submissions;
 use super::{Exit, Failure, kinds, registries};
 use crate::config::{Convert, Form, Shape, Side};
-use crate::exchange::Submission;
+use crate::exchange::{self, Submission};
 use crate::fhir::bundle;
-use crate::kind::{Edition, Kinds};
+use crate::kind::Kinds;
 use crate::registry::Registries;
 
 /// What all conversions of a run share.
@@ -20,6 +21,10 @@ struct Run<'a> {
     kinds: Kinds,
     registries: Option<Registries>,
     reporter: Reporter,
+    /// Whether a conversion to the protocol refused something.
+    refused: bool,
+    /// What conversions to the protocol have to say.
+    outcome: Outcome,
     /// Whether there is one input only, which then may have lines of its own.
     single: bool,
 }
@@ -44,6 +49,8 @@ pub fn run(options: &Convert) -> Result<Exit, Failure> {
         kinds,
         registries,
         reporter,
+        refused: false,
+        outcome: Outcome::new(super::language()),
         single: inputs.len() == 1 || matches!(target, Target::Folder(_)),
     };
     match &target {
@@ -51,7 +58,9 @@ pub fn run(options: &Convert) -> Result<Exit, Failure> {
         Target::Stdout => run.all(inputs, Sink::stdout())?,
         Target::File(path) => run.all(inputs, Sink::file(path))?,
     }
-    Ok(if run.reporter.refused() {
+    let canonical = &run.kinds.canonical;
+    run.outcome.write(canonical, options.outcome.as_deref())?;
+    Ok(if run.refused || run.reporter.refused() {
         Exit::Refused
     } else {
         Exit::Done
@@ -70,14 +79,14 @@ impl Run<'_> {
 
     /// The documents of each input into a file of its own.
     fn each(&mut self, inputs: &[PathBuf], target: &Target) -> Result<(), Failure> {
-        let extension = match self.options.form {
-            Form::Ndjson if self.options.to != Some(Side::Exchange) => "ndjson",
-            _ => "json",
-        };
-        let files = target.files(inputs, extension)?;
-        for (path, file) in inputs.iter().zip(files) {
+        target.check(inputs)?;
+        for path in inputs {
             let (input, side) = self.open(path)?;
-            let mut sink = Sink::file(&file);
+            let extension = match (side, self.options.form) {
+                (Side::Fhir, Form::Ndjson) => "ndjson",
+                _ => "json",
+            };
+            let mut sink = Sink::file(&target.file(path, extension)?);
             self.one(input, side, &mut sink)?;
             sink.finish()?;
         }
@@ -117,8 +126,30 @@ impl Run<'_> {
                     },
                 )
             }
-            Side::Exchange => Err(Failure::usage("convert --to exchange is not there yet")),
+            Side::Exchange => self.one_to_exchange(input, sink),
         }
+    }
+
+    /// What can be converted is, and the rest is told.
+    fn one_to_exchange(&mut self, input: Input, sink: &mut Sink) -> Result<(), Failure> {
+        let name = input.name.clone();
+        let mut read = resources::read(&self.kinds, self.registries.as_ref(), input)?;
+        read.refuse_nothing();
+        self.outcome.add(&name, &read);
+        self.refused |= read.refused;
+        if self.options.outcome.is_some() {
+            // The reasons of refusals are on stderr wherever the outcome goes.
+            let faults = read.issues.iter().map(|i| &i.fault);
+            self.reporter
+                .all(&name, faults.filter(|f| f.is_error()), 0)?;
+        }
+        let edition = self.options.edition;
+        for submission in &read.submissions {
+            exchange::write(&mut *sink, &self.kinds, submission, edition)
+                .and_then(|out| out.write_all(b"\n"))
+                .map_err(|e| sink.failure(&e))?;
+        }
+        Ok(())
     }
 }
 
@@ -136,7 +167,7 @@ fn write_fhir(
             Shape::Panel => bundle::Shape::Panel,
             Shape::Split => bundle::Shape::Split,
         },
-        edition: Edition::default(),
+        edition: submission.edition,
         base_url: "",
         registries,
     };

@@ -22,11 +22,6 @@ impl Reporter {
         }
     }
 
-    /// The language of its messages.
-    pub fn lang(&self) -> Lang {
-        self.lang
-    }
-
     /// Whether anything that was told refuses something.
     pub fn refused(&self) -> bool {
         self.refused

@@ -17,6 +17,7 @@ mod migrate;
 mod openapi;
 mod output;
 mod registry;
+mod resources;
 mod restore;
 mod serve;
 mod submissions;

@@ -29,35 +29,42 @@ impl Target {
         }
     }
 
-    /// The files for these inputs, in a folder.
+    /// Checks that in a folder no two inputs would give one file.
     ///
     /// # Errors
-    /// When two inputs would give one file, or an output would replace its input.
-    pub fn files(&self, inputs: &[PathBuf], extension: &str) -> Result<Vec<PathBuf>, Failure> {
-        let Target::Folder(folder) = self else {
-            return Ok(Vec::new());
-        };
-        let mut from: HashMap<PathBuf, &Path> = HashMap::new();
-        let mut out = Vec::new();
+    /// When two would.
+    pub fn check(&self, inputs: &[PathBuf]) -> Result<(), Failure> {
+        let mut from: HashMap<String, &Path> = HashMap::new();
         for input in inputs {
-            let file = folder.join(file_name(input, extension));
-            if let Some(other) = from.insert(file.clone(), input) {
+            if let Some(other) = from.insert(stem(input), input) {
                 return Err(Failure::usage(format!(
                     "{} and {} would both give {}",
                     other.display(),
                     input.display(),
-                    file.display()
+                    stem(input)
                 )));
             }
-            if is_same(&file, input) {
-                return Err(Failure::usage(format!(
-                    "{}: the output would replace its input",
-                    file.display()
-                )));
-            }
-            out.push(file);
         }
-        Ok(out)
+        Ok(())
+    }
+
+    /// The file for an input, in a folder.
+    ///
+    /// # Errors
+    /// When it would replace its input.
+    pub fn file(&self, input: &Path, extension: &str) -> Result<PathBuf, Failure> {
+        let file = match self {
+            Target::Folder(folder) => folder.join(format!("{}.{extension}", stem(input))),
+            Target::File(path) => path.clone(),
+            Target::Stdout => PathBuf::from("-"),
+        };
+        if is_same(&file, input) {
+            return Err(Failure::usage(format!(
+                "{}: the output would replace its input",
+                file.display()
+            )));
+        }
+        Ok(file)
     }
 }
 
@@ -74,18 +81,18 @@ fn is_same(a: &Path, b: &Path) -> bool {
     }
 }
 
-/// The name of the output of an input: `a.json.gz` gives `a.json`, stdin `stdin.json`.
-fn file_name(input: &Path, extension: &str) -> String {
+/// The name of an input without what tells its form: `a` of `a.json.gz`, `stdin` of stdin.
+fn stem(input: &Path) -> String {
     let name = input.file_name().unwrap_or_default().to_string_lossy();
     if name == "-" {
-        return format!("stdin.{extension}");
+        return "stdin".to_owned();
     }
     let name = name.strip_suffix(".gz").unwrap_or(&name);
-    let stem = [".json", ".ndjson", ".jsonl"]
+    [".json", ".ndjson", ".jsonl"]
         .iter()
         .find_map(|end| name.strip_suffix(end))
-        .unwrap_or(name);
-    format!("{stem}.{extension}")
+        .unwrap_or(name)
+        .to_owned()
 }
 
 /// An output that becomes visible only when it is whole: a file is written under another
@@ -187,11 +194,11 @@ mod tests {
 
     #[test]
     fn outputs_are_named_after_their_inputs() {
-        let name = |input: &str, extension: &str| file_name(Path::new(input), extension);
-        assert_eq!(name("in/a.json", "json"), "a.json");
-        assert_eq!(name("in/a.json.gz", "ndjson"), "a.ndjson");
-        assert_eq!(name("a.b", "json"), "a.b.json");
-        assert_eq!(name("-", "json"), "stdin.json");
+        let stem = |input: &str| stem(Path::new(input));
+        assert_eq!(stem("in/a.json"), "a");
+        assert_eq!(stem("in/a.ndjson.gz"), "a");
+        assert_eq!(stem("a.b"), "a.b");
+        assert_eq!(stem("-"), "stdin");
     }
 
     #[test]

@@ -2,9 +2,11 @@
 
 use super::faults::Reporter;
 use super::input::Input;
+use super::resources;
 use super::submissions::submissions;
 use super::{Exit, Failure, kinds, registries};
 use crate::config::{Side, Validate};
+use crate::fault::Severity;
 use crate::kind::Kinds;
 use crate::registry::Registries;
 
@@ -41,6 +43,19 @@ pub fn run(options: &Validate) -> Result<Exit, Failure> {
     })
 }
 
-fn fhir(_: &Kinds, _: Option<&Registries>, _: Input, _: &mut Reporter) -> Result<(), Failure> {
-    Err(Failure::usage("FHIR resources cannot be validated yet"))
+/// Resources: what is not R4, and what is ours and would be refused. What is not ours, and
+/// what is merely noticed (a fallback), is no fault.
+fn fhir(
+    kinds: &Kinds,
+    registries: Option<&Registries>,
+    input: Input,
+    reporter: &mut Reporter,
+) -> Result<(), Failure> {
+    let name = input.name.clone();
+    let read = resources::read(kinds, registries, input)?;
+    let ours = read.issues.iter().filter(|issue| !issue.not_ours);
+    let faults = ours
+        .map(|issue| &issue.fault)
+        .filter(|f| f.severity != Severity::Information);
+    reporter.all(&name, faults, read.untold)
 }

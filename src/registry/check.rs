@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Registries, Row as Entry};
-use crate::exchange::Submission;
+use crate::exchange::{Origin, Submission};
 use crate::fault::{Code, Fault};
 use crate::kind::{Kind, Kinds};
 use crate::time;
@@ -17,11 +17,13 @@ pub fn check(kinds: &Kinds, submission: &mut Submission, facts: &Registries) {
     }
     let consortium_id = submission.consortium_id.clone();
     if facts.consortium(&consortium_id).is_none() {
-        let fault = Fault::new(
-            Code::ConsortiumUnknown,
-            "/consortium_id",
-            submission.consortium_place,
-        );
+        let pointer = match submission.origin {
+            Origin::Exchange => "/consortium_id",
+            Origin::Bundle => "Bundle",
+            Origin::Resources => "Observation.subject",
+        };
+        let place = submission.consortium_place;
+        let fault = Fault::new(Code::ConsortiumUnknown, pointer, place);
         submission.envelope.push(fault.found(&consortium_id));
         submission.broken = true;
         return;
@@ -130,7 +132,11 @@ impl Checker<'_> {
                 .map_or("", |p| &submission.persons[p as usize])
                 .to_owned();
             if let Some(field) = field {
-                pointer = format!("{pointer}/{}", kind.fields[field].name);
+                if field == kind.time {
+                    pointer = submission.time_pointer(kinds, &row);
+                } else if submission.origin == Origin::Exchange {
+                    pointer = format!("{pointer}/{}", kind.fields[field].name);
+                }
                 let record = submission.record(kinds, &row);
                 quote = if field == kind.time {
                     time::text(|out| time::write14(out, record.seconds()))

@@ -195,3 +195,191 @@ fn registries_refuse_and_enrich() {
         .exits(0);
     assert!(ended.out.contains("七福神健康コンソーシアム"));
 }
+
+#[test]
+fn every_form_and_shape_comes_back_as_the_submission() {
+    let place = Place::new();
+    let sent = json(&std::fs::read_to_string(first()).unwrap());
+    for form in ["bundle", "transaction", "ndjson"] {
+        for shape in ["panel", "split"] {
+            let arguments = ["convert", "--as", form, "--shape", shape, &first()];
+            let fhir = place.run(&arguments).exits(0).out;
+            let back = place.feed(&fhir, &["convert"]).exits(0);
+            assert_eq!(back.out.lines().count(), 1);
+            assert_eq!(json(&back.out), sent, "{form} {shape}");
+            if shape == "panel" {
+                assert_eq!(back.err, "", "{form}: nothing to say");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_edition_decides_the_names() {
+    let place = Place::new();
+    let fhir = place.run(&["convert", &first()]).exits(0).out;
+    let new = place.feed(&fhir, &["convert"]).exits(0).out;
+    assert!(new.contains("data_input_code") && !new.contains("input_method_code"));
+    let old = place
+        .feed(&fhir, &["convert", "--edition", "2016"])
+        .exits(0)
+        .out;
+    assert!(old.contains("input_method_code") && !old.contains("data_input_code"));
+    // A Bundle says which edition it was made from.
+    let fhir = place.feed(&old, &["convert"]).exits(0).out;
+    let tags = json(&fhir)["meta"]["tag"].clone();
+    assert!(
+        tags.as_array().unwrap().iter().any(|t| t["code"] == "2016"),
+        "{tags}"
+    );
+}
+
+/// A Bundle of ours with one Observation that is refused.
+fn with_a_refusal(place: &Place) -> Value {
+    let mut bundle = json(&place.run(&["convert", &first()]).exits(0).out);
+    let entries = bundle["entry"].as_array_mut().unwrap();
+    let body = entries
+        .iter_mut()
+        .rev()
+        .find(|e| !e["resource"]["valueQuantity"].is_null());
+    body.unwrap()["resource"]["valueQuantity"]["unit"] = "stone".into();
+    let entries = bundle["entry"].as_array_mut().unwrap();
+    let body = entries
+        .iter_mut()
+        .rev()
+        .find(|e| !e["resource"]["valueQuantity"].is_null());
+    body.unwrap()["resource"]["valueQuantity"]["code"] = "[stone_av]".into();
+    bundle
+}
+
+fn records(submission: &Value) -> usize {
+    let persons = submission["person_information"].as_array().unwrap();
+    let sections = persons.iter().flat_map(|p| p.as_object().unwrap().values());
+    let arrays = sections
+        .filter_map(Value::as_object)
+        .flat_map(|s| s.values());
+    arrays.map(|a| a.as_array().unwrap().len()).sum()
+}
+
+#[test]
+fn what_can_be_converted_is_and_the_outcome_tells_the_rest() {
+    let place = Place::new();
+    let bundle = with_a_refusal(&place).to_string();
+    let ended = place.feed(&bundle, &["convert"]).exits(1);
+    assert_eq!(records(&json(&ended.out)), 10);
+    let outcome = json(&ended.err);
+    assert_eq!(outcome["resourceType"], "OperationOutcome");
+    let issue = &outcome["issue"][0];
+    assert_eq!(issue["severity"], "error");
+    assert_eq!(issue["details"]["coding"][0]["code"], "unit-unknown");
+    assert!(
+        issue["expression"][0]
+            .as_str()
+            .unwrap()
+            .starts_with("Bundle.entry[")
+    );
+    let line = ended.err.lines().nth(1).unwrap();
+    assert!(
+        line.contains("\"diagnostics\":\"-:1:"),
+        "an issue a line: {line}"
+    );
+    // In a file, and the reasons of refusals as lines on stderr.
+    let arguments = ["convert", "--outcome", "outcome.json", "-o", "out.json"];
+    let ended = place.feed(&bundle, &arguments).exits(1);
+    assert_eq!(json(&place.read("outcome.json")), outcome);
+    assert_eq!(records(&json(&place.read("out.json"))), 10);
+    assert!(ended.err.starts_with("-:1:"), "{}", ended.err);
+    assert_eq!(ended.err.lines().count(), 1);
+    // Nothing to say is said in the file.
+    let fine = place.run(&["convert", &first()]).exits(0).out;
+    place.feed(&fine, &arguments).exits(0);
+    assert_eq!(
+        json(&place.read("outcome.json"))["issue"][0]["code"],
+        "informational"
+    );
+}
+
+#[test]
+fn where_nothing_can_be_converted_nothing_is_written() {
+    let place = Place::new();
+    for text in [
+        "",
+        "{",
+        r#"{"resourceType":"Bundle","type":"collection"}"#,
+        r#"{"resourceType":"Observation","status":"final","code":{"text":"x"}}"#,
+        r#"{"resourceType":"MedicationRequest"}"#,
+        r#"{"resourceType":"Patient","nam":[]}"#,
+    ] {
+        let arguments = ["convert", "--to", "exchange", "-o", "out.json"];
+        let ended = place.feed(text, &arguments).exits(1);
+        assert_eq!(json(&ended.err)["issue"][0]["severity"], "error", "{text}");
+        assert!(!place.path("out.json").exists(), "{text}");
+    }
+}
+
+#[test]
+fn what_is_not_ours_is_no_refusal() {
+    let place = Place::new();
+    let mut bundle = json(&place.run(&["convert", &first()]).exits(0).out);
+    let foreign = serde_json::json!({ "resource": { "resourceType": "Practitioner", "id": "x" } });
+    let entries = bundle["entry"].as_array_mut().unwrap();
+    entries.push(foreign.clone());
+    entries.push(foreign);
+    let ended = place.feed(bundle.to_string(), &["convert"]).exits(0);
+    assert_eq!(records(&json(&ended.out)), 11);
+    let outcome = json(&ended.err);
+    assert_eq!(outcome["issue"].as_array().unwrap().len(), 1);
+    assert_eq!(outcome["issue"][0]["severity"], "information");
+    assert_eq!(
+        outcome["issue"][0]["expression"].as_array().unwrap().len(),
+        2
+    );
+}
+
+#[test]
+fn several_consortia_give_a_submission_a_line() {
+    let place = Place::new();
+    let other = std::fs::read_to_string(first())
+        .unwrap()
+        .replace("A00001", "B00001");
+    place.write("other.json", other);
+    let mut ndjson = String::new();
+    for file in [first(), "other.json".to_owned()] {
+        let lines = place
+            .run(&["convert", "--as", "ndjson", &file])
+            .exits(0)
+            .out;
+        ndjson.extend(lines.lines().skip(1).flat_map(|l| [l, "\n"]));
+    }
+    let ended = place.feed(ndjson, &["convert"]).exits(0);
+    let consortia: Vec<Value> = ended
+        .out
+        .lines()
+        .map(|l| json(l)["consortium_id"].clone())
+        .collect();
+    assert_eq!(consortia, ["A00001", "B00001"]);
+}
+
+#[test]
+fn both_directions_in_one_run() {
+    let place = Place::new();
+    let fhir = place.run(&["convert", &first()]).exits(0).out;
+    place.write("fhir.json", fhir);
+    place.write("submission.json", std::fs::read(first()).unwrap());
+    place
+        .run(&[
+            "convert",
+            "--as",
+            "ndjson",
+            "-o",
+            "out/",
+            "fhir.json",
+            "submission.json",
+        ])
+        .exits(0);
+    assert_eq!(
+        json(&place.read("out/fhir.json"))["consortium_id"],
+        "A00001"
+    );
+    assert!(place.read("out/submission.ndjson").lines().count() > 11);
+}

@@ -194,3 +194,36 @@ fn faults_of_the_registries_are_refusals() {
         .exits(0);
     assert_eq!(ended.err, "");
 }
+
+#[test]
+fn resources_are_checked_as_resources() {
+    let place = Place::new();
+    let bundle = place.run(&["convert", &first()]).exits(0).out;
+    assert_eq!(place.feed(&bundle, &["validate", "-"]).exits(0).err, "");
+    for fine in [
+        r#"{"resourceType":"Patient","id":"a","birthDate":"1961-04"}"#,
+        r#"{"resourceType":"MedicationRequest","id":"x"}"#,
+    ] {
+        assert_eq!(place.feed(fine, &["validate", "-"]).exits(0).err, "");
+    }
+    let ended = place.feed(
+        "{\"resourceType\":\"Patient\",\n\"nam\":[]}",
+        &["validate", "-"],
+    );
+    let ended = ended.exits(1);
+    assert!(
+        ended.err.contains(": Patient.nam: unknown-field: "),
+        "{}",
+        ended.err
+    );
+    assert!(ended.err.starts_with("-:2:"), "{}", ended.err);
+    place
+        .feed("", &["validate", "--as", "fhir", "-"])
+        .exits(1)
+        .says(": json: ");
+    // A submission is no resource, and a resource no submission.
+    place.run(&["validate", "--as", "fhir", &first()]).exits(1);
+    place
+        .feed(&bundle, &["validate", "--as", "exchange", "-"])
+        .exits(1);
+}

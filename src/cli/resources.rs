@@ -1,0 +1,189 @@
+//! Reading the FHIR resources of an input, and telling what there is to say about them.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use super::Failure;
+use super::faults::line;
+use super::input::{Input, unreadable};
+use super::output::Sink;
+use crate::exchange::Submission;
+use crate::fault::{Code, Fault, Lang, Place, Severity};
+use crate::fhir::canonical::Canonical;
+use crate::fhir::inbound::{self, Issue};
+use crate::fhir::outcome;
+use crate::json;
+use crate::kind::Kinds;
+use crate::registry::{self, Registries};
+
+/// What came of an input.
+pub(super) struct Read {
+    /// The submissions, one for each consortium, refused records in them.
+    pub submissions: Vec<Submission>,
+    /// What there is to say, in the order of the input.
+    pub issues: Vec<Issue>,
+    /// Issues beyond the limit.
+    pub untold: u64,
+    /// Whether something of ours was refused.
+    pub refused: bool,
+}
+
+/// Reads a Bundle, a resource or NDJSON.
+///
+/// # Errors
+/// When the system fails; what is wrong with the content is told in the result.
+pub(super) fn read(
+    kinds: &Kinds,
+    registries: Option<&Registries>,
+    input: Input,
+) -> Result<Read, Failure> {
+    let options = inbound::Options::default();
+    let mut any = false;
+    let source = Noticed {
+        source: input.content,
+        any: &mut any,
+    };
+    let mut read = inbound::read_any(kinds, options, source);
+    if !any && read.is_ok() {
+        read = Err(json::Error::Syntax {
+            place: Place { line: 1, column: 1 },
+            reason: "there is no text",
+        });
+    }
+    let (mut submissions, said) = match read {
+        Ok(read) => read,
+        Err(error) => {
+            let fault = unreadable(&input.name, Place::default(), error)?;
+            return Ok(Read {
+                submissions: Vec::new(),
+                issues: vec![issue(fault)],
+                untold: 0,
+                refused: true,
+            });
+        }
+    };
+    let mut refused = said.has_errors();
+    let mut issues = said.issues;
+    let mut untold = said.untold;
+    for submission in &mut submissions {
+        if let Some(registries) = registries {
+            registry::check(kinds, submission, registries);
+        }
+        refused |= submission.has_errors();
+        untold += submission.untold + submission.unlisted;
+        issues.extend(submission.all_faults().cloned().map(issue));
+    }
+    submissions.retain(|s| !s.broken && s.rows.iter().any(|row| !row.refused));
+    // Notices of the whole input are met last but belong to its beginning.
+    issues.sort_by_key(|i| (i.fault.line, i.fault.column));
+    Ok(Read {
+        submissions,
+        issues,
+        untold,
+        refused,
+    })
+}
+
+impl Read {
+    /// Where nothing could be converted, that is refused too, and said.
+    pub fn refuse_nothing(&mut self) {
+        if self.submissions.is_empty() && !self.refused {
+            self.refused = true;
+            let place = Place { line: 1, column: 1 };
+            let fault = Fault::new(Code::CodeUnsupported, "", place);
+            let fault = fault.expected("a resource that a record can be made from");
+            self.issues.insert(0, issue(fault));
+        }
+    }
+}
+
+/// Notices whether there is anything but white space.
+struct Noticed<'a> {
+    source: Box<dyn io::Read>,
+    any: &'a mut bool,
+}
+
+impl io::Read for Noticed<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.source.read(buf)?;
+        *self.any = *self.any || !buf[..n].trim_ascii().is_empty();
+        Ok(n)
+    }
+}
+
+fn issue(fault: Fault) -> Issue {
+    Issue {
+        expressions: vec![fault.pointer.clone()],
+        fault,
+        count: 1,
+        not_ours: false,
+    }
+}
+
+/// The OperationOutcome of a run, an issue a line, so that it is both a resource and a list
+/// of lines for people.
+pub(super) struct Outcome {
+    lang: Lang,
+    issues: Vec<outcome::Issue>,
+}
+
+impl Outcome {
+    /// Nothing to say yet.
+    pub fn new(lang: Lang) -> Outcome {
+        Outcome {
+            lang,
+            issues: Vec::new(),
+        }
+    }
+
+    /// Adds what there is to say about an input.
+    pub fn add(&mut self, file: &str, read: &Read) {
+        for issue in &read.issues {
+            let mut out = outcome::Issue::of(&issue.fault, self.lang);
+            out.diagnostics = line(file, &issue.fault, self.lang);
+            if issue.count > 1 {
+                out.diagnostics.push_str(&match self.lang {
+                    Lang::En => format!(" ({} times)", issue.count),
+                    Lang::Ja => format!("（{} 件）", issue.count),
+                });
+            }
+            if !out.expression.is_empty() {
+                out.expression.clone_from(&issue.expressions);
+            }
+            self.issues.push(out);
+        }
+        if read.untold > 0 {
+            let text = match self.lang {
+                Lang::En => format!("{file}: {} more issues", read.untold),
+                Lang::Ja => format!("{file}: ほかに {} 件あります", read.untold),
+            };
+            let issue = outcome::Issue::new(Severity::Information, "informational", text);
+            self.issues.push(issue);
+        }
+    }
+
+    /// Writes it to a file, or to stderr where there is something to say.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&self, canonical: &Canonical, file: Option<&Path>) -> Result<(), Failure> {
+        if file.is_none() && self.issues.is_empty() {
+            return Ok(());
+        }
+        let whole = outcome::outcome(&self.issues, canonical, self.lang);
+        let list = whole["issue"].as_array().map_or(&[][..], Vec::as_slice);
+        let lines: Vec<String> = list.iter().map(ToString::to_string).collect();
+        let text = format!(
+            "{{\"resourceType\":\"OperationOutcome\",\"issue\":[\n{}\n]}}\n",
+            lines.join(",\n")
+        );
+        let Some(path) = file else {
+            let written = std::io::stderr().write_all(text.as_bytes());
+            return written.map_err(|e| Failure::stream(&e));
+        };
+        let mut sink = Sink::file(path);
+        let written = sink.write_all(text.as_bytes());
+        written.map_err(|e| sink.failure(&e))?;
+        sink.finish()
+    }
+}
