@@ -38,8 +38,6 @@ pub struct KindLayout {
     pub columns: usize,
     /// For each field its codes as `text.id`; empty for other fields.
     pub codes: Vec<Vec<i64>>,
-    /// `text.id` → place in the codes.
-    pub code_places: HashMap<i64, i64, foldhash::fast::RandomState>,
 }
 
 /// How the rows of all kinds lie.
@@ -192,13 +190,10 @@ async fn register_kind(tx: &mut SqliteConnection, kind: &Kind) -> Result<KindLay
     }
     index(tx, kind, id, &slots).await?;
     let mut codes = Vec::new();
-    let mut code_places = HashMap::default();
     for field in &kind.fields {
         let mut ids = Vec::new();
-        for (place, item) in field.codes.iter().enumerate() {
-            let text = super::dictionary::text_id(tx, &item.code).await?;
-            ids.push(text);
-            code_places.insert(text, place as i64);
+        for item in &field.codes {
+            ids.push(super::dictionary::text_id(tx, &item.code).await?);
         }
         codes.push(ids);
     }
@@ -211,7 +206,6 @@ async fn register_kind(tx: &mut SqliteConnection, kind: &Kind) -> Result<KindLay
         slots,
         columns: columns.unwrap_or(0),
         codes,
-        code_places,
     })
 }
 
@@ -283,6 +277,12 @@ async fn view(tx: &mut SqliteConnection, kind: &Kind, layout: &KindLayout) -> Re
 }
 
 impl KindLayout {
+    /// The place, in the codes of a field, of the code with this `text.id`.
+    pub fn code_place(&self, field: usize, text: i64) -> Option<i64> {
+        let place = self.codes[field].iter().position(|&code| code == text);
+        place.map(|place| place as i64)
+    }
+
     /// `c1, c2, …` of this kind.
     pub fn column_list(&self, prefix: &str) -> String {
         sql::columns(prefix, self.columns)

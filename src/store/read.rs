@@ -577,8 +577,8 @@ impl Store {
                     Slot::Column(n) => match (r.columns[*n], field.ty) {
                         (None, _) => Cell::ABSENT,
                         (Some(id), Type::Code) => {
-                            let place = layout.code_places.get(&id);
-                            Cell::plain(*place.ok_or_else(|| damaged("code"))?)
+                            let place = layout.code_place(i, id);
+                            Cell::plain(place.ok_or_else(|| damaged("code"))?)
                         }
                         (Some(id), Type::Text { .. }) => {
                             let word = words.get(&id).ok_or_else(|| damaged("text"))?;
