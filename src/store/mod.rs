@@ -13,12 +13,14 @@
 //! that PostgreSQL understands too; what differs stands in `sql.rs`.
 
 mod backup;
+mod changes;
 mod delete;
 mod device;
 mod dictionary;
 mod entries;
 mod field;
 mod layout;
+mod named;
 mod provenance;
 mod query;
 mod read;
@@ -41,6 +43,7 @@ use sqlx::sqlite::{
 use crate::kind::Kinds;
 
 pub use backup::restore;
+pub use changes::ChangeQuery;
 pub use delete::Deleted;
 pub use device::{DeviceQuery, StoredDevice};
 pub use entries::{Entry, Outcome};

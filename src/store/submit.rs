@@ -209,7 +209,7 @@ impl Store {
     }
 
     /// The keys of registry rows that a submission names, each once.
-    fn named(&self, s: &Submission) -> Named {
+    pub(super) fn named(&self, s: &Submission) -> Named {
         let mut labs: HashSet<i64> = HashSet::new();
         let mut models: HashSet<(i64, i64)> = HashSet::new();
         let mut registered: HashMap<&str, HashSet<i64>> = HashMap::new();
@@ -750,10 +750,10 @@ impl Mended<'_> {
     }
 }
 
-struct Named {
-    laboratories: Vec<String>,
-    models: Vec<(String, String)>,
-    registered: Vec<(String, Vec<String>)>,
+pub(super) struct Named {
+    pub laboratories: Vec<String>,
+    pub models: Vec<(String, String)>,
+    pub registered: Vec<(String, Vec<String>)>,
 }
 
 /// What a transaction did, or would have done.
