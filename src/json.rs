@@ -630,6 +630,11 @@ pub fn is_json_number(text: &[u8]) -> bool {
     at == text.len()
 }
 
+/// A member's name as a part of a JSON pointer (RFC 6901 §3).
+pub fn pointer_part(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
 /// Appends `text` as the inside of a JSON string.
 pub fn escape_into(out: &mut Vec<u8>, text: &str) {
     let bytes = text.as_bytes();

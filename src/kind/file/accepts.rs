@@ -6,8 +6,9 @@ use super::PROTOCOL;
 use super::reader::{Reader, items, members, strings, text};
 use crate::decimal::Decimal;
 use crate::fault::Code;
+use crate::json;
 use crate::kind::Field;
-use crate::mapping::template::{self, Node};
+use crate::mapping::template::Node;
 use crate::mapping::{
     Accepts, ByCode, CodePattern, FieldAccepts, Hole, Join, Mapping, OnlyWith, Unit,
 };
@@ -54,7 +55,7 @@ impl Reader<'_> {
                 .collect(),
             only_with: only_with
                 .filter_map(|(code, entry)| {
-                    let pointer = format!("{pointer}/only with/{}", template::escape(code));
+                    let pointer = format!("{pointer}/only with/{}", json::pointer_part(code));
                     Some(OnlyWith {
                         code: self.pattern(code, &pointer)?,
                         component: self
@@ -112,12 +113,12 @@ impl Reader<'_> {
         for (code, unit) in members(units) {
             let number = |key: &str| Decimal::parse(unit[key].as_str()?);
             if number("divide").is_some_and(|d| d.scaled(0) == Some(0) && d.is_exact(0)) {
-                let pointer = format!("{pointer}/{}/divide", template::escape(code));
+                let pointer = format!("{pointer}/{}/divide", json::pointer_part(code));
                 self.fault(pointer, "divides by zero");
             }
             let warn = unit["warn"].as_str().map(Code::parse);
             if warn == Some(None) {
-                let pointer = format!("{pointer}/{}/warn", template::escape(code));
+                let pointer = format!("{pointer}/{}/warn", json::pointer_part(code));
                 self.fault(pointer, "there is no fault of this code");
             }
             out.push(Unit {

@@ -9,7 +9,6 @@ use serde_json::Value;
 use super::{File, MappingFault, SCHEMA, fault};
 use crate::json::{self, Event};
 use crate::kind::Kind;
-use crate::mapping::template;
 
 /// What the schema says of each file.
 pub(super) fn check_shape(schema: &Value, files: &[&File], faults: &mut Vec<MappingFault>) {
@@ -26,7 +25,7 @@ pub(super) fn check_shape(schema: &Value, files: &[&File], faults: &mut Vec<Mapp
             match error.kind() {
                 ValidationErrorKind::AdditionalProperties { unexpected } => {
                     for name in unexpected {
-                        let pointer = format!("{pointer}/{}", template::escape(name));
+                        let pointer = format!("{pointer}/{}", json::pointer_part(name));
                         faults.push(file.fault(pointer, "no such keyword here"));
                     }
                 }
@@ -102,7 +101,7 @@ pub(super) fn repeated_names(text: &[u8]) -> Vec<String> {
                 let name = json.text().to_owned();
                 let mut new = true;
                 if let Some((Some(names), step, _)) = open.last_mut() {
-                    *step = template::escape(&name);
+                    *step = json::pointer_part(&name);
                     new = names.insert(name);
                 }
                 if !new {
