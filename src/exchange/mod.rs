@@ -6,6 +6,7 @@
 //! §1–§3, §6).
 
 mod check;
+mod field;
 mod reader;
 pub mod schema;
 mod writer;
@@ -17,8 +18,8 @@ use crate::kind::{Edition, Kind, Kinds, LOCATED};
 use crate::record::{Cell, Record, Texts};
 
 pub use check::check;
+pub(crate) use field::{expectation, id_fault, implausible, out_of_order, text_cell};
 pub use reader::{Options, read, read_document};
-pub(crate) use reader::{expectation, id_fault, implausible, out_of_order, text_cell};
 pub use writer::{Envelope, Writer, write, write_record};
 
 /// How far `observation_time` may lie after `send_time`, in milliseconds: one day.

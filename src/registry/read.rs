@@ -249,7 +249,7 @@ impl<'a> Draft<'a> {
         let mut pointer = format!("/{}", self.index);
         for part in parts {
             pointer.push('/');
-            pointer.push_str(&part.replace('~', "~0").replace('/', "~1"));
+            pointer.push_str(&json::pointer_part(part));
         }
         pointer
     }

@@ -68,7 +68,7 @@ impl Store {
             let kind = self.layout.of(r.kind).id;
             (r.write, r.participant, kind, r.time, r.source)
         };
-        raw.sort_by(|a, b| key(b).cmp(&key(a)));
+        raw.sort_by_key(|a| std::cmp::Reverse(key(a)));
         raw.truncate(query.limit);
         self.resolve(raw).await
     }

@@ -1,0 +1,179 @@
+//! The statements over records: what is stored of them, former versions, new ones.
+
+use std::collections::HashMap;
+
+use sqlx::{AssertSqlSafe, SqliteConnection};
+
+use super::{NULL, Pending};
+use crate::kind::{Kind, Type};
+use crate::record::Cell;
+use crate::store::layout::KindLayout;
+use crate::store::read::{FIXED, Raw};
+use crate::store::{Result, sql};
+
+/// Stored records by participant, time and source.
+pub(super) type StoredRows = HashMap<(i64, i64, i64), Raw, foldhash::fast::RandomState>;
+
+/// What is stored of the records of a kind that are on their way.
+pub(super) async fn stored(
+    tx: &mut SqliteConnection,
+    kind: &Kind,
+    layout: &KindLayout,
+    pending: &[Pending],
+) -> Result<StoredRows> {
+    let mut stored = StoredRows::default();
+    for chunk in sql::chunks(pending) {
+        let comma = if layout.columns > 0 { ", " } else { "" };
+        let text = format!(
+            "SELECT {FIXED}{comma}{} FROM (VALUES {}) AS v CROSS JOIN record r \
+             WHERE r.participant = v.column1 AND r.kind = {} \
+             AND r.time = v.column2 AND r.source = v.column3",
+            layout.column_list("r."),
+            sql::values(chunk.len(), 3),
+            layout.id
+        );
+        let mut query = sqlx::query(AssertSqlSafe(text));
+        for p in chunk {
+            query = query.bind(p.participant).bind(p.time).bind(p.source);
+        }
+        for row in query.fetch_all(&mut *tx).await? {
+            let raw = Raw::read(kind.place, layout.columns, &row)?;
+            stored.insert((raw.participant, raw.time, raw.source), raw);
+        }
+    }
+    Ok(stored)
+}
+
+/// A cell as its column keeps it.
+pub(super) fn column(
+    kind: &Kind,
+    layout: &KindLayout,
+    texts: &[i64],
+    field: usize,
+    cell: Cell,
+) -> i64 {
+    let Some(value) = cell.raw() else { return NULL };
+    match kind.fields[field].ty {
+        Type::Code => layout.codes[field]
+            .get(value as usize)
+            .copied()
+            .unwrap_or(NULL),
+        Type::Text { .. } => texts.get(value as usize).copied().unwrap_or(NULL),
+        _ => value,
+    }
+}
+
+/// Copies the stored versions that are about to be replaced.
+pub(super) async fn keep_former(
+    tx: &mut SqliteConnection,
+    layout: &KindLayout,
+    pending: &[Pending],
+) -> Result<()> {
+    let these: Vec<&Pending> = pending.iter().filter(|p| p.keep_former).collect();
+    for chunk in sql::chunks(&these) {
+        let comma = if layout.columns > 0 { ", " } else { "" };
+        let fixed = "participant, kind, time, source, version, updated, seen, write, device, state";
+        let prefixed: Vec<String> = fixed.split(", ").map(|c| format!("r.{c}")).collect();
+        let text = format!(
+            "INSERT INTO record_version ({fixed}{comma}{}) SELECT {}{comma}{} \
+             FROM (VALUES {}) AS v CROSS JOIN record r WHERE r.participant = v.column1 \
+             AND r.kind = {} AND r.time = v.column2 AND r.source = v.column3",
+            layout.column_list(""),
+            prefixed.join(", "),
+            layout.column_list("r."),
+            sql::values(chunk.len(), 3),
+            layout.id
+        );
+        let mut query = sqlx::query(AssertSqlSafe(text));
+        for p in chunk {
+            query = query.bind(p.participant).bind(p.time).bind(p.source);
+        }
+        query.execute(&mut *tx).await?;
+    }
+    Ok(())
+}
+
+/// Writes new records and new versions.
+pub(super) async fn upsert(
+    tx: &mut SqliteConnection,
+    layout: &KindLayout,
+    pending: &[Pending],
+    columns: &[i64],
+    write: i64,
+) -> Result<()> {
+    let these: Vec<&Pending> = pending.iter().filter(|p| p.writes()).collect();
+    let mut set = vec![
+        "version = excluded.version".to_owned(),
+        "updated = excluded.updated".into(),
+        "seen = NULL".into(),
+        "write = excluded.write".into(),
+        "device = excluded.device".into(),
+        "state = 0".into(),
+    ];
+    set.extend((1..=layout.columns).map(|n| format!("c{n} = excluded.c{n}")));
+    let set = set.join(", ");
+    let comma = if layout.columns > 0 { ", " } else { "" };
+    for chunk in sql::chunks(&these) {
+        // What is the same for all of them stands in the text.
+        let one = format!(
+            "(?, {}, ?, ?, ?, ?, {write}, ?, 0{})",
+            layout.id,
+            ", ?".repeat(layout.columns)
+        );
+        let mut rows = String::with_capacity(chunk.len() * (one.len() + 1));
+        for i in 0..chunk.len() {
+            if i > 0 {
+                rows.push(',');
+            }
+            rows.push_str(&one);
+        }
+        let text = format!(
+            "INSERT INTO record (participant, kind, time, source, version, updated, write, device, state{comma}{}) \
+             VALUES {rows} ON CONFLICT (participant, kind, time, source) DO UPDATE SET {set}",
+            layout.column_list(""),
+        );
+        let mut query = sqlx::query(AssertSqlSafe(text)).persistent(false);
+        for p in chunk {
+            query = query
+                .bind(p.participant)
+                .bind(p.time)
+                .bind(p.source)
+                .bind(p.version)
+                .bind(p.updated)
+                .bind((p.device != NULL).then_some(p.device));
+            for &value in &columns[p.columns..p.columns + layout.columns] {
+                query = query.bind((value != NULL).then_some(value));
+            }
+        }
+        query.execute(&mut *tx).await?;
+    }
+    Ok(())
+}
+
+/// Remembers the newer `update_time` of records with the same content.
+pub(super) async fn remember(
+    tx: &mut SqliteConnection,
+    layout: &KindLayout,
+    pending: &[Pending],
+) -> Result<()> {
+    let these: Vec<&Pending> = pending.iter().filter(|p| p.seen).collect();
+    for chunk in sql::chunks(&these) {
+        let text = format!(
+            "UPDATE record SET seen = v.column4 FROM (VALUES {}) AS v \
+             WHERE record.participant = v.column1 AND record.kind = {} \
+             AND record.time = v.column2 AND record.source = v.column3",
+            sql::values(chunk.len(), 4),
+            layout.id
+        );
+        let mut query = sqlx::query(AssertSqlSafe(text));
+        for p in chunk {
+            query = query
+                .bind(p.participant)
+                .bind(p.time)
+                .bind(p.source)
+                .bind(p.updated);
+        }
+        query.execute(&mut *tx).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,164 @@
+//! What is told of a submission: counts and entries of its receipt, and its refused records
+//! in quarantine.
+
+use std::collections::HashSet;
+
+use sqlx::SqliteConnection;
+
+use super::Written;
+use crate::exchange::Submission;
+use crate::fault::{Code, Severity};
+use crate::mapping::forward;
+use crate::store::entries::{Compact, Entry, Outcome};
+use crate::store::receipt::{self, Receipt};
+use crate::store::{Result, Store};
+
+impl Store {
+    /// Fills counts, faults and the entries that say something.
+    pub(super) fn tell(
+        &self,
+        s: &Submission,
+        receipt: &mut Receipt,
+        written: &Written,
+        refused: bool,
+    ) -> Result<()> {
+        receipt.faults = s.envelope.clone();
+        let counts = &mut receipt.counts;
+        counts.received = s.rows.len() as u64 + s.unlisted;
+        counts.refused = s.unlisted;
+        let mut faults = s.faults.iter().peekable();
+        for (i, row) in s.rows.iter().enumerate() {
+            let mut own = Vec::new();
+            while let Some((_, fault)) = faults.next_if(|(r, _)| *r as usize == i) {
+                own.push(fault.clone());
+            }
+            let warned = own.iter().any(|f| f.severity == Severity::Warning);
+            let outcome = match written.outcomes.get(i).copied().flatten() {
+                _ if row.refused => Some(Outcome::Refused),
+                Some((outcome, ..)) if !refused || outcome == Outcome::Conflict => Some(outcome),
+                // The person of the record has no id, or nothing was tried.
+                None if !refused => Some(Outcome::Refused),
+                _ => own
+                    .iter()
+                    .any(|f| f.code == Code::Conflict)
+                    .then_some(Outcome::Conflict),
+            };
+            let Some(outcome) = outcome else { continue };
+            counts.add(outcome);
+            let stored = matches!(outcome, Outcome::Created | Outcome::Updated);
+            counts.warned += u64::from(warned && stored);
+            if matches!(outcome, Outcome::Created | Outcome::Unchanged) && !warned {
+                continue;
+            }
+            let record = s.record(&self.kinds, row);
+            let reference = (outcome != Outcome::Refused).then(|| {
+                format!(
+                    "Observation/{}",
+                    forward::key(&record, record.kind).encode()
+                )
+            });
+            receipt.entries.push(Entry {
+                pointer: s.pointer(&self.kinds, row),
+                outcome,
+                reference,
+                faults: own,
+            });
+        }
+        Ok(())
+    }
+
+    /// Refused records of a lenient submission wait to be mended.
+    pub(super) async fn to_quarantine(
+        &self,
+        tx: &mut SqliteConnection,
+        s: &Submission,
+        receipt: &Receipt,
+    ) -> Result<()> {
+        let mut entries = receipt
+            .entries
+            .iter()
+            .filter(|e| e.outcome == Outcome::Refused);
+        for row in s.rows.iter().filter(|row| row.refused) {
+            let Some(entry) = entries.next() else { break };
+            let record = s.record(&self.kinds, row);
+            let kind = record.kind;
+            let known = row.person.is_some()
+                && !record.cells[kind.time].is_absent()
+                && !kind
+                    .source
+                    .is_some_and(|f| kind.fields[f].required && record.cells[f].is_absent());
+            let observation = known.then(|| forward::key(&record, kind).encode());
+            let faults = serde_json::to_string(&entry.faults).unwrap_or_else(|_| "[]".into());
+            sqlx::query(
+                "INSERT INTO quarantine (submission, consortium_id, pointer, observation, faults, received_at) \
+                 VALUES ($1, $2, $3, $4, $5, $6)",
+            )
+            .bind(&receipt.id)
+            .bind(&receipt.consortium_id)
+            .bind(&entry.pointer)
+            .bind(observation)
+            .bind(faults)
+            .bind(receipt.received_at)
+            .execute(&mut *tx)
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// What was stored now no longer waits in quarantine.
+    pub(super) async fn mend(
+        &self,
+        tx: &mut SqliteConnection,
+        s: &Submission,
+        receipt: &Receipt,
+        written: &Written,
+    ) -> Result<()> {
+        let waiting = sqlx::query(
+            "SELECT 1 FROM quarantine WHERE consortium_id = $1 AND left_at IS NULL LIMIT 1",
+        )
+        .bind(&receipt.consortium_id)
+        .fetch_optional(&mut *tx)
+        .await?;
+        if waiting.is_none() {
+            return Ok(());
+        }
+        let mut stored: HashSet<String> = HashSet::new();
+        for (row, outcome) in s.rows.iter().zip(&written.outcomes) {
+            if matches!(outcome, Some((Outcome::Created | Outcome::Updated, ..))) {
+                let record = s.record(&self.kinds, row);
+                stored.insert(forward::key(&record, record.kind).encode());
+            }
+        }
+        let consortium = &receipt.consortium_id;
+        receipt::mend(tx, consortium, |o| stored.contains(o), &receipt.id).await
+    }
+}
+
+impl Written {
+    /// The entries of all records in compact form.
+    pub(super) fn compact<'a>(
+        &'a self,
+        kind_ids: &'a [i64],
+        s: &'a Submission,
+        refused: bool,
+    ) -> impl Iterator<Item = Compact> + 'a {
+        s.rows.iter().enumerate().filter_map(move |(i, row)| {
+            let known = self.outcomes.get(i).copied().flatten();
+            let (outcome, participant, time, source) = match known {
+                Some(known) if !row.refused && !refused => known,
+                _ if row.refused || !refused => (Outcome::Refused, -1, 0, 0),
+                _ => return None,
+            };
+            Some(Compact {
+                outcome,
+                kind: kind_ids[usize::from(row.kind)],
+                person: i64::from(row.position.person),
+                element: row.position.element.map_or(0, |e| i64::from(e) + 1),
+                index: i64::from(row.position.index),
+                participant,
+                time,
+                source,
+            })
+        })
+    }
+}
