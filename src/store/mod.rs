@@ -154,6 +154,12 @@ pub fn sqlite_path(url: &str) -> Result<PathBuf> {
     }
 }
 
+/// Reading connections: each is a thread, and more of them than cores only change places.
+fn readers() -> u32 {
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    cores.clamp(2, 8) as u32
+}
+
 impl Store {
     /// Opens the database at `url`, making and migrating it where needed.
     ///
@@ -182,7 +188,7 @@ impl Store {
         MIGRATIONS.run(&write).await?;
         let layout = layout::register(&write, &kinds).await?;
         let read = SqlitePoolOptions::new()
-            .max_connections(4)
+            .max_connections(readers())
             .min_connections(1)
             .test_before_acquire(false)
             .acquire_timeout(Duration::from_secs(60))
