@@ -2,6 +2,7 @@
 
 mod capability;
 mod interactions;
+mod model;
 mod operations;
 mod registry;
 mod search;

@@ -444,7 +444,7 @@ async fn c1_26_a_walk_gives_each_match_once_while_others_write() {
         "&_sort=-_lastUpdated",
     ];
     for (n, sort) in sorts.into_iter().enumerate() {
-        let server = Server::with_example().await;
+        let server = Server::with_example().await.since_new_year().await;
         let before: BTreeSet<String> = ids(&server.found("/Observation").await)
             .into_iter()
             .collect();
