@@ -140,3 +140,46 @@ fn a_reader_that_goes_away_ends_the_program_quietly() {
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
 }
+
+#[test]
+fn resources_that_are_imported_are_told_once_and_not_field_by_field() {
+    let place = Place::new();
+    place
+        .run(&["convert", "--as", "ndjson", "-o", "fhir.ndjson", &first()])
+        .exits(0);
+    for arguments in [
+        &["import", "fhir.ndjson"][..],
+        &["import", "--lenient", "fhir.ndjson"],
+    ] {
+        let told = place
+            .run(arguments)
+            .exits(1)
+            .says("convert --to exchange")
+            .err;
+        assert_eq!(told.lines().count(), 1, "{told}");
+        assert!(told.starts_with("fhir.ndjson:1:"), "{told}");
+    }
+}
+
+#[test]
+fn roots_and_origins_that_lead_nowhere_stop_the_start() {
+    let place = Place::new();
+    for (option, value) in [
+        ("--base-url", "foo"),
+        ("--cors-origin", "https://a.example/"),
+    ] {
+        place.run(&["serve", option, value]).exits(2).says(option);
+    }
+}
+
+#[test]
+fn logs_in_a_file_have_no_colours() {
+    let place = Place::new();
+    // The port is taken, so that the server ends by itself, after what it logs as it opens.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let environment = [("RUST_LOG", "trace")];
+    let ended = place.run_with(&environment, &["serve", "--listen", &address]);
+    let ended = ended.exits(3);
+    assert!(!ended.err.contains('\u{1b}'), "{}", ended.err);
+}
