@@ -113,7 +113,7 @@ fn resource(kinds: &Kinds, resource: &Resource) -> Value {
     if !profiles.is_empty() {
         out.insert("supportedProfile".into(), profiles.into());
     }
-    out.insert("documentation".into(), resource.about.into());
+    out.insert("documentation".into(), about(kinds, resource).into());
     out.insert("interaction".into(), codes.into());
     out.insert("versioning".into(), "versioned".into());
     out.insert("readHistory".into(), resource.keeps_versions().into());
@@ -152,6 +152,20 @@ fn parameter(parameter: &Parameter) -> Value {
     }
     out.insert("documentation".into(), told.into());
     Value::Object(out)
+}
+
+/// What the instances are; of Observation also the record kinds with their codes.
+fn about(kinds: &Kinds, resource: &Resource) -> String {
+    if resource.name() != "Observation" {
+        return resource.about.to_owned();
+    }
+    let listed = kinds.iter().map(|kind| {
+        let codings = kind.mapping.code_codings();
+        let code = codings.first().map_or("", |(_, code)| code);
+        format!("{} ({code}, {})", kind.name, kind.title.en)
+    });
+    let listed: Vec<String> = listed.collect();
+    format!("{} Record kinds: {}.", resource.about, listed.join(", "))
 }
 
 /// The profiles that instances claim: for Observation those of the record kinds.

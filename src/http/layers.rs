@@ -40,7 +40,13 @@ pub async fn log(request: Request, next: Next) -> Response {
         }
         let status = response.status().as_u16();
         let millis = start.elapsed().as_micros() as f64 / 1000.0;
-        tracing::info!(%method, route, status, millis, "answered");
+        // A line a request costs as much as a read of an Observation: only what failed is told
+        // unless somebody asks (`RUST_LOG=kenko_fhir=debug`).
+        if status >= 500 {
+            tracing::warn!(%method, route, status, millis, "answered");
+        } else {
+            tracing::debug!(%method, route, status, millis, "answered");
+        }
         response
     }
     .instrument(span)

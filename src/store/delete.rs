@@ -14,17 +14,17 @@ use crate::fhir::id::ObservationKey;
 pub enum Deleted {
     /// The record is deleted; the number of the version that says so.
     Now(u32),
-    /// It was deleted before, in this version.
-    Before(u32),
+    /// It was deleted before.
+    Before,
     /// There is no such record.
     Absent,
-    /// It is not in the version that was named but in this one.
-    Otherwise(u32),
+    /// Its current version is none of those that were named.
+    Otherwise,
 }
 
 impl Store {
-    /// Deletes the record with this id; where `version` is given, only if that is its
-    /// current one.
+    /// Deletes the record with this id; where `versions` are given, only if its current one is
+    /// among them.
     ///
     /// # Errors
     /// [`Error::Database`](super::Error::Database), [`Error::Damaged`](super::Error::Damaged).
@@ -32,7 +32,7 @@ impl Store {
         &self,
         access: &Access,
         id: &ObservationKey,
-        version: Option<u32>,
+        versions: Option<&[u32]>,
         client: Option<&str>,
     ) -> Result<Deleted> {
         // The key never changes once it is stored, so it may be looked up before.
@@ -52,11 +52,11 @@ impl Store {
             return Ok(Deleted::Absent);
         };
         let (current, state): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
-        if version.is_some_and(|v| i64::from(v) != current) {
-            return Ok(Deleted::Otherwise(current as u32));
+        if versions.is_some_and(|v| !v.contains(&(current as u32))) {
+            return Ok(Deleted::Otherwise);
         }
         if state == DELETED {
-            return Ok(Deleted::Before(current as u32));
+            return Ok(Deleted::Before);
         }
         let row = sqlx::query(
             "INSERT INTO write (at, submission, client) VALUES ($1, $2, $3) RETURNING id",

@@ -13,12 +13,14 @@
 //! that PostgreSQL understands too; what differs stands in `sql.rs`.
 
 mod backup;
+mod changes;
 mod delete;
 mod device;
 mod dictionary;
 mod entries;
 mod field;
 mod layout;
+mod named;
 mod provenance;
 mod query;
 mod read;
@@ -41,6 +43,7 @@ use sqlx::sqlite::{
 use crate::kind::Kinds;
 
 pub use backup::restore;
+pub use changes::ChangeQuery;
 pub use delete::Deleted;
 pub use device::{DeviceQuery, StoredDevice};
 pub use entries::{Entry, Outcome};
@@ -151,6 +154,12 @@ pub fn sqlite_path(url: &str) -> Result<PathBuf> {
     }
 }
 
+/// Reading connections: each is a thread, and more of them than cores only change places.
+fn readers() -> u32 {
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    cores.clamp(2, 8) as u32
+}
+
 impl Store {
     /// Opens the database at `url`, making and migrating it where needed.
     ///
@@ -179,7 +188,7 @@ impl Store {
         MIGRATIONS.run(&write).await?;
         let layout = layout::register(&write, &kinds).await?;
         let read = SqlitePoolOptions::new()
-            .max_connections(4)
+            .max_connections(readers())
             .min_connections(1)
             .test_before_acquire(false)
             .acquire_timeout(Duration::from_secs(60))

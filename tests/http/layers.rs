@@ -44,7 +44,7 @@ async fn errors_are_problem_details_outside_fhir_and_outcomes_inside() {
         let outcome = answer.json();
         assert_eq!(outcome["resourceType"], "OperationOutcome");
         assert_eq!(outcome["issue"][0]["severity"], "error");
-        assert_eq!(outcome["issue"][0]["code"], "not-found");
+        assert_eq!(outcome["issue"][0]["code"], "not-supported");
     }
     let japanese = server
         .send(with(get("/nowhere"), "accept-language", "ja-JP, en;q=0.5"))

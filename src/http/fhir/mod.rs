@@ -1,11 +1,123 @@
-//! Everything under `/fhir`.
+//! Everything under `/fhir`: one file per interaction (<https://hl7.org/fhir/R4/http.html>).
+//!
+//! The routes are made from the table of resources ([`RESOURCES`]), which also gives the
+//! CapabilityStatement and this part of the OpenAPI document.
 
+mod call;
+mod delete;
+mod history;
+mod metadata;
+mod openapi;
+mod read;
+mod search;
+mod to_exchange;
+mod to_fhir;
+mod vread;
+
+use axum::extract::Path;
+use axum::http::Uri;
+use axum::routing::{MethodRouter, delete, get, post};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::App;
+use super::body::Body;
 use super::error::{Kind, Problem};
+use crate::fault::shorten;
+use crate::fhir::resource::{self, Interaction, Operation, RESOURCES, Resource};
+use call::Call;
 
 /// The routes, relative to the FHIR base.
 pub fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().fallback(async || Problem::new(Kind::NotFound))
+    let mut router = OpenApiRouter::with_openapi(openapi::document());
+    for resource in RESOURCES {
+        for &interaction in resource.interactions {
+            for (path, handler) in route(resource, interaction) {
+                router = router.route(&path, handler);
+            }
+        }
+    }
+    for operation in Operation::ALL {
+        let handler = match operation {
+            Operation::ToFhir => post(to_fhir::to_fhir),
+            Operation::ToExchange => post(to_exchange::to_exchange),
+        };
+        router = router.route(&format!("/${}", operation.name()), handler);
+    }
+    router
+        .route("/metadata", get(metadata::capabilities))
+        .fallback(unknown)
+}
+
+/// The addresses of an interaction, and what answers there.
+fn route(
+    resource: &'static Resource,
+    interaction: Interaction,
+) -> Vec<(String, MethodRouter<App>)> {
+    let name = resource.name();
+    match interaction {
+        Interaction::Read => vec![(
+            format!("/{name}/{{id}}"),
+            get(move |call: Call, Path(id): Path<String>| async move {
+                read::read(resource, &call, &id).await
+            }),
+        )],
+        Interaction::Vread => vec![(
+            format!("/{name}/{{id}}/_history/{{vid}}"),
+            get(
+                move |call: Call, Path((id, version)): Path<(String, String)>| async move {
+                    vread::vread(resource, &call, &id, &version).await
+                },
+            ),
+        )],
+        Interaction::Delete => vec![(
+            format!("/{name}/{{id}}"),
+            delete(move |call: Call, Path(id): Path<String>| async move {
+                delete::delete(&call, &id).await
+            }),
+        )],
+        Interaction::HistoryInstance => vec![(
+            format!("/{name}/{{id}}/_history"),
+            get(move |call: Call, Path(id): Path<String>| async move {
+                history::instance(resource, &call, &id).await
+            }),
+        )],
+        Interaction::HistoryType => vec![(
+            format!("/{name}/_history"),
+            get(move |call: Call| async move { history::of_type(resource, &call).await }),
+        )],
+        Interaction::Search => vec![
+            (
+                format!("/{name}"),
+                get(move |call: Call| async move { search::get(resource, &call).await }),
+            ),
+            (
+                format!("/{name}/_search"),
+                post(move |call: Call, body: Body| async move {
+                    search::post(resource, call, body).await
+                }),
+            ),
+        ],
+    }
+}
+
+/// What the table does not have.
+async fn unknown(uri: Uri) -> Problem {
+    let path = uri.path().trim_start_matches("/fhir").trim_matches('/');
+    let first = path.split('/').next().unwrap_or_default();
+    let problem = Problem::new(Kind::NotFound);
+    match resource::by_name(first) {
+        // The root is for batches and transactions, which come with writing.
+        None if first.is_empty() => problem.issue_type("not-supported"),
+        None => {
+            let first = shorten(first);
+            problem.issue_type("not-supported").detail(
+                format!("{first:?} is no resource type or operation of this server"),
+                format!("「{first}」というリソースタイプやオペレーションはありません"),
+            )
+        }
+        Some(_) => problem.issue_type("not-supported").detail(
+            "there is no such interaction",
+            "このインタラクションはありません",
+        ),
+    }
 }

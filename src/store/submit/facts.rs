@@ -12,10 +12,10 @@ use crate::store::{Result, Store, registry, sql};
 use crate::time;
 
 /// The keys of registry rows that a submission names.
-struct Named {
-    laboratories: Vec<String>,
-    models: Vec<(String, String)>,
-    registered: Vec<(String, Vec<String>)>,
+pub(in crate::store) struct Named {
+    pub laboratories: Vec<String>,
+    pub models: Vec<(String, String)>,
+    pub registered: Vec<(String, Vec<String>)>,
 }
 
 impl Store {
@@ -66,7 +66,7 @@ impl Store {
     }
 
     /// The keys of registry rows that a submission names, each once.
-    fn named(&self, s: &Submission) -> Named {
+    pub(in crate::store) fn named(&self, s: &Submission) -> Named {
         let mut labs: HashSet<i64> = HashSet::new();
         let mut models: HashSet<(i64, i64)> = HashSet::new();
         let mut registered: HashMap<&str, HashSet<i64>> = HashMap::new();

@@ -1,0 +1,224 @@
+//! What every FHIR interaction knows of its request, and how it answers.
+
+use axum::body::Body as HttpBody;
+use axum::extract::FromRequestParts;
+use axum::http::header::{
+    CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
+};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use chrono::{DateTime, NaiveDateTime};
+use serde_json::Value;
+
+use crate::fault::Lang;
+use crate::fhir::search::{Invalid, Scope};
+use crate::http::App;
+use crate::http::error::{self, Kind, Problem, Result};
+use crate::http::links::Root;
+use crate::http::negotiate::{self, FhirFormat};
+use crate::http::prefer::Prefer;
+use crate::http::query::{self, Plus};
+use crate::store::Handling;
+use crate::time;
+
+/// A request to the FHIR side.
+pub struct Call {
+    /// What handlers share.
+    pub app: App,
+    /// The address of our resources, `https://host/fhir`.
+    pub base: String,
+    /// How the answer is written.
+    pub format: FhirFormat,
+    /// The language of messages.
+    pub lang: Lang,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// The query string.
+    pub query: String,
+}
+
+impl FromRequestParts<App> for Call {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Call> {
+        let Ok(root) = Root::from_request_parts(parts, app).await;
+        let query = parts.uri.query().unwrap_or_default();
+        let pairs = query::pairs(query, Plus::Kept)?;
+        Ok(Call {
+            format: negotiate::fhir_format(&pairs, &parts.headers)?,
+            lang: error::language(&parts.headers),
+            base: root.fhir(),
+            query: query.to_owned(),
+            headers: std::mem::take(&mut parts.headers),
+            app: app.clone(),
+        })
+    }
+}
+
+/// Version and last update of what is answered.
+#[derive(Debug, Clone, Copy)]
+pub struct Version {
+    /// `meta.versionId`
+    pub number: u32,
+    /// `meta.lastUpdated`, in milliseconds since the epoch.
+    pub updated_at: i64,
+}
+
+impl Version {
+    /// `W/"3"`
+    pub fn etag(self) -> String {
+        format!("W/\"{}\"", self.number)
+    }
+}
+
+impl Call {
+    /// What the meaning of searched values depends on.
+    pub fn scope(&self) -> Scope<'_> {
+        Scope {
+            kinds: self.app.kinds(),
+            base: &self.base,
+            zone: time::JST,
+            now: time::now_millis(),
+        }
+    }
+
+    /// Whether `Prefer: handling=strict` was sent.
+    pub fn is_strict(&self) -> bool {
+        Prefer::of(&self.headers).handling == Some(Handling::Strict)
+    }
+
+    /// An answer with a resource as it was written.
+    ///
+    /// # Errors
+    /// 500 where what was written is not JSON.
+    pub fn answer(&self, status: StatusCode, body: Vec<u8>) -> Result<Response> {
+        let body = if self.format.pretty {
+            let value: Value = serde_json::from_slice(&body).map_err(Problem::internal)?;
+            serde_json::to_vec_pretty(&value).map_err(Problem::internal)?
+        } else {
+            body
+        };
+        let mut response = Response::new(HttpBody::from(body));
+        *response.status_mut() = status;
+        let media = HeaderValue::from_static(self.format.content_type);
+        response.headers_mut().insert(CONTENT_TYPE, media);
+        Ok(response)
+    }
+
+    /// An answer with a resource.
+    ///
+    /// # Errors
+    /// 500 where it cannot be written.
+    pub fn answer_value(&self, status: StatusCode, value: &Value) -> Result<Response> {
+        self.answer(
+            status,
+            serde_json::to_vec(value).map_err(Problem::internal)?,
+        )
+    }
+
+    /// 304 where the client has this version already
+    /// (<https://hl7.org/fhir/R4/http.html#cread>).
+    pub fn not_modified(&self, version: Version) -> Option<Response> {
+        let fresh = match self.headers.get(IF_NONE_MATCH) {
+            Some(_) => has_etag(&self.headers, IF_NONE_MATCH, &version.etag()),
+            None => {
+                let since = self.headers.get(IF_MODIFIED_SINCE);
+                let since = since.and_then(|v| read_http_date(v.to_str().ok()?));
+                since.is_some_and(|since| version.updated_at.div_euclid(1000) <= since)
+            }
+        };
+        fresh.then(|| {
+            let mut response = Response::new(HttpBody::empty());
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            tell_version(&mut response, version);
+            response
+        })
+    }
+}
+
+/// Adds `ETag` and `Last-Modified`.
+pub fn tell_version(response: &mut Response, version: Version) {
+    let headers = response.headers_mut();
+    put(headers, ETAG, &version.etag());
+    put(headers, LAST_MODIFIED, &http_date(version.updated_at));
+}
+
+fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+/// Whether a header lists an entity tag (or `*`), compared weakly.
+pub fn has_etag(headers: &HeaderMap, name: HeaderName, etag: &str) -> bool {
+    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    let values = headers.get_all(name).iter().filter_map(|v| v.to_str().ok());
+    values
+        .flat_map(|v| v.split(','))
+        .any(|tag| tag.trim() == "*" || opaque(tag) == opaque(etag))
+}
+
+const HTTP_DATE: &str = "%a, %d %b %Y %H:%M:%S GMT";
+
+fn http_date(millis: i64) -> String {
+    let at = DateTime::from_timestamp_millis(millis).unwrap_or_default();
+    at.format(HTTP_DATE).to_string()
+}
+
+fn read_http_date(text: &str) -> Option<i64> {
+    let at = NaiveDateTime::parse_from_str(text.trim(), HTTP_DATE).ok()?;
+    Some(at.and_utc().timestamp())
+}
+
+impl From<Invalid> for Problem {
+    fn from(invalid: Invalid) -> Problem {
+        let parameter = crate::fault::shorten(&invalid.parameter);
+        Problem::new(Kind::Parameter).detail(
+            format!("{parameter}: {}", invalid.en),
+            format!("{parameter}: {}", invalid.ja),
+        )
+    }
+}
+
+/// No resource of this type has this id.
+pub fn no_such(resource_type: &str) -> Problem {
+    Problem::new(Kind::NotFound).detail(
+        format!("no {resource_type} has this id"),
+        format!("この id の {resource_type} はありません"),
+    )
+}
+
+/// The resource was deleted.
+pub fn gone(resource_type: &str) -> Problem {
+    Problem::new(Kind::Gone).detail(
+        format!("this {resource_type} was deleted"),
+        format!("この {resource_type} は削除されています"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn http_dates_read_back() {
+        assert_eq!(http_date(784_111_777_999), "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(
+            read_http_date("Sun, 06 Nov 1994 08:49:37 GMT"),
+            Some(784_111_777)
+        );
+        assert_eq!(read_http_date("yesterday"), None);
+    }
+
+    #[test]
+    fn entity_tags_are_compared_weakly() {
+        let mut headers = HeaderMap::new();
+        headers.append(IF_NONE_MATCH, HeaderValue::from_static("\"1\", W/\"2\""));
+        for (tag, found) in [("W/\"1\"", true), ("W/\"2\"", true), ("W/\"3\"", false)] {
+            assert_eq!(has_etag(&headers, IF_NONE_MATCH, tag), found, "{tag}");
+        }
+        headers.insert(IF_NONE_MATCH, HeaderValue::from_static("*"));
+        assert!(has_etag(&headers, IF_NONE_MATCH, "W/\"9\""));
+    }
+}

@@ -1,0 +1,225 @@
+//! history: versions, the newest first, deletions as entries without a resource
+//! (<https://hl7.org/fhir/R4/http.html#history>).
+
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::call::{Call, Version, no_such};
+use crate::fhir::id::ObservationKey;
+use crate::fhir::render::Renderer;
+use crate::fhir::resource::Resource;
+use crate::fhir::search::form::{self, Pair};
+use crate::fhir::search::{CURSOR, Invalid, cursor, records};
+use crate::fhir::searchset::{Head, Page};
+use crate::http::error::{Problem, Result};
+use crate::json;
+use crate::store::{ChangeQuery, Records, StoredRecord};
+use crate::time;
+
+/// The versions of one resource.
+pub async fn instance(resource: &'static Resource, call: &Call, id: &str) -> Result<Response> {
+    let path = format!("{}/{id}/_history", resource.name());
+    let asked = Asked::read(call, path)?;
+    let key = ObservationKey::decode(id).ok_or_else(|| no_such(resource.name()))?;
+    let mut versions = call.app.store().history(&call.app.access(), &key).await?;
+    if versions.rows.is_empty() {
+        return Err(no_such(resource.name()));
+    }
+    let since = asked.since.unwrap_or(i64::MIN);
+    versions.rows.retain(|row| row.last_updated >= since);
+    let total = versions.rows.len() as u64;
+    if let Some(text) = &asked.cursor {
+        let [before] = cursor::decode(&asked.search(), text).ok_or_else(wrong_cursor)?;
+        versions.rows.retain(|row| i64::from(row.version) < before);
+    }
+    let place = |row: &StoredRecord| vec![i64::from(row.version)];
+    page(resource, call, &asked, versions, Some(total), place).await
+}
+
+/// The versions of all resources of a type.
+pub async fn of_type(resource: &'static Resource, call: &Call) -> Result<Response> {
+    let asked = Asked::read(call, format!("{}/_history", resource.name()))?;
+    let after = match &asked.cursor {
+        None => None,
+        Some(text) => {
+            let place = cursor::decode(&asked.search(), text).ok_or_else(wrong_cursor)?;
+            Some(records::key(place))
+        }
+    };
+    let query = ChangeQuery {
+        updated: asked.since.map(|since| (since, i64::MAX)),
+        after,
+        limit: asked.count + 1,
+    };
+    let changes = call.app.store().changes(&call.app.access(), &query).await?;
+    let place = |row: &StoredRecord| records::place(row.key).to_vec();
+    page(resource, call, &asked, changes, None, place).await
+}
+
+async fn page(
+    resource: &Resource,
+    call: &Call,
+    asked: &Asked,
+    mut versions: Records,
+    total: Option<u64>,
+    place: impl Fn(&StoredRecord) -> Vec<i64>,
+) -> Result<Response> {
+    let more = versions.rows.len() > asked.count;
+    versions.rows.truncate(asked.count);
+    let mut links = vec![("self", asked.link(call, asked.cursor.as_deref()))];
+    if let Some(last) = versions.rows.last().filter(|_| more) {
+        let cursor = cursor::encode(&asked.search(), &place(last));
+        links.push(("next", asked.link(call, Some(&cursor))));
+    }
+    let mut page = Page::new(&Head {
+        bundle_type: "history",
+        total,
+        links: &links,
+    });
+    let mut renderer = Renderer::new(call.app.store(), &versions).await?;
+    for row in &versions.rows {
+        let address = format!("{}/{}", resource.name(), row.id.encode());
+        page.entry(|out| entry(out, call, resource, &address, row, &mut renderer));
+    }
+    call.answer(StatusCode::OK, page.done())
+}
+
+fn entry(
+    out: &mut Vec<u8>,
+    call: &Call,
+    resource: &Resource,
+    address: &str,
+    row: &StoredRecord,
+    renderer: &mut Renderer,
+) {
+    out.extend_from_slice(b"\"fullUrl\":");
+    json::string_into(out, &format!("{}/{address}", call.base));
+    if !row.deleted {
+        out.extend_from_slice(b",\"resource\":");
+        renderer.write(row, out);
+    }
+    let (method, url, status) = match (row.deleted, row.version) {
+        (true, _) => ("DELETE", address, "204"),
+        (false, 1) => ("POST", resource.name(), "201"),
+        (false, _) => ("PUT", address, "200"),
+    };
+    for (name, value) in [(",\"request\":{\"method\":", method), (",\"url\":", url)] {
+        out.extend_from_slice(name.as_bytes());
+        json::string_into(out, value);
+    }
+    let version = Version {
+        number: row.version,
+        updated_at: row.last_updated,
+    };
+    out.extend_from_slice(b"},\"response\":{\"status\":");
+    json::string_into(out, status);
+    out.extend_from_slice(b",\"etag\":");
+    json::string_into(out, &version.etag());
+    out.extend_from_slice(b",\"lastModified\":\"");
+    time::write_instant(out, row.last_updated);
+    out.extend_from_slice(b"\"}");
+}
+
+/// What a history is asked for.
+struct Asked {
+    path: String,
+    count: usize,
+    since: Option<i64>,
+    cursor: Option<String>,
+    /// What was used, encoded; without the cursor.
+    used: String,
+}
+
+impl Asked {
+    fn read(call: &Call, path: String) -> Result<Asked> {
+        let settings = call.app.settings();
+        let mut asked = Asked {
+            path,
+            count: settings.page_default,
+            since: None,
+            cursor: None,
+            used: String::new(),
+        };
+        let mut unknown = Vec::new();
+        for pair in form::pairs(&call.query)? {
+            let value = pair.value()?;
+            match pair.name.as_str() {
+                "_count" => asked.count = count(&value)?.min(settings.page_max),
+                "_since" => asked.since = Some(since(&value)?),
+                "_format" | "_pretty" => {}
+                CURSOR => {
+                    asked.cursor = Some(value);
+                    continue;
+                }
+                // What it asks for is another history: never passed over.
+                "_at" | "_list" => return Err(not_supported(&pair).into()),
+                name => {
+                    unknown.push(name.to_owned());
+                    continue;
+                }
+            }
+            asked
+                .used
+                .push_str(if asked.used.is_empty() { "" } else { "&" });
+            form::encode(&pair.name, &mut asked.used);
+            asked.used.push('=');
+            form::encode(&value, &mut asked.used);
+        }
+        if let (Some(name), true) = (unknown.first(), call.is_strict()) {
+            let invalid = Invalid::new(
+                name,
+                "is no parameter of a history",
+                "履歴のパラメータではありません",
+            );
+            return Err(invalid.into());
+        }
+        Ok(asked)
+    }
+
+    /// What a cursor belongs to.
+    fn search(&self) -> String {
+        format!("{}?{}", self.path, self.used)
+    }
+
+    fn link(&self, call: &Call, cursor: Option<&str>) -> String {
+        super::search::link(&format!("{}/{}", call.base, self.path), &self.used, cursor)
+    }
+}
+
+fn count(value: &str) -> std::result::Result<usize, Invalid> {
+    let digits = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
+    match value.parse::<u64>() {
+        Ok(0) | Err(_) if !digits || value.bytes().all(|b| b == b'0') => Err(Invalid::new(
+            "_count",
+            "a whole number, 1 or more, is expected",
+            "1 以上の整数を指定してください",
+        )),
+        Ok(n) => Ok(usize::try_from(n).unwrap_or(usize::MAX)),
+        Err(_) => Ok(usize::MAX),
+    }
+}
+
+fn since(value: &str) -> std::result::Result<i64, Invalid> {
+    let at = time::parse_fhir(&value.replace(' ', "+"), time::JST);
+    at.filter(|at| at.zoned).map(|at| at.from).ok_or_else(|| {
+        Invalid::new(
+            "_since",
+            "an instant with a zone is expected, such as 2016-09-01T12:00:00+09:00",
+            "2016-09-01T12:00:00+09:00 のようにタイムゾーン付きの日時を指定してください",
+        )
+    })
+}
+
+fn not_supported(pair: &Pair) -> Invalid {
+    Invalid::new(&pair.name, "is not supported", "には対応していません")
+}
+
+/// A cursor that is none of this search.
+pub fn wrong_cursor() -> Problem {
+    Invalid::new(
+        CURSOR,
+        "is not of a link that this server gave for this search",
+        "この検索のためにこのサーバーが示したリンクのものではありません",
+    )
+    .into()
+}

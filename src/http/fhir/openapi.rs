@@ -1,0 +1,276 @@
+//! The part of the OpenAPI document that the table of resources gives.
+
+use serde_json::{Map, Value, json};
+use utoipa::openapi::OpenApi;
+
+use super::super::negotiate::{FHIR_JSON, JSON};
+use crate::fhir::resource::{Interaction, Operation, RESOURCES, Resource};
+use crate::fhir::search::Parameter;
+
+/// The paths, relative to the FHIR base.
+pub fn document() -> OpenApi {
+    let paths = paths();
+    let document = json!({
+        "openapi": "3.1.0",
+        "info": { "title": "", "version": "" },
+        "paths": paths,
+    });
+    // A test holds that it can be read.
+    serde_json::from_value(document).unwrap_or_default()
+}
+
+fn paths() -> Map<String, Value> {
+    let mut paths = Map::new();
+    let mut add = |path: String, method: &str, operation: Value| {
+        let item = paths.entry(path).or_insert_with(|| json!({}));
+        item[method] = operation;
+    };
+    add("/metadata".into(), "get", metadata());
+    for operation in Operation::ALL {
+        add(
+            format!("/${}", operation.name()),
+            "post",
+            converts(operation),
+        );
+    }
+    for resource in RESOURCES {
+        let name = resource.name();
+        for interaction in resource.interactions {
+            let (path, method) = match interaction {
+                Interaction::Read => (format!("/{name}/{{id}}"), "get"),
+                Interaction::Vread => (format!("/{name}/{{id}}/_history/{{vid}}"), "get"),
+                Interaction::Delete => (format!("/{name}/{{id}}"), "delete"),
+                Interaction::HistoryInstance => (format!("/{name}/{{id}}/_history"), "get"),
+                Interaction::HistoryType => (format!("/{name}/_history"), "get"),
+                Interaction::Search => {
+                    add(format!("/{name}/_search"), "post", form_search(resource));
+                    (format!("/{name}"), "get")
+                }
+            };
+            add(path, method, interaction_of(resource, *interaction));
+        }
+    }
+    paths
+}
+
+fn interaction_of(resource: &Resource, interaction: Interaction) -> Value {
+    let name = resource.name();
+    let (summary, parameters, responses) = match interaction {
+        Interaction::Read => (
+            format!("Reads a {name}"),
+            vec![
+                path("id"),
+                header("If-None-Match"),
+                header("If-Modified-Since"),
+            ],
+            responses(&[200, 304, 404, 406, 410]),
+        ),
+        Interaction::Vread => (
+            format!("Reads a version of a {name}"),
+            vec![path("id"), path("vid")],
+            responses(&[200, 304, 404, 406, 410]),
+        ),
+        Interaction::Delete => (
+            format!("Deletes a {name}"),
+            vec![path("id"), header("If-Match")],
+            responses(&[204, 400, 406, 412]),
+        ),
+        Interaction::HistoryInstance => (
+            format!("Lists the versions of a {name}, the newest first"),
+            vec![
+                path("id"),
+                query("_count", "versions on a page"),
+                query("_since", SINCE),
+            ],
+            responses(&[200, 400, 404, 406]),
+        ),
+        Interaction::HistoryType => (
+            format!("Lists the versions of all {name}s, the newest first"),
+            vec![
+                query("_count", "versions on a page"),
+                query("_since", SINCE),
+            ],
+            responses(&[200, 400, 406]),
+        ),
+        Interaction::Search => (
+            format!("Searches {name}s"),
+            search_parameters(resource),
+            responses(&[200, 400, 406]),
+        ),
+    };
+    json!({
+        "tags": ["fhir"],
+        "summary": summary,
+        "description": resource.about,
+        "operationId": format!("{name}-{}", interaction.code()),
+        "parameters": with_format(parameters),
+        "responses": responses,
+    })
+}
+
+const SINCE: &str = "stored then or later: an instant with a zone";
+
+fn form_search(resource: &Resource) -> Value {
+    let name = resource.name();
+    json!({
+        "tags": ["fhir"],
+        "summary": format!("Searches {name}s; the parameters stand in a form"),
+        "description": "The parameters of address and form add up.",
+        "operationId": format!("{name}-search-form"),
+        "requestBody": {
+            "content": { "application/x-www-form-urlencoded": { "schema": { "type": "object" } } },
+        },
+        "parameters": with_format(Vec::new()),
+        "responses": responses(&[200, 400, 406, 413, 415]),
+    })
+}
+
+fn metadata() -> Value {
+    json!({
+        "tags": ["fhir"],
+        "summary": "What this server does: the CapabilityStatement",
+        "operationId": "capabilities",
+        "parameters": with_format(vec![query("mode", "`full` (default), `normative` or `terminology`")]),
+        "responses": responses(&[200, 304, 400, 406]),
+    })
+}
+
+fn converts(operation: Operation) -> Value {
+    let any = json!({ "schema": { "type": "object" } });
+    let content = match operation {
+        Operation::ToFhir => json!({ JSON: any }),
+        Operation::ToExchange => json!({ FHIR_JSON: any }),
+    };
+    json!({
+        "tags": ["fhir"],
+        "summary": format!("${}", operation.name()),
+        "description": operation.about(),
+        "operationId": operation.name(),
+        "parameters": with_format(vec![header("Prefer")]),
+        "requestBody": { "content": content, "required": true },
+        "responses": responses(&[200, 400, 406, 408, 413, 415, 422]),
+    })
+}
+
+fn search_parameters(resource: &Resource) -> Vec<Value> {
+    let own = resource
+        .searchable
+        .parameters
+        .iter()
+        .map(|p| query(p.name, &told(p)));
+    let mut out: Vec<Value> = own.collect();
+    if !resource.searchable.sort.is_empty() {
+        let keys = resource.searchable.sort.join("`, `");
+        out.push(query("_sort", &format!("`{keys}`")));
+    }
+    out.push(query(
+        "_count",
+        "matches on a page, 0 to 1000; 50 by default; 0: only their number",
+    ));
+    out.push(query(
+        "_total",
+        "`none` (default), `estimate` or `accurate`",
+    ));
+    out.push(query("_summary", "`count`: only the number of matches"));
+    out.push(header("Prefer"));
+    out
+}
+
+fn told(parameter: &Parameter) -> String {
+    format!("{}: `{}`", parameter.ty.as_str(), parameter.reads)
+}
+
+fn with_format(mut parameters: Vec<Value>) -> Vec<Value> {
+    parameters.push(query(
+        "_format",
+        "beats `Accept`: `json`, `application/fhir+json` …",
+    ));
+    parameters.push(query("_pretty", "`true`: indented"));
+    parameters
+}
+
+fn parameter(name: &str, place: &str, description: &str) -> Value {
+    json!({
+        "name": name,
+        "in": place,
+        "required": place == "path",
+        "description": description,
+        "schema": { "type": "string" },
+    })
+}
+
+fn query(name: &str, description: &str) -> Value {
+    parameter(name, "query", description)
+}
+
+fn path(name: &str) -> Value {
+    let description = match name {
+        "vid" => "the version, such as `1`",
+        _ => "the logical id",
+    };
+    parameter(name, "path", description)
+}
+
+fn header(name: &str) -> Value {
+    let description = match name {
+        "Prefer" => "`handling=strict` or `handling=lenient`",
+        "If-Match" => "only if this is the current version: `W/\"3\"`",
+        "If-None-Match" => "304 if this is the current version: `W/\"3\"`",
+        _ => "304 if nothing changed since then",
+    };
+    parameter(name, "header", description)
+}
+
+fn responses(statuses: &[u16]) -> Map<String, Value> {
+    let resource = json!({ FHIR_JSON: { "schema": { "type": "object" } } });
+    let mut out = Map::new();
+    for status in statuses {
+        let (description, content) = match status {
+            200 => ("The resource", Some(&resource)),
+            204 => ("It is not there, or not any more", None),
+            304 => ("Not modified", None),
+            400 => ("The request is wrong (OperationOutcome)", Some(&resource)),
+            404 => ("Not found (OperationOutcome)", Some(&resource)),
+            406 => ("Only JSON can be given (OperationOutcome)", Some(&resource)),
+            408 => (
+                "The body did not come in time (OperationOutcome)",
+                Some(&resource),
+            ),
+            410 => ("Deleted (OperationOutcome)", Some(&resource)),
+            412 => (
+                "The condition does not hold (OperationOutcome)",
+                Some(&resource),
+            ),
+            413 => ("The body is too large (OperationOutcome)", Some(&resource)),
+            415 => (
+                "The body is in another media type (OperationOutcome)",
+                Some(&resource),
+            ),
+            _ => ("Refused by a rule (OperationOutcome)", Some(&resource)),
+        };
+        let mut told = json!({ "description": description });
+        if let Some(content) = content {
+            told["content"] = content.clone();
+        }
+        out.insert(status.to_string(), told);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_paths_are_those_of_the_table() {
+        let document = document();
+        assert_eq!(document.paths.paths.len(), paths().len());
+        assert!(
+            document
+                .paths
+                .paths
+                .contains_key("/Observation/{id}/_history/{vid}")
+        );
+        assert!(!document.paths.paths.contains_key("/Patient/{id}/_history"));
+    }
+}

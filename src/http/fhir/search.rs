@@ -1,0 +1,266 @@
+//! search (<https://hl7.org/fhir/R4/http.html#search>).
+
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::call::Call;
+use super::history::wrong_cursor;
+use crate::fault::Severity;
+use crate::fhir::instance::{self, Origin};
+use crate::fhir::outcome::{Issue, outcome};
+use crate::fhir::render::Renderer;
+use crate::fhir::resource::{Resource, Source};
+use crate::fhir::search::form::{self, Pair};
+use crate::fhir::search::{CURSOR, Limits, Search, Total, cursor, records};
+use crate::fhir::searchset::{Head, Page};
+use crate::http::body::Body;
+use crate::http::error::{Kind, Problem, Result};
+use crate::http::negotiate;
+use crate::http::query::{self, Plus};
+
+const FORM: &str = "application/x-www-form-urlencoded";
+/// Bytes of a form at most.
+const FORM_MAX: u64 = 1 << 20;
+
+/// `GET [type]?…`
+pub async fn get(resource: &'static Resource, call: &Call) -> Result<Response> {
+    run(resource, call, &form::pairs(&call.query)?).await
+}
+
+/// `POST [type]/_search`: the parameters of address and body add up.
+pub async fn post(resource: &'static Resource, mut call: Call, body: Body) -> Result<Response> {
+    negotiate::content_type(&call.headers, &[FORM])?;
+    let body = body.limit(FORM_MAX).bytes().await?;
+    let body = String::from_utf8(body).map_err(|e| {
+        Problem::new(Kind::Malformed)
+            .detail("the form is not UTF-8", "フォームが UTF-8 ではありません")
+            .because(e)
+    })?;
+    let both = [call.query.as_str(), body.trim_end()].join("&");
+    call.format = negotiate::fhir_format(&query::pairs(&both, Plus::Kept)?, &call.headers)?;
+    run(resource, &call, &form::pairs(&both)?).await
+}
+
+async fn run(resource: &'static Resource, call: &Call, pairs: &[Pair]) -> Result<Response> {
+    let settings = call.app.settings();
+    let limits = Limits {
+        default: settings.page_default,
+        max: settings.page_max,
+    };
+    let search = Search::read(resource.searchable, pairs, limits)?;
+    if call.is_strict() && !search.ignored.is_empty() {
+        return Err(refused(&search));
+    }
+    let address = format!("{}/{}", call.base, resource.name());
+    let this = This {
+        resource,
+        call,
+        search: &search,
+        id: format!("{}?{}", resource.name(), search.used),
+        address,
+    };
+    let body = match resource.sources {
+        [Source::Record] => this.records().await?,
+        _ => this.rows().await?,
+    };
+    call.answer(StatusCode::OK, body)
+}
+
+/// One search on its way.
+struct This<'a> {
+    resource: &'static Resource,
+    call: &'a Call,
+    search: &'a Search,
+    /// What a cursor belongs to.
+    id: String,
+    address: String,
+}
+
+impl This<'_> {
+    async fn records(&self) -> Result<Vec<u8>> {
+        let (store, access) = (self.call.app.store(), self.call.app.access());
+        let mut query = records::compile(self.search, &self.call.scope())?;
+        query.after = self.place()?.map(records::key);
+        records::resolve(&mut query, store, &access).await?;
+        let total = match self.search.total {
+            Total::Accurate => Some(store.count(&access, &query).await?),
+            Total::None => None,
+        };
+        if self.search.count == 0 {
+            return Ok(self.begin(total, None).done_with(self));
+        }
+        query.limit = self.search.count + 1;
+        let mut found = store.search(&access, &query).await?;
+        let more = found.rows.len() > self.search.count;
+        found.rows.truncate(self.search.count);
+        let last = found.rows.last().filter(|_| more);
+        let mut page = self.begin(total, last.map(|row| records::place(row.key).to_vec()));
+        let mut renderer = Renderer::new(store, &found).await?;
+        let mut url = format!("{}/", self.address);
+        let start = url.len();
+        let mut id = Vec::with_capacity(48);
+        for row in &found.rows {
+            id.clear();
+            row.id.encode_into(&mut id);
+            url.truncate(start);
+            url.extend(id.iter().map(|&b| char::from(b)));
+            page.0.found(&url, "match", |out| renderer.write(row, out));
+        }
+        Ok(page.done_with(self))
+    }
+
+    async fn rows(&self) -> Result<Vec<u8>> {
+        let access = self.call.app.access();
+        let origin = Origin {
+            store: self.call.app.store(),
+            access: &access,
+        };
+        let queries = instance::compile(self.resource, self.search, &self.call.scope())?;
+        let after = self.place()?;
+        let total = match self.search.total {
+            Total::Accurate => Some(instance::count(origin, &queries).await?),
+            Total::None => None,
+        };
+        if self.search.count == 0 {
+            return Ok(self.begin(total, None).done_with(self));
+        }
+        let mut found = instance::page(origin, &queries, after, self.search.count + 1).await?;
+        let more = found.len() > self.search.count;
+        found.truncate(self.search.count);
+        let last = found.last().filter(|_| more);
+        let mut page = self.begin(total, last.map(|i| i.place.to_vec()));
+        for instance in &found {
+            let body = serde_json::to_vec(&instance.body).map_err(Problem::internal)?;
+            let url = format!("{}/{}", self.address, instance.id);
+            page.0
+                .found(&url, "match", |out| out.extend_from_slice(&body));
+        }
+        Ok(page.done_with(self))
+    }
+
+    /// Where the page begins.
+    fn place<const N: usize>(&self) -> Result<Option<[i64; N]>> {
+        let Some(text) = &self.search.cursor else {
+            return Ok(None);
+        };
+        cursor::decode(&self.id, text)
+            .map(Some)
+            .ok_or_else(wrong_cursor)
+    }
+
+    fn begin(&self, total: Option<u64>, next: Option<Vec<i64>>) -> Started {
+        let used = &self.search.used;
+        let cursor = self.search.cursor.as_deref();
+        let mut links = vec![("self", link(&self.address, used, cursor))];
+        if cursor.is_some() {
+            links.push(("first", link(&self.address, used, None)));
+        }
+        if let Some(place) = next {
+            let cursor = cursor::encode(&self.id, &place);
+            links.push(("next", link(&self.address, used, Some(&cursor))));
+        }
+        Started(Page::new(&Head {
+            bundle_type: "searchset",
+            total,
+            links: &links,
+        }))
+    }
+}
+
+/// A page that has begun.
+struct Started(Page);
+
+impl Started {
+    /// Ends the page, telling what was passed over.
+    fn done_with(mut self, this: &This) -> Vec<u8> {
+        if !this.search.ignored.is_empty() {
+            let lang = this.call.lang;
+            let issues = this.search.ignored.iter().map(|ignored| {
+                let name = crate::fault::shorten(&ignored.name);
+                let text = match lang {
+                    crate::fault::Lang::En => format!("{name} {}; it was ignored", ignored.en),
+                    crate::fault::Lang::Ja => format!("{name}: {}。無視しました", ignored.ja),
+                };
+                Issue::new(Severity::Warning, "not-supported", text)
+            });
+            let issues: Vec<Issue> = issues.collect();
+            let outcome = outcome(&issues, &this.call.app.kinds().canonical, lang);
+            let url = format!("urn:uuid:{}", uuid());
+            let body = outcome.to_string();
+            self.0.found(&url, "outcome", |out| {
+                out.extend_from_slice(body.as_bytes())
+            });
+        }
+        self.0.done()
+    }
+}
+
+/// A random UUID (version 4) for what has no address.
+fn uuid() -> String {
+    let random = ulid::Ulid::generate().0;
+    let bits = random & !(0xF << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
+    let hex = format!("{bits:032x}");
+    let parts = [
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    ];
+    parts.join("-")
+}
+
+/// An address with what was used of its query, and a cursor.
+pub fn link(address: &str, used: &str, cursor: Option<&str>) -> String {
+    let mut out = address.to_owned();
+    let mut separator = '?';
+    if !used.is_empty() {
+        out.push(separator);
+        out.push_str(used);
+        separator = '&';
+    }
+    if let Some(cursor) = cursor {
+        out.push(separator);
+        out.push_str(CURSOR);
+        out.push('=');
+        out.push_str(cursor);
+    }
+    out
+}
+
+/// Strict handling of what lenient handling passes over.
+fn refused(search: &Search) -> Problem {
+    let told = |text: fn(&crate::fhir::search::Ignored) -> &str| {
+        let each = search.ignored.iter().map(|i| {
+            let name = crate::fault::shorten(&i.name);
+            format!("{name}: {}", text(i))
+        });
+        each.collect::<Vec<_>>().join("; ")
+    };
+    Problem::new(Kind::Parameter)
+        .issue_type("not-supported")
+        .detail(told(|i| &i.en), told(|i| &i.ja))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uuid_has_its_form() {
+        let uuid = uuid();
+        assert_eq!(uuid.len(), 36);
+        assert_eq!(&uuid[14..15], "4");
+        assert!("89ab".contains(&uuid[19..20]), "{uuid}");
+    }
+
+    #[test]
+    fn links_have_what_was_used() {
+        assert_eq!(link("http://h/A", "", None), "http://h/A");
+        assert_eq!(
+            link("http://h/A", "a=1", Some("x")),
+            "http://h/A?a=1&_cursor=x"
+        );
+        assert_eq!(link("http://h/A", "", Some("x")), "http://h/A?_cursor=x");
+    }
+}

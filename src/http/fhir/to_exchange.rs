@@ -1,0 +1,121 @@
+//! `$to-exchange`: a Bundle, a resource or NDJSON in, submissions out; nothing is stored.
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use super::call::Call;
+use crate::exchange::{self, Submission};
+use crate::fault::{Lang, Severity};
+use crate::fhir::inbound::{self, Options, Outcome};
+use crate::fhir::outcome::{Issue, outcome};
+use crate::http::body::Body;
+use crate::http::error::{Problem, Result};
+use crate::http::negotiate::{self, FHIR_JSON, JSON, TEXT_JSON};
+use crate::kind::{Edition, Kinds};
+
+const NDJSON: [&str; 2] = ["application/fhir+ndjson", "application/ndjson"];
+
+/// Converts resources. What can be converted is; nothing at all, or any refusal in strict
+/// handling, is 422.
+pub async fn to_exchange(call: Call, body: Body) -> Result<Response> {
+    let media = [FHIR_JSON, JSON, TEXT_JSON, NDJSON[0], NDJSON[1]];
+    negotiate::content_type(&call.headers, &media)?;
+    let kinds = call.app.kinds().clone();
+    let (mut submissions, said) = body
+        .parse(move |source| inbound::read_any(&kinds, Options::default(), source))
+        .await??;
+    submissions.retain(|s| s.rows.iter().any(|row| !row.refused));
+    let told = told(&said, &call);
+    if submissions.is_empty() || (call.is_strict() && said.has_errors()) {
+        return call.answer_value(StatusCode::UNPROCESSABLE_ENTITY, &told);
+    }
+    let kinds = call.app.kinds();
+    let mut parameters = Vec::new();
+    for submission in &submissions {
+        let binary = binary(kinds, submission).map_err(Problem::internal)?;
+        parameters.push(json!({ "name": "submission", "resource": binary }));
+    }
+    parameters.push(json!({ "name": "outcome", "resource": told }));
+    let answer = json!({ "resourceType": "Parameters", "parameter": parameters });
+    call.answer_value(StatusCode::OK, &answer)
+}
+
+fn binary(kinds: &Kinds, submission: &Submission) -> std::io::Result<Value> {
+    let text = exchange::write(Vec::new(), kinds, submission, Edition::default())?;
+    Ok(json!({
+        "resourceType": "Binary",
+        "contentType": "application/json",
+        "data": base64(&text),
+    }))
+}
+
+/// Everything that there is to say about what came in.
+fn told(said: &Outcome, call: &Call) -> Value {
+    let mut issues: Vec<Issue> = said
+        .issues
+        .iter()
+        .map(|met| {
+            let mut issue = Issue::of(&met.fault, call.lang);
+            let mut expressions = met.expressions.clone();
+            expressions.retain(|e| !e.is_empty() && !e.starts_with('/'));
+            if !expressions.is_empty() {
+                issue.expression = expressions;
+            }
+            if met.count > 1 {
+                issue.diagnostics.push_str(&match call.lang {
+                    Lang::En => format!(" ({} times)", met.count),
+                    Lang::Ja => format!("（{} 件）", met.count),
+                });
+            }
+            issue
+        })
+        .collect();
+    if said.untold > 0 {
+        let text = match call.lang {
+            Lang::En => format!("{} more are not listed", said.untold),
+            Lang::Ja => format!("ほか {} 件は省略しました", said.untold),
+        };
+        issues.push(Issue::new(Severity::Information, "incomplete", text));
+    }
+    outcome(&issues, &call.app.kinds().canonical, call.lang)
+}
+
+/// Base64 with padding (RFC 4648 §4).
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let mut word = [0u8; 4];
+        word[1..=chunk.len()].copy_from_slice(chunk);
+        let word = u32::from_be_bytes(word);
+        for i in 0..4 {
+            out.push(if i <= chunk.len() {
+                char::from(ALPHABET[(word >> (18 - 6 * i) & 63) as usize])
+            } else {
+                '='
+            });
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_that_of_the_standard() {
+        for (text, encoded) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+            ("fooba", "Zm9vYmE="),
+            ("foobar", "Zm9vYmFy"),
+        ] {
+            assert_eq!(base64(text.as_bytes()), encoded);
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! All versions of all records, the newest first: what `_history` of a type shows.
+
+use sqlx::Row as _;
+
+use super::query::{Bound, Condition};
+use super::read::{FIXED, FIXED_COUNT, Raw, bind};
+use super::{Access, RecordKey, Records, Result, Store, sql};
+
+/// Which versions are asked for.
+#[derive(Debug, Clone, Default)]
+pub struct ChangeQuery {
+    /// Stored in this range of milliseconds (from included, until not).
+    pub updated: Option<(i64, i64)>,
+    /// Before this one in the order of pages.
+    pub after: Option<RecordKey>,
+    /// So many at most.
+    pub limit: usize,
+}
+
+impl Store {
+    /// Versions of records by the time they were stored, the newest first.
+    ///
+    /// # Errors
+    /// [`Error::Database`](super::Error::Database), [`Error::Damaged`](super::Error::Damaged).
+    pub async fn changes(&self, _access: &Access, query: &ChangeQuery) -> Result<Records> {
+        let mut condition = Condition::default();
+        let kinds: Vec<Bound> = (0..self.kinds.len())
+            .map(|place| Bound::Int(self.layout.of(place).id))
+            .collect();
+        condition.and(&format!("r.kind IN ({})", sql::list(kinds.len())), &kinds);
+        if let Some(range) = query.updated {
+            let ranges = self.write_ranges(&[range]).await?;
+            condition.and_ranges("r.write", &ranges);
+        }
+        if let Some(key) = query.after {
+            let place = [key.write, key.participant, key.kind, key.time, key.source];
+            condition.and(
+                "(r.write, r.participant, r.kind, r.time, r.source) < (?, ?, ?, ?, ?)",
+                &place.map(Bound::Int),
+            );
+        }
+        if condition.is_never() {
+            return self.resolve(Vec::new()).await;
+        }
+        let columns = (0..self.kinds.len()).map(|place| self.layout.of(place).columns);
+        let width = columns.max().unwrap_or(0);
+        let comma = if width > 0 { ", " } else { "" };
+        let mut raw = Vec::new();
+        // A version is in one of the tables; each is walked along its index of writes.
+        for table in ["record", "record_version"] {
+            let text = format!(
+                "SELECT {FIXED}{comma}{}, r.kind FROM {table} r INDEXED BY {table}_write WHERE {} \
+                 ORDER BY r.write DESC, r.participant DESC, r.kind DESC, r.time DESC, r.source DESC \
+                 LIMIT {}",
+                sql::columns("r.", width),
+                condition.sql,
+                query.limit
+            );
+            let rows = bind(&text, &condition.bound).fetch_all(&self.read).await?;
+            for row in &rows {
+                let kind: i64 = row.try_get(FIXED_COUNT + width)?;
+                if let Some(place) = self.layout.place(kind) {
+                    raw.push(Raw::read(place, self.layout.of(place).columns, row)?);
+                }
+            }
+        }
+        let key = |r: &Raw| {
+            let kind = self.layout.of(r.kind).id;
+            (r.write, r.participant, kind, r.time, r.source)
+        };
+        raw.sort_by_key(|a| std::cmp::Reverse(key(a)));
+        raw.truncate(query.limit);
+        self.resolve(raw).await
+    }
+}

@@ -1,0 +1,196 @@
+//! A server over a database of its own, and what it answers.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt as _;
+use kenko_fhir::exchange::{self, Options};
+use kenko_fhir::fhir::check;
+use kenko_fhir::http::{App, Settings, app};
+use kenko_fhir::kind::Kinds;
+use kenko_fhir::registry::{self, List};
+use kenko_fhir::store::{Receipt, Store, Submit};
+use serde_json::Value;
+use tower::ServiceExt as _;
+
+/// The address in `fullUrl`s and links.
+pub const BASE: &str = "http://h.example/fhir";
+/// The first person of the example.
+pub const PERSON: &str = "P0000000000000000001";
+
+/// A server.
+pub struct Server {
+    pub store: Arc<Store>,
+    router: axum::Router,
+    _dir: tempfile::TempDir,
+}
+
+/// An answer.
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|e| panic!("{e}: {}", self.text))
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |v| v.to_str().unwrap())
+    }
+
+    /// The diagnostics of the first issue; what is answered must be an OperationOutcome.
+    pub fn issue(&self) -> String {
+        let outcome = self.json();
+        assert_eq!(outcome["resourceType"], "OperationOutcome", "{outcome}");
+        assert_eq!(check::check(&outcome), Ok(()));
+        outcome["issue"][0]["diagnostics"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    }
+}
+
+impl Server {
+    /// Registries loaded, no records.
+    pub async fn empty() -> Server {
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", dir.path().join("kenko.db").display());
+        let kinds = Arc::new(Kinds::embedded().unwrap());
+        let store = Arc::new(Store::open(&url, kinds).await.unwrap());
+        for list in List::ALL {
+            let file = format!("examples/registries/{}.json", list.name);
+            let read = registry::read_file(list, file.as_ref(), &registry::Options::default());
+            let rows = read.unwrap().rows;
+            let done = store.change_registry(list, &rows, false).await.unwrap();
+            done.unwrap();
+        }
+        let router = app(App::new(store.clone(), Settings::default()));
+        Server {
+            store,
+            router,
+            _dir: dir,
+        }
+    }
+
+    /// With the records of the example.
+    pub async fn with_example() -> Server {
+        let server = Server::empty().await;
+        let text = std::fs::read_to_string("examples/first.json").unwrap();
+        assert_eq!(server.submit(&text).await.status, 201);
+        server
+    }
+
+    /// Lets the participation of everyone begin with the year.
+    pub async fn since_new_year(self) -> Server {
+        let file = "examples/registries/participants.json";
+        let list = &registry::PARTICIPANTS;
+        let read = registry::read_file(list, file.as_ref(), &registry::Options::default());
+        let mut rows = read.unwrap().rows;
+        for row in &mut rows {
+            let day = registry::Value::Text("20160101".into());
+            row.set("participation_start_date", day);
+        }
+        let done = self.store.change_registry(list, &rows, false).await;
+        done.unwrap().unwrap();
+        self
+    }
+
+    pub async fn submit(&self, text: &str) -> Receipt {
+        let kinds = self.store.kinds();
+        let mut read = exchange::read(kinds, Options::default(), text.as_bytes()).unwrap();
+        let receipt = self.store.submit(&mut read, &Submit::default()).await;
+        receipt.unwrap()
+    }
+
+    pub async fn call(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            text: String::from_utf8(bytes.to_vec()).unwrap(),
+        }
+    }
+
+    pub async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("/fhir{path}"))
+            .header("host", "h.example");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.call(request.body(Body::from(body.to_owned())).unwrap())
+            .await
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, &[], "").await
+    }
+
+    /// A resource or Bundle that must be there, and sound.
+    pub async fn found(&self, path: &str) -> Value {
+        let answer = self.get(path).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+        let value = answer.json();
+        assert_eq!(check::check(&value), Ok(()), "{path}: {value}");
+        value
+    }
+
+    /// The matches of a search.
+    pub async fn matches(&self, path: &str) -> Vec<Value> {
+        matches(&self.found(path).await)
+    }
+
+    /// How many match.
+    pub async fn number(&self, path: &str) -> usize {
+        self.matches(path).await.len()
+    }
+
+    /// The id of the only match.
+    pub async fn id(&self, path: &str) -> String {
+        let matches = self.matches(path).await;
+        assert_eq!(matches.len(), 1, "{path}");
+        matches[0]["id"].as_str().unwrap().to_owned()
+    }
+}
+
+/// The matches of a page.
+pub fn matches(bundle: &Value) -> Vec<Value> {
+    entries(bundle)
+        .iter()
+        .filter(|e| e["search"]["mode"] == "match")
+        .map(|e| e["resource"].clone())
+        .collect()
+}
+
+/// The entries of a Bundle.
+pub fn entries(bundle: &Value) -> Vec<Value> {
+    bundle["entry"].as_array().cloned().unwrap_or_default()
+}
+
+/// A link of a Bundle, from the FHIR base on.
+pub fn link(bundle: &Value, relation: &str) -> Option<String> {
+    let links = bundle["link"].as_array()?;
+    let link = links.iter().find(|l| l["relation"] == relation)?;
+    let url = link["url"].as_str()?;
+    Some(url.strip_prefix(BASE).expect(url).to_owned())
+}
+
+/// A submission of one weight.
+pub fn weight(person: &str, time: &str, value: &str, update_time: &str) -> String {
+    format!(
+        r#"{{"format_version":"1.0","send_time":"20161005120005123","consortium_id":"A00001","person_information":[{{"person_id":"{person}","healthcare_information":{{"weighing_scale":[{{"observation_time":"{time}","body_weight":{value},"model_manufacturer_code":"ACME","model_number":"WS-100","production_specification_serial":"WS0001234","data_input_code":"0","origin_of_time_code":"1","update_time":"{update_time}"}}]}}}}]}}"#
+    )
+}
