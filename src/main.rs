@@ -32,6 +32,8 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         // Colours are for eyes: in a file or a pipe their codes only stand in the way.
         .with_ansi(std::io::stderr().is_terminal())
+        // A log that is gone is no reason to stop: telling so on the same stderr would panic.
+        .log_internal_errors(false)
         .init();
     match cli::run(&cli) {
         Ok(exit) => exit.into(),
