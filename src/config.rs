@@ -153,7 +153,7 @@ pub struct Serve {
     pub listen: Listen,
 
     /// The outer root of the server, for links; without it they follow the Host header
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = value::base_url)]
     pub base_url: Option<String>,
 
     /// Who may call
@@ -173,7 +173,7 @@ pub struct Serve {
     pub body_limit: Size,
 
     /// Origin that browsers may call from; repeatable, none by default
-    #[arg(long, value_name = "ORIGIN", value_delimiter = ',')]
+    #[arg(long, value_name = "ORIGIN", value_delimiter = ',', value_parser = value::origin)]
     pub cors_origin: Vec<String>,
 
     /// Loads a small invented cohort into an empty database

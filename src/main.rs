@@ -1,6 +1,6 @@
 //! The program: arguments, logs, and the command. Everything else is in the library.
 
-use std::io::Write;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use kenko_fhir::cli::{self, Exit};
@@ -30,6 +30,10 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // Colours are for eyes: in a file or a pipe their codes only stand in the way.
+        .with_ansi(std::io::stderr().is_terminal())
+        // A log that is gone is no reason to stop: telling so on the same stderr would panic.
+        .log_internal_errors(false)
         .init();
     match cli::run(&cli) {
         Ok(exit) => exit.into(),

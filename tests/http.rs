@@ -1,5 +1,7 @@
 //! The HTTP interface through `app()`, without sockets.
 
+#[path = "http/converting.rs"]
+mod converting;
 #[path = "http/documents.rs"]
 mod documents;
 #[path = "http/faults.rs"]

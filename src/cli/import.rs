@@ -19,7 +19,7 @@ use super::synth::bar;
 use super::{Exit, Failure};
 use crate::config::{Cli, Import, RegistryMode};
 use crate::exchange::{self, Submission};
-use crate::fault::Fault;
+use crate::fault::{Code, Fault, Place};
 use crate::json::{Event, Reader};
 use crate::kind::Kinds;
 use crate::registry::{self, List};
@@ -268,7 +268,17 @@ fn read_from(
         };
         first = false;
         let next = match read {
-            Ok(submission) => Reading::Submission(name.to_owned(), Box::new(submission)),
+            Ok(submission) => match resource_type(&submission) {
+                // Each of its members would be told as an unknown field, resource by resource.
+                Some(place) => {
+                    let fault = Fault::new(Code::Type, "", place).expected(
+                        "a submission: kenko-fhir convert --to exchange makes one of FHIR",
+                    );
+                    give(Reading::Fault(name.to_owned(), fault));
+                    return Ok(());
+                }
+                None => Reading::Submission(name.to_owned(), Box::new(submission)),
+            },
             Err(error) => {
                 let fault = unreadable(name, json.place(), error)?;
                 give(Reading::Fault(name.to_owned(), fault));
@@ -279,6 +289,16 @@ fn read_from(
             return Ok(());
         }
     }
+}
+
+/// Where a document that is no submission says that it is a resource.
+fn resource_type(submission: &Submission) -> Option<Place> {
+    let typed = |f: &&Fault| f.code == Code::UnknownField && f.pointer == "/resourceType";
+    let fault = submission.envelope.iter().find(typed);
+    fault.filter(|_| submission.broken).map(|f| Place {
+        line: f.line,
+        column: f.column,
+    })
 }
 
 /// All files below the paths: the registries among them, and the rest.

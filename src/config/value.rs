@@ -88,6 +88,45 @@ impl FromStr for Listen {
     }
 }
 
+/// The outer root of a server, as links begin with it.
+///
+/// # Errors
+/// When links that begin with it would lead nowhere.
+pub fn base_url(text: &str) -> Result<String, String> {
+    let rest = after_scheme(text);
+    let host = rest.map_or("", |rest| rest.split('/').next().unwrap_or_default());
+    let plain = text
+        .bytes()
+        .all(|b| b.is_ascii_graphic() && !b"\"<>?#\\".contains(&b));
+    if is_authority(host) && plain {
+        return Ok(text.to_owned());
+    }
+    Err("http:// or https://, a host, perhaps a path: https://kenko.example/api".to_owned())
+}
+
+/// An origin as browsers send it, or `*`.
+///
+/// # Errors
+/// When no browser would ever send it.
+pub fn origin(text: &str) -> Result<String, String> {
+    if text == "*" || after_scheme(text).is_some_and(is_authority) {
+        return Ok(text.to_owned());
+    }
+    Err("scheme, host and port without a path, such as https://app.example".to_owned())
+}
+
+fn after_scheme(text: &str) -> Option<&str> {
+    text.strip_prefix("http://")
+        .or_else(|| text.strip_prefix("https://"))
+}
+
+fn is_authority(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b))
+}
+
 /// A day in Japan, `yyyy-mm-dd`: the second since the Unix epoch at which it begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Day(pub i64);
@@ -156,6 +195,42 @@ mod tests {
         assert_eq!(loopback("[::]:8080"), Some(false));
         for wrong in ["::1:8080", "127.0.0.1", "8080", "127.0.0.1:99999", ""] {
             assert_eq!(loopback(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn roots_and_origins_are_what_links_and_browsers_can_use() {
+        for right in [
+            "https://kenko.example",
+            "http://[::1]:8080/a/",
+            "http://a_b:1/x~y",
+        ] {
+            assert_eq!(base_url(right).as_deref(), Ok(right));
+        }
+        for wrong in [
+            "",
+            "foo",
+            "ftp://a",
+            "http://",
+            "https:///x",
+            "http://a b",
+            "http://a?x",
+            "http://a@b",
+        ] {
+            assert!(base_url(wrong).is_err(), "{wrong}");
+        }
+        for right in ["*", "https://app.example", "http://localhost:3000"] {
+            assert_eq!(origin(right).as_deref(), Ok(right));
+        }
+        for wrong in [
+            "",
+            "foo",
+            "app.example",
+            "https://app.example/",
+            "https://a/b",
+            "null ",
+        ] {
+            assert!(origin(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -129,12 +129,10 @@ fn sort(object: &mut Map<String, Value>) {
 fn add_examples(document: &mut Value) {
     let submission: Value = serde_json::from_str(SUBMISSION).unwrap_or_default();
     let one = json!({ "first": { "summary": "Two participants, every record kind", "value": submission } });
-    set(
-        document,
-        "/paths/~1exchange~1submissions/post/requestBody/content/application~1json",
-        "examples",
-        one,
-    );
+    for path in ["exchange~1submissions", "fhir~1$to-fhir"] {
+        let media = format!("/paths/~1{path}/post/requestBody/content/application~1json");
+        set(document, &media, "examples", one.clone());
+    }
     for status in ["200", "201"] {
         let media = format!(
             "/paths/~1exchange~1submissions/post/responses/{status}/content/application~1json"

@@ -9,6 +9,7 @@ use sqlx::{AssertSqlSafe, Row as _, Sqlite};
 use super::dictionary::{DevicePart, Word};
 use super::layout::{KindLayout, Slot};
 use super::query::{Bound, Condition};
+use super::sql;
 use super::{Access, Error, Order, Predicate, RecordKey, RecordQuery, Result, Store};
 use crate::fhir::id::{Hash96, ObservationKey};
 use crate::kind::{Kind, Kinds, Type};
@@ -144,8 +145,7 @@ impl Store {
     pub async fn search(&self, _access: &Access, query: &RecordQuery) -> Result<Records> {
         let raw = match query.order {
             Order::Key => self.in_key_order(query).await?,
-            Order::Time | Order::TimeDescending => self.in_time_order(query).await?,
-            Order::Write | Order::WriteDescending => self.in_write_order(query).await?,
+            _ => self.merged(query).await?,
         };
         self.resolve(raw).await
     }
@@ -284,109 +284,71 @@ impl Store {
         Ok(people.get(&participant).is_some_and(|p| p.hash == hash))
     }
 
-    /// The first of every unit, merged by time.
-    async fn in_time_order(&self, query: &RecordQuery) -> Result<Vec<Raw>> {
-        let descending = query.order == Order::TimeDescending;
+    /// The first of every unit, merged by time or by write.
+    async fn merged(&self, query: &RecordQuery) -> Result<Vec<Raw>> {
+        let (columns, descending): (&[&str], bool) = match query.order {
+            Order::Write => (&["write", "participant", "time", "source"], false),
+            Order::WriteDescending => (&["write", "participant", "time", "source"], true),
+            Order::TimeDescending => (&["time", "participant", "source"], true),
+            Order::Time | Order::Key => (&["time", "participant", "source"], false),
+        };
         let (direction, beyond) = if descending {
             (" DESC", '<')
         } else {
             ("", '>')
         };
-        let order = format!("r.time{direction}, r.participant{direction}, r.source{direction}");
+        let listed = |suffix: &str| {
+            let names: Vec<String> = columns.iter().map(|c| format!("r.{c}{suffix}")).collect();
+            names.join(", ")
+        };
+        let order = listed(direction);
+        // All units are ordered by these columns, and records alike in them by kind.
+        let rank = |key: &RecordKey| -> Vec<i64> {
+            let place = |column: &&str| match *column {
+                "write" => key.write,
+                "time" => key.time,
+                "participant" => key.participant,
+                _ => key.source,
+            };
+            columns.iter().map(place).collect()
+        };
         let mut out = Vec::new();
         for unit in units(query) {
             let Some(mut condition) = self.condition(&unit, query).await? else {
                 continue;
             };
-            let layout = self.layout.of(unit.kind);
             if let Some(key) = query.after {
-                // All units are ordered by (time, participant, source, kind).
-                let kind_after = if descending {
-                    layout.id < key.kind
+                let kind = self.layout.of(unit.kind).id;
+                let behind = if descending {
+                    kind < key.kind
                 } else {
-                    layout.id > key.kind
+                    kind > key.kind
                 };
-                let or_equal = if kind_after { "=" } else { "" };
+                let or_equal = if behind { "=" } else { "" };
+                let bound: Vec<Bound> = rank(&key).into_iter().map(Bound::from).collect();
+                let placeholders = sql::list(columns.len());
                 condition.and(
-                    &format!("(r.time, r.participant, r.source) {beyond}{or_equal} (?, ?, ?)"),
-                    &[key.time.into(), key.participant.into(), key.source.into()],
+                    &format!("({}) {beyond}{or_equal} ({placeholders})", listed("")),
+                    &bound,
                 );
             }
             out.extend(self.unit(&unit, &condition, &order, query.limit).await?);
         }
-        let key = |raw: &Raw| {
-            (
-                raw.time,
-                raw.participant,
-                raw.source,
-                self.layout.of(raw.kind).id,
-            )
-        };
-        out.sort_by(|a, b| {
-            if descending {
-                key(b).cmp(&key(a))
-            } else {
-                key(a).cmp(&key(b))
-            }
+        out.sort_by_cached_key(|raw| {
+            let kind = self.layout.of(raw.kind).id;
+            let mut rank = rank(&RecordKey {
+                participant: raw.participant,
+                kind,
+                time: raw.time,
+                source: raw.source,
+                write: raw.write,
+            });
+            rank.push(kind);
+            rank
         });
-        out.truncate(query.limit);
-        Ok(out)
-    }
-
-    /// The first of every kind by write, merged.
-    async fn in_write_order(&self, query: &RecordQuery) -> Result<Vec<Raw>> {
-        let descending = query.order == Order::WriteDescending;
-        let (direction, beyond) = if descending {
-            (" DESC", '<')
-        } else {
-            ("", '>')
-        };
-        let order = ["write", "participant", "time", "source"]
-            .map(|c| format!("r.{c}{direction}"))
-            .join(", ");
-        let mut out = Vec::new();
-        for unit in units(query) {
-            let Some(mut condition) = self.condition(&unit, query).await? else {
-                continue;
-            };
-            let layout = self.layout.of(unit.kind);
-            if let Some(key) = query.after {
-                let kind_after = if descending {
-                    layout.id < key.kind
-                } else {
-                    layout.id > key.kind
-                };
-                let or_equal = if kind_after { "=" } else { "" };
-                condition.and(
-                    &format!(
-                        "(r.write, r.participant, r.time, r.source) {beyond}{or_equal} (?, ?, ?, ?)"
-                    ),
-                    &[
-                        key.write.into(),
-                        key.participant.into(),
-                        key.time.into(),
-                        key.source.into(),
-                    ],
-                );
-            }
-            out.extend(self.unit(&unit, &condition, &order, query.limit).await?);
+        if descending {
+            out.reverse();
         }
-        let key = |raw: &Raw| {
-            (
-                raw.write,
-                raw.participant,
-                raw.time,
-                raw.source,
-                self.layout.of(raw.kind).id,
-            )
-        };
-        out.sort_by(|a, b| {
-            if descending {
-                key(b).cmp(&key(a))
-            } else {
-                key(a).cmp(&key(b))
-            }
-        });
         out.truncate(query.limit);
         Ok(out)
     }

@@ -140,3 +140,66 @@ fn a_reader_that_goes_away_ends_the_program_quietly() {
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
 }
+
+#[test]
+fn resources_that_are_imported_are_told_once_and_not_field_by_field() {
+    let place = Place::new();
+    place
+        .run(&["convert", "--as", "ndjson", "-o", "fhir.ndjson", &first()])
+        .exits(0);
+    for arguments in [
+        &["import", "fhir.ndjson"][..],
+        &["import", "--lenient", "fhir.ndjson"],
+    ] {
+        let told = place
+            .run(arguments)
+            .exits(1)
+            .says("convert --to exchange")
+            .err;
+        assert_eq!(told.lines().count(), 1, "{told}");
+        assert!(told.starts_with("fhir.ndjson:1:"), "{told}");
+    }
+}
+
+#[test]
+fn roots_and_origins_that_lead_nowhere_stop_the_start() {
+    let place = Place::new();
+    for (option, value) in [
+        ("--base-url", "foo"),
+        ("--cors-origin", "https://a.example/"),
+    ] {
+        place.run(&["serve", option, value]).exits(2).says(option);
+    }
+}
+
+#[test]
+fn logs_in_a_file_have_no_colours() {
+    let place = Place::new();
+    let ended = place.run_with(&[("RUST_LOG", "sqlx=debug")], &["migrate"]);
+    let ended = ended.exits(0).says("DEBUG");
+    assert!(!ended.err.contains('\u{1b}'), "{}", ended.err);
+}
+
+#[test]
+fn a_log_that_nobody_reads_any_more_stops_nothing() {
+    let place = Place::new();
+    let mut child = place
+        .command(&["migrate"])
+        .env("RUST_LOG", "trace")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stderr.take());
+    let begun = std::time::Instant::now();
+    let ended = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if begun.elapsed() > std::time::Duration::from_secs(20) {
+            child.kill().unwrap();
+            panic!("it hangs");
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    };
+    assert_eq!(ended.code(), Some(0));
+}

@@ -260,6 +260,10 @@ impl Reader {
                     ),
                     format!("{rest} では並べ替えられません"),
                 ),
+                _ if known => (
+                    format!("sorts by one key, {first}; {rest} is left out"),
+                    format!("並べ替えのキーは一つ（{first}）です。{rest} は使いません"),
+                ),
                 keys => (
                     format!("cannot sort by {rest}; one of {keys} is possible"),
                     format!("{rest} では並べ替えられません。{keys} のいずれか一つを指定できます"),

@@ -50,7 +50,8 @@ impl FromRequestParts<App> for Call {
             lang: error::language(&parts.headers),
             base: root.fhir(),
             query: query.to_owned(),
-            headers: std::mem::take(&mut parts.headers),
+            // Not taken: what extracts the body after this looks for its encoding and length.
+            headers: parts.headers.clone(),
             app: app.clone(),
         })
     }

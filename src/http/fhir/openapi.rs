@@ -153,12 +153,14 @@ fn converts(operation: Operation) -> Value {
 }
 
 fn search_parameters(resource: &Resource) -> Vec<Value> {
-    let own = resource
-        .searchable
-        .parameters
-        .iter()
-        .map(|p| query(p.name, &told(p)));
-    let mut out: Vec<Value> = own.collect();
+    let mut out = Vec::new();
+    for own in resource.searchable.parameters {
+        out.push(query(own.name, &told(own)));
+        for chained in own.target.iter().flat_map(|target| target.parameters) {
+            let name = format!("{}.{}", own.name, chained.name);
+            out.push(query(&name, &told(chained)));
+        }
+    }
     if !resource.searchable.sort.is_empty() {
         let keys = resource.searchable.sort.join("`, `");
         out.push(query("_sort", &format!("`{keys}`")));

@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use super::call::Call;
 use crate::exchange::{self, Submission};
-use crate::fault::{Lang, Severity};
+use crate::fault::{Code, Fault, Lang, Severity};
 use crate::fhir::inbound::{self, Options, Outcome};
 use crate::fhir::outcome::{Issue, outcome};
 use crate::http::body::Body;
-use crate::http::error::{Problem, Result};
+use crate::http::error::{Kind, Problem, Result};
 use crate::http::negotiate::{self, FHIR_JSON, JSON, TEXT_JSON};
 use crate::kind::{Edition, Kinds};
 
@@ -26,6 +26,20 @@ pub async fn to_exchange(call: Call, body: Body) -> Result<Response> {
         .parse(move |source| inbound::read_any(&kinds, Options::default(), source))
         .await??;
     submissions.retain(|s| s.rows.iter().any(|row| !row.refused));
+    if submissions.is_empty() {
+        if said.issues.is_empty() && said.untold == 0 {
+            return Err(Problem::new(Kind::Refused).detail(
+                "there is no resource in it to convert",
+                "変換するリソースがありません",
+            ));
+        }
+        // Not FHIR at all, which is another mistake than FHIR that a rule refuses.
+        let is_shape = |f: &Fault| f.code == Code::Type && f.pointer.is_empty();
+        if said.untold == 0 && said.issues.iter().all(|met| is_shape(&met.fault)) {
+            let faults = said.issues.into_iter().map(|met| met.fault).collect();
+            return Err(Problem::faults(Kind::Malformed, faults));
+        }
+    }
     let told = told(&said, &call);
     if submissions.is_empty() || (call.is_strict() && said.has_errors()) {
         return call.answer_value(StatusCode::UNPROCESSABLE_ENTITY, &told);

@@ -1,35 +1,22 @@
-//! The registry lists in the database: one table each, columns by their physical names.
+//! Changing a registry list: rows added, replaced and removed, in one transaction.
 
 use std::collections::{HashMap, HashSet};
 
-use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 
-use super::layout::Slot;
-use super::query::Bound;
-use super::read::bind;
-use super::{Access, Error, Result, Store, sql};
-use crate::fault::{Code, Fault};
+use super::{Stored, columns, key_hash, read, select};
+use crate::fault::{Code, Fault, Place};
 use crate::fhir::canonical::INSTITUTION_NO;
-use crate::fhir::id::{Hash96, hash96};
+use crate::fhir::id::Hash96;
 use crate::registry::{
     self, CONSORTIA, DEVICES, Faults, HBA1C_METHODS, LABORATORIES, List, PARTICIPANTS, Row, Value,
     split_identifier,
 };
+use crate::store::layout::Slot;
+use crate::store::query::Bound;
+use crate::store::read::bind;
+use crate::store::{Result, Store, sql};
 use crate::time;
-
-/// A registry row as it is stored.
-#[derive(Debug, Clone)]
-pub struct Stored {
-    /// Its number.
-    pub id: i64,
-    /// The row.
-    pub row: Row,
-    /// `meta.versionId` of its resources.
-    pub version: u32,
-    /// `meta.lastUpdated` of its resources, in milliseconds since the epoch.
-    pub updated_at: i64,
-}
 
 /// What a change of a list did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -44,201 +31,7 @@ pub struct Changed {
     pub removed: u64,
 }
 
-/// The hash of a row's key, as the ids of its resources carry it.
-pub(super) fn key_hash(list: &List, key: &[&str]) -> Hash96 {
-    let domain = match list.table {
-        "activity_recording_time" => "device-model",
-        table => table,
-    };
-    let domain = if domain == "device_model" {
-        "device-model"
-    } else {
-        domain
-    };
-    hash96(domain, key)
-}
-
-fn columns(list: &List) -> String {
-    let names: Vec<&str> = list.fields.iter().map(|f| f.name).collect();
-    names.join(", ")
-}
-
-pub(super) fn read(list: &'static List, from: &SqliteRow) -> Result<Stored> {
-    let mut row = Row::new(list);
-    for (i, field) in list.fields.iter().enumerate() {
-        let Some(text) = from.try_get::<Option<String>, _>(4 + i)? else {
-            continue;
-        };
-        let value = if field.list {
-            let items = serde_json::from_str(&text).map_err(|e| Error::Damaged(e.to_string()))?;
-            Value::List(items)
-        } else {
-            Value::Text(text)
-        };
-        row.set(field.name, value);
-    }
-    row.provisional = from.try_get::<i64, _>(3)? != 0;
-    Ok(Stored {
-        id: from.try_get(0)?,
-        row,
-        version: from.try_get::<i64, _>(1)? as u32,
-        updated_at: from.try_get(2)?,
-    })
-}
-
-pub(super) fn select(list: &List, rest: &str) -> String {
-    format!(
-        "SELECT id, version, updated_at, provisional, {} FROM {} {rest}",
-        columns(list),
-        list.table
-    )
-}
-
-fn order(list: &List) -> String {
-    let key: Vec<&str> = list.key().map(|f| f.name).collect();
-    key.join(", ")
-}
-
-fn column_text(value: &Value) -> Option<String> {
-    match value {
-        Value::Absent => None,
-        Value::Text(text) => Some(text.clone()),
-        Value::List(items) => serde_json::to_string(items).ok(),
-    }
-}
-
 impl Store {
-    /// Rows of a list in key order, after the key `after`; of one consortium where named.
-    ///
-    /// # Errors
-    /// [`Error::Database`], [`Error::Damaged`].
-    pub async fn registry_page(
-        &self,
-        _access: &Access,
-        list: &'static List,
-        consortium_id: Option<&str>,
-        after: Option<&Row>,
-        limit: usize,
-    ) -> Result<Vec<Stored>> {
-        let mut condition = String::from("WHERE 1 = 1");
-        let mut texts: Vec<String> = Vec::new();
-        if let (Some(consortium), true) = (consortium_id, list.by_consortium()) {
-            condition.push_str(" AND consortium_id = ?");
-            texts.push(consortium.to_owned());
-        }
-        if let Some(row) = after {
-            let n = list.key().count();
-            condition.push_str(&format!(" AND ({}) > ({})", order(list), sql::list(n)));
-            texts.extend(row.key().into_iter().map(str::to_owned));
-        }
-        let text = select(
-            list,
-            &format!("{condition} ORDER BY {} LIMIT ?", order(list)),
-        );
-        let mut query = sqlx::query(AssertSqlSafe(text));
-        for text in texts {
-            query = query.bind(text);
-        }
-        let rows = query.bind(limit as i64).fetch_all(&self.read).await?;
-        rows.iter().map(|row| read(list, row)).collect()
-    }
-
-    /// How many rows a list has.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub async fn registry_count(&self, _access: &Access, list: &'static List) -> Result<u64> {
-        let text = format!("SELECT count(*) FROM {}", list.table);
-        let row = sqlx::query(AssertSqlSafe(text))
-            .fetch_one(&self.read)
-            .await?;
-        Ok(row.try_get::<i64, _>(0)? as u64)
-    }
-
-    /// The row of a list whose resources carry this hash in their ids.
-    ///
-    /// # Errors
-    /// [`Error::Database`], [`Error::Damaged`].
-    pub async fn registry_by_hash(
-        &self,
-        _access: &Access,
-        list: &'static List,
-        hash: &Hash96,
-    ) -> Result<Option<Stored>> {
-        let text = select(list, "WHERE hash = ?");
-        let row = bind(&text, &[hash.into()])
-            .fetch_optional(&self.read)
-            .await?;
-        row.as_ref().map(|row| read(list, row)).transpose()
-    }
-
-    /// Rows of a list whose fields have these values.
-    ///
-    /// # Errors
-    /// [`Error::Database`], [`Error::Damaged`].
-    pub async fn registry_where(
-        &self,
-        _access: &Access,
-        list: &'static List,
-        fields: &[(&'static str, &str)],
-        limit: usize,
-    ) -> Result<Vec<Stored>> {
-        let mut condition = String::from("WHERE 1 = 1");
-        for (name, _) in fields {
-            if let Some(field) = list.field(name) {
-                condition.push_str(&format!(" AND {} = ?", field.name));
-            }
-        }
-        let text = select(
-            list,
-            &format!("{condition} ORDER BY {} LIMIT ?", order(list)),
-        );
-        let mut query = sqlx::query(AssertSqlSafe(text));
-        for (name, value) in fields {
-            if list.field(name).is_some() {
-                query = query.bind((*value).to_owned());
-            }
-        }
-        let rows = query.bind(limit as i64).fetch_all(&self.read).await?;
-        rows.iter().map(|row| read(list, row)).collect()
-    }
-
-    /// Rows of participants or laboratories that have an identifier of others; any system
-    /// where none is given.
-    ///
-    /// # Errors
-    /// [`Error::Database`], [`Error::Damaged`].
-    pub async fn registry_identified(
-        &self,
-        _access: &Access,
-        list: &'static List,
-        system: Option<&str>,
-        value: &str,
-        limit: usize,
-    ) -> Result<Vec<Stored>> {
-        let by_system = if system.is_some() {
-            " AND e.system = ?"
-        } else {
-            ""
-        };
-        let text = select(
-            list,
-            &format!(
-                "WHERE id IN (SELECT e.owner FROM external_identifier e \
-                 WHERE e.list = ? AND e.value = ?{by_system}) ORDER BY {} LIMIT ?",
-                order(list)
-            ),
-        );
-        let mut query = sqlx::query(AssertSqlSafe(text))
-            .bind(list.table)
-            .bind(value.to_owned());
-        if let Some(system) = system {
-            query = query.bind(system.to_owned());
-        }
-        let rows = query.bind(limit as i64).fetch_all(&self.read).await?;
-        rows.iter().map(|row| read(list, row)).collect()
-    }
-
     /// Adds or replaces rows; with `replace`, rows that are not among them go (of the
     /// consortium, where one is named).
     ///
@@ -290,7 +83,7 @@ impl Store {
         for &id in &gone {
             if let Some(key) = self.referred_to(tx, list, id).await? {
                 faults.push(
-                    Fault::new(Code::Conflict, "", crate::fault::Place::default())
+                    Fault::new(Code::Conflict, "", Place::default())
                         .expected("every row that records refer to")
                         .found(&key),
                 );
@@ -454,7 +247,7 @@ async fn unique_identifiers(
 }
 
 /// Adds or replaces a few rows.
-pub(super) async fn upsert(
+pub async fn upsert(
     tx: &mut SqliteConnection,
     list: &'static List,
     rows: &[Row],
@@ -514,31 +307,42 @@ pub(super) async fn upsert(
         query.execute(&mut *tx).await?;
     }
     if list.field("external_identifiers").is_some() {
-        // First all are given up, then taken: an identifier may move between two rows.
-        let mut owners = Vec::new();
-        for (row, hash) in &write {
-            let claims = !row.items("external_identifiers").is_empty()
-                || row.text("institution_code").is_some();
-            if !claims && !stored.contains_key(*hash) {
-                continue;
-            }
-            let text = format!("SELECT id FROM {} WHERE hash = ?", list.table);
-            let id: i64 = bind(&text, &[(*hash).into()])
-                .fetch_one(&mut *tx)
-                .await?
-                .try_get(0)?;
-            if stored.contains_key(*hash) {
-                sqlx::query("DELETE FROM external_identifier WHERE list = $1 AND owner = $2")
-                    .bind(list.table)
-                    .bind(id)
-                    .execute(&mut *tx)
-                    .await?;
-            }
-            owners.push((id, *row));
+        identify(tx, list, &write, &stored).await?;
+    }
+    Ok(())
+}
+
+/// Registers the identifiers that written rows name, in place of those they had.
+async fn identify(
+    tx: &mut SqliteConnection,
+    list: &List,
+    written: &[(&Row, &Hash96)],
+    stored: &HashMap<Hash96, Stored>,
+) -> Result<()> {
+    // First all are given up, then taken: an identifier may move between two rows.
+    let mut owners = Vec::new();
+    for (row, hash) in written {
+        let claims =
+            !row.items("external_identifiers").is_empty() || row.text("institution_code").is_some();
+        if !claims && !stored.contains_key(*hash) {
+            continue;
         }
-        for (id, row) in owners {
-            identifiers(tx, list, id, row).await?;
+        let text = format!("SELECT id FROM {} WHERE hash = ?", list.table);
+        let id: i64 = bind(&text, &[(*hash).into()])
+            .fetch_one(&mut *tx)
+            .await?
+            .try_get(0)?;
+        if stored.contains_key(*hash) {
+            sqlx::query("DELETE FROM external_identifier WHERE list = $1 AND owner = $2")
+                .bind(list.table)
+                .bind(id)
+                .execute(&mut *tx)
+                .await?;
         }
+        owners.push((id, *row));
+    }
+    for (id, row) in owners {
+        identifiers(tx, list, id, row).await?;
     }
     Ok(())
 }
@@ -566,4 +370,12 @@ async fn identifiers(tx: &mut SqliteConnection, list: &List, id: i64, row: &Row)
         .await?;
     }
     Ok(())
+}
+
+fn column_text(value: &Value) -> Option<String> {
+    match value {
+        Value::Absent => None,
+        Value::Text(text) => Some(text.clone()),
+        Value::List(items) => serde_json::to_string(items).ok(),
+    }
 }
