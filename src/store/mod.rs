@@ -24,6 +24,7 @@ mod named;
 mod provenance;
 mod query;
 mod read;
+mod readers;
 mod receipt;
 mod registry;
 mod rows;
@@ -41,6 +42,7 @@ use sqlx::sqlite::{
 };
 
 use crate::kind::Kinds;
+use readers::Readers;
 
 pub use backup::restore;
 pub use changes::ChangeQuery;
@@ -123,7 +125,7 @@ impl Access {
 
 /// The database.
 pub struct Store {
-    read: SqlitePool,
+    read: Readers,
     write: SqlitePool,
     path: PathBuf,
     kinds: Arc<Kinds>,
@@ -154,10 +156,13 @@ pub fn sqlite_path(url: &str) -> Result<PathBuf> {
     }
 }
 
+/// Rows that the database's thread reads ahead: a page, so that it stops for nobody.
+const ROWS_AHEAD: usize = 1024;
+
 /// Reading connections: each is a thread, and more of them than cores only change places.
-fn readers() -> u32 {
+fn readers() -> usize {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
-    cores.clamp(2, 8) as u32
+    cores.clamp(2, 8)
 }
 
 impl Store {
@@ -187,13 +192,8 @@ impl Store {
             .await?;
         MIGRATIONS.run(&write).await?;
         let layout = layout::register(&write, &kinds).await?;
-        let read = SqlitePoolOptions::new()
-            .max_connections(readers())
-            .min_connections(1)
-            .test_before_acquire(false)
-            .acquire_timeout(Duration::from_secs(60))
-            .connect_with(options.read_only(true).create_if_missing(false))
-            .await?;
+        let options = options.read_only(true).create_if_missing(false);
+        let read = Readers::open(options.row_buffer_size(ROWS_AHEAD), readers()).await?;
         Ok(Store {
             read,
             write,
