@@ -41,8 +41,11 @@ impl Store {
             return Ok(Deleted::Absent);
         };
         let place = stored.rows[0].kind;
-        let these = "participant = ? AND kind = ? AND time = ? AND source = ?";
-        let bound: Vec<Bound> = [key.participant, key.kind, key.time, key.source]
+        let these = format!(
+            "participant = ? AND kind = {} AND time = ? AND source = ?",
+            key.kind
+        );
+        let bound: Vec<Bound> = [key.participant, key.time, key.source]
             .map(Bound::Int)
             .to_vec();
         let mut tx = self.write.begin_with("BEGIN IMMEDIATE").await?;

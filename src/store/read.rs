@@ -210,16 +210,13 @@ impl Store {
         let layout = self.layout.of(kind.place);
         let sql = format!(
             "SELECT {FIXED}{}{} FROM participant p CROSS JOIN {table} r \
-             WHERE p.hash = ? AND r.participant = p.id AND r.kind = ? AND r.time = ? \
+             WHERE p.hash = ? AND r.participant = p.id AND r.kind = {} AND r.time = ? \
              ORDER BY r.version",
             comma(layout),
             layout.column_list("r."),
+            layout.id,
         );
-        let bound = [
-            (&id.participant).into(),
-            layout.id.into(),
-            id.seconds.into(),
-        ];
+        let bound = [(&id.participant).into(), id.seconds.into()];
         let rows = bind(&sql, &bound).fetch_all(&self.read).await?;
         let raw = rows
             .iter()
@@ -387,7 +384,9 @@ impl Store {
                 &[hash.into()],
             );
         }
-        condition.and("r.kind = ?", &[layout.id.into()]);
+        // A literal: the indexes of one kind each make SQLite prepare a statement with a
+        // bound kind anew whenever it is bound.
+        condition.and(&format!("r.kind = {}", layout.id), &[]);
         condition.and("r.state <> 2", &[]);
         for predicate in &query.predicates {
             match predicate {
@@ -434,11 +433,13 @@ impl Store {
 
     /// The rows that an id can mean: (participant, source).
     async fn sources(&self, key: &ObservationKey, kind: i64) -> Result<Vec<(i64, i64)>> {
-        let sql = "SELECT r.participant, r.source FROM participant p CROSS JOIN record r \
-                   WHERE p.hash = ? AND r.participant = p.id AND r.kind = ? AND r.time = ?";
-        let bound = [(&key.participant).into(), kind.into(), key.seconds.into()];
+        let sql = format!(
+            "SELECT r.participant, r.source FROM participant p CROSS JOIN record r \
+             WHERE p.hash = ? AND r.participant = p.id AND r.kind = {kind} AND r.time = ?"
+        );
+        let bound = [(&key.participant).into(), key.seconds.into()];
         let mut out = Vec::new();
-        for row in bind(sql, &bound).fetch_all(&self.read).await? {
+        for row in bind(&sql, &bound).fetch_all(&self.read).await? {
             let (participant, source): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
             let hash = match source {
                 0 => crate::fhir::id::source_hash(""),

@@ -77,7 +77,7 @@ fn submission((consortium, person): (&str, &str), round: usize, update: &str) ->
     for (n, time) in TIMES
         .iter()
         .enumerate()
-        .filter(|(n, _)| (n + round) % 3 > 0)
+        .filter(|(n, _)| !(n + round).is_multiple_of(3))
     {
         let device = json!({
             "observation_time": time, "model_manufacturer_code": "ACME", "model_number": "M",
