@@ -186,3 +186,49 @@ impl<'c> Executor<'c> for &'c Readers {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn one_reader() -> (tempfile::TempDir, Readers) {
+        let dir = tempfile::tempdir().unwrap();
+        let options = SqliteConnectOptions::new()
+            .filename(dir.path().join("a.db"))
+            .create_if_missing(true);
+        (dir, Readers::open(options, 1).await.unwrap())
+    }
+
+    async fn one(readers: &Readers) -> Result<i64, Error> {
+        sqlx::query_scalar("SELECT 1").fetch_one(readers).await
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_is_given_up_serves_the_next() {
+        let (_dir, readers) = one_reader().await;
+        let long = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000000) SELECT i FROM n";
+        for _ in 0..3 {
+            let rows = sqlx::query(long).fetch_all(&readers);
+            let given_up = tokio::time::timeout(Duration::from_millis(2), rows).await;
+            assert!(given_up.is_err());
+            assert_eq!(one(&readers).await.unwrap(), 1);
+        }
+        assert!(
+            sqlx::query("SELECT nothing")
+                .execute(&readers)
+                .await
+                .is_err()
+        );
+        assert_eq!(one(&readers).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn many_wait_for_one_and_none_after_the_end() {
+        let (_dir, readers) = one_reader().await;
+        let all = (0..50).map(|_| one(&readers));
+        let all = futures_util::future::join_all(all).await;
+        assert!(all.into_iter().all(|n| matches!(n, Ok(1))));
+        readers.close().await;
+        assert!(matches!(one(&readers).await, Err(Error::PoolClosed)));
+    }
+}
