@@ -1,6 +1,6 @@
 //! Decimal numbers as they are written: `65.50` stays `65.50`.
 //!
-//! [`scan`] reads the text of a JSON number by the rule of a field; [`write`] gives
+//! [`scan`] reads the text of a JSON number by the rule of a field; [`write()`] gives
 //! the same text back. [`Decimal`] is exact arithmetic for units and conversions.
 
 use crate::fault::Code;

@@ -13,9 +13,6 @@ use crate::registry::{CONSORTIA, Row};
 use crate::store::{Access, Selection, Store, TimeTest, Walk};
 use crate::time;
 
-/// Before and after all times that have four digits of a year, in milliseconds.
-const EVER: (i64, i64) = (-100_000_000_000_000, 300_000_000_000_000);
-
 /// Writes what the options choose.
 ///
 /// # Errors
@@ -56,17 +53,11 @@ fn places(kinds: &Kinds, options: &Export) -> Result<Vec<usize>, Failure> {
 
 /// The records of a consortium that are asked for.
 pub(super) fn selection(options: &Export, places: &[usize], consortium_id: &str) -> Selection {
-    let (from, until) = (options.from.map(|d| d.0), options.until.map(|d| d.0));
-    let time = (from.is_some() || until.is_some()).then(|| {
-        let from = from.map_or(EVER.0, |day| day * 1000);
-        // A record of a day begins with it, and the bounds are days.
-        TimeTest::Overlaps(from, until.map_or(EVER.1, |day| day * 1000).max(from))
-    });
     Selection {
         consortium_id: consortium_id.to_owned(),
         person_id: options.person.clone(),
         kinds: places.to_vec(),
-        time,
+        time: TimeTest::days(options.from.map(|d| d.0), options.until.map(|d| d.0)),
         since: options.since.map(|at| at.0),
         newest_update_time: options.to == ExportTo::Exchange,
     }

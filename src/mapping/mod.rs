@@ -236,15 +236,6 @@ impl Mapping {
             .map_or_else(Vec::new, |code| self.concept_codings(code))
     }
 
-    /// The codings of all categories.
-    pub fn category_codings(&self) -> Vec<(String, String)> {
-        let categories = self.panel.root.get("category").map_or(&[][..], Node::items);
-        categories
-            .iter()
-            .flat_map(|c| self.concept_codings(c))
-            .collect()
-    }
-
     /// The constant and derived codings of one CodeableConcept.
     pub fn concept_codings(&self, concept: &Node) -> Vec<(String, String)> {
         let mut out = Vec::new();

@@ -161,7 +161,7 @@ impl Names<'_> {
                     .iter()
                     .filter(|(key, _)| !key.starts_with('$'))
                     .map(|(key, v)| {
-                        let pointer = format!("{pointer}/{}", escape(key));
+                        let pointer = format!("{pointer}/{}", json::pointer_part(key));
                         (key.clone(), self.read(v, &pointer, faults))
                     })
                     .collect(),
@@ -228,11 +228,6 @@ impl Names<'_> {
             "{{{name}}} is neither a field, a derived value nor a named piece"
         ))
     }
-}
-
-/// A name as a step of a JSON pointer.
-pub fn escape(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
 }
 
 /// A constant string.

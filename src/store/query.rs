@@ -67,7 +67,24 @@ pub enum TimeTest {
     Overlaps(i64, i64),
 }
 
+/// Before and after all times that have four digits of a year, in seconds.
+const EVER: (i64, i64) = (-100_000_000_000, 300_000_000_000);
+
 impl TimeTest {
+    /// Measured from the day that begins at `from` on, and before the day that begins at
+    /// `until` (both in seconds since the epoch); `None` where neither is given.
+    ///
+    /// A record of a day begins with it and the bounds are days, so that overlapping is
+    /// lying within.
+    pub fn days(from: Option<i64>, until: Option<i64>) -> Option<TimeTest> {
+        if from.is_none() && until.is_none() {
+            return None;
+        }
+        let from = from.unwrap_or(EVER.0) * 1000;
+        let until = until.unwrap_or(EVER.1) * 1000;
+        Some(TimeTest::Overlaps(from, until.max(from)))
+    }
+
     /// The ranges of `time` (seconds, both ends included) that pass for records of `length`
     /// milliseconds: 1 000, or a whole day.
     pub fn ranges(self, length: i64) -> Vec<(i64, i64)> {

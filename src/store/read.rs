@@ -300,14 +300,18 @@ impl Store {
         };
         let order = listed(direction);
         // All units are ordered by these columns, and records alike in them by kind.
-        let rank = |key: &RecordKey| -> Vec<i64> {
-            let place = |column: &&str| match *column {
-                "write" => key.write,
-                "time" => key.time,
-                "participant" => key.participant,
-                _ => key.source,
-            };
-            columns.iter().map(place).collect()
+        let rank = |key: &RecordKey| -> [i64; 5] {
+            let mut rank = [0; 5];
+            for (place, column) in rank.iter_mut().zip(columns) {
+                *place = match *column {
+                    "write" => key.write,
+                    "time" => key.time,
+                    "participant" => key.participant,
+                    _ => key.source,
+                };
+            }
+            rank[4] = key.kind;
+            rank
         };
         let mut out = Vec::new();
         for unit in units(query) {
@@ -322,7 +326,11 @@ impl Store {
                     kind > key.kind
                 };
                 let or_equal = if behind { "=" } else { "" };
-                let bound: Vec<Bound> = rank(&key).into_iter().map(Bound::from).collect();
+                let bound: Vec<Bound> = rank(&key)[..columns.len()]
+                    .iter()
+                    .copied()
+                    .map(Bound::from)
+                    .collect();
                 let placeholders = sql::list(columns.len());
                 condition.and(
                     &format!("({}) {beyond}{or_equal} ({placeholders})", listed("")),
@@ -331,17 +339,14 @@ impl Store {
             }
             out.extend(self.unit(&unit, &condition, &order, query.limit).await?);
         }
-        out.sort_by_cached_key(|raw| {
-            let kind = self.layout.of(raw.kind).id;
-            let mut rank = rank(&RecordKey {
+        out.sort_unstable_by_key(|raw| {
+            rank(&RecordKey {
                 participant: raw.participant,
-                kind,
+                kind: self.layout.of(raw.kind).id,
                 time: raw.time,
                 source: raw.source,
                 write: raw.write,
-            });
-            rank.push(kind);
-            rank
+            })
         });
         if descending {
             out.reverse();

@@ -20,9 +20,6 @@ use crate::kind::Edition;
 use crate::store::{Selection, TimeTest, Walk};
 use crate::time;
 
-/// Before and after all times that have four digits of a year, in seconds.
-const EVER: (i64, i64) = (-100_000_000_000, 300_000_000_000);
-
 /// The routes.
 pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(read))
@@ -69,7 +66,7 @@ async fn read(State(app): State<App>, query: Query, headers: HeaderMap) -> Resul
             consortium_id: query.id("consortium_id", 6)?.unwrap_or_default(),
             person_id: query.id("person_id", 20)?,
             kinds: kinds(&app, &query)?,
-            time: time(&query)?,
+            time: TimeTest::days(query.day("from")?, query.day("until")?),
             since: None,
             newest_update_time: true,
         },
@@ -98,17 +95,6 @@ fn kinds(app: &App, query: &Query) -> Result<Vec<usize>> {
             Err(wrong_value("kind", name, (&expected, &names.join(", "))))
         }
     }
-}
-
-fn time(query: &Query) -> Result<Option<TimeTest>> {
-    let (from, until) = (query.day("from")?, query.day("until")?);
-    if from.is_none() && until.is_none() {
-        return Ok(None);
-    }
-    // A record of a day begins with it, and the bounds are days: overlapping is lying within.
-    let from = from.unwrap_or(EVER.0) * 1000;
-    let until = until.unwrap_or(EVER.1) * 1000;
-    Ok(Some(TimeTest::Overlaps(from, until.max(from))))
 }
 
 async fn write(
