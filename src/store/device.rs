@@ -1,9 +1,7 @@
 //! The devices that records name: one row a device part seen.
 
-use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
-
+use super::db::{Transaction, bind, query};
 use super::query::Condition;
-use super::read::bind;
 use super::{Access, Result, Store, Table, Test, sql};
 use crate::registry::{DEVICES, Row, Value};
 
@@ -46,7 +44,9 @@ pub(super) const SHOWN: &str = "(SELECT d.*, w.at AS seen_at, m.id AS model_id, 
 
 impl Store {
     async fn device_condition(&self, query: &DeviceQuery) -> Result<Condition> {
-        let mut condition = self.condition_on(&query.test, Table::Device, "device").await?;
+        let mut condition = self
+            .condition_on(&query.test, Table::Device, "device")
+            .await?;
         condition.and("device.id > ?", &[query.after.into()]);
         Ok(condition)
     }
@@ -75,7 +75,7 @@ impl Store {
             .map(|row| {
                 let (maker, model): (String, String) = (row.try_get(1)?, row.try_get(2)?);
                 let name: Option<String> = row.try_get(5)?;
-                let registered = row.try_get::<i64, _>(4)? != 0;
+                let registered = row.try_get::<i64>(4)? != 0;
                 Ok(StoredDevice {
                     id: row.try_get(0)?,
                     registered: registered.then(|| {
@@ -88,7 +88,7 @@ impl Store {
                     maker,
                     model,
                     serial: row.try_get(3)?,
-                    version: 1 + row.try_get::<i64, _>(6)? as u32,
+                    version: 1 + row.try_get::<i64>(6)? as u32,
                     updated_at: row.try_get(7)?,
                 })
             })
@@ -108,24 +108,24 @@ impl Store {
         if condition.is_never() {
             return Ok(0);
         }
-        let text = format!("SELECT count(*) FROM {SHOWN} device WHERE {}", condition.sql);
+        let text = format!(
+            "SELECT count(*) FROM {SHOWN} device WHERE {}",
+            condition.sql
+        );
         let row = bind(&text, &condition.bound).fetch_one(&self.read).await?;
-        Ok(row.try_get::<i64, _>(0)? as u64)
+        Ok(row.try_get::<i64>(0)? as u64)
     }
 }
 
 /// Notes the write that saw devices first.
-pub(super) async fn first_seen(tx: &mut SqliteConnection, write: i64, ids: &[i64]) -> Result<()> {
+pub(super) async fn first_seen(tx: &mut Transaction, write: i64, ids: &[i64]) -> Result<()> {
     for chunk in sql::chunks(ids) {
         let text = format!(
             "UPDATE device SET first_write = ? WHERE first_write = 0 AND id IN ({})",
             sql::list(chunk.len())
         );
-        let mut query = sqlx::query(AssertSqlSafe(text)).bind(write);
-        for id in chunk {
-            query = query.bind(id);
-        }
-        query.execute(&mut *tx).await?;
+        let statement = query(text).bind(write).bind_all(chunk);
+        statement.execute(&mut *tx).await?;
     }
     Ok(())
 }

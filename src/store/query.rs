@@ -4,7 +4,7 @@
 //! is said in `read.rs`.
 
 use super::Test;
-use crate::fhir::id::Hash96;
+use super::db::Bound;
 use crate::kind::Kind;
 use crate::time;
 
@@ -165,32 +165,6 @@ impl Default for RecordQuery {
             from: None,
             limit: 0,
         }
-    }
-}
-
-/// A value bound to a statement.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Bound {
-    Int(i64),
-    Bytes(Vec<u8>),
-    Text(String),
-}
-
-impl From<i64> for Bound {
-    fn from(value: i64) -> Bound {
-        Bound::Int(value)
-    }
-}
-
-impl From<&str> for Bound {
-    fn from(text: &str) -> Bound {
-        Bound::Text(text.to_owned())
-    }
-}
-
-impl From<&Hash96> for Bound {
-    fn from(hash: &Hash96) -> Bound {
-        Bound::Bytes(hash.to_vec())
     }
 }
 

@@ -3,10 +3,8 @@
 //! Pages go by the number of the row, which is never given twice: a row that comes or goes
 //! during a walk moves no other.
 
-use sqlx::Row as _;
-
-use super::query::{Bound, Condition};
-use super::read::bind;
+use super::db::{Bound, bind};
+use super::query::Condition;
 use super::registry::{self, Stored};
 use super::{Access, Result, Store, Table, Test, sql};
 use crate::registry::List;
@@ -60,13 +58,18 @@ impl Store {
             query.list.table, condition.sql
         );
         let row = bind(&text, &condition.bound).fetch_one(&self.read).await?;
-        Ok(row.try_get::<i64, _>(0)? as u64)
+        Ok(row.try_get::<i64>(0)? as u64)
     }
 
     async fn row_condition(&self, query: &RowQuery) -> Result<Condition> {
         let table = Table::List(query.list);
-        let mut condition = self.condition_on(&query.test, table, query.list.table).await?;
-        condition.and(&format!("{}.id > ?", query.list.table), &[query.after.into()]);
+        let mut condition = self
+            .condition_on(&query.test, table, query.list.table)
+            .await?;
+        condition.and(
+            &format!("{}.id > ?", query.list.table),
+            &[query.after.into()],
+        );
         Ok(condition)
     }
 
@@ -96,7 +99,7 @@ impl Store {
             );
             let bound: Vec<Bound> = chunk.iter().map(|&key| key.into()).collect();
             for row in bind(&text, &bound).fetch_all(&self.read).await? {
-                if let Some(value) = row.try_get::<Option<String>, _>(1)? {
+                if let Some(value) = row.try_get::<Option<String>>(1)? {
                     out.push((row.try_get(0)?, value));
                 }
             }

@@ -12,16 +12,15 @@
 //!
 //! The way is part of the cursor: a walk goes on as it began, whatever was written since.
 
+use super::db::{Bound, bind};
 use super::dictionary::Word;
-use super::query::{Bound, Condition, Place, SortBy, SortKey};
-use super::read::{FIXED, FIXED_COUNT, Raw, Records, bind};
+use super::query::{Condition, Place, SortBy, SortKey};
+use super::read::{FIXED, FIXED_COUNT, Raw, Records};
 use super::test::{At, Compiler, FieldTest, Known, Relation, Table, Test};
 use super::walk_column::{Column, Keyed, beyond};
 use super::{Access, RecordQuery, Result, Store};
 use crate::fhir::id::{self, Hash96, ObservationKey};
 use crate::registry::PARTICIPANTS;
-
-use sqlx::Row as _;
 
 /// So many people at most are looked up one by one where a test says what they are like;
 /// more are a condition on all records.
@@ -45,13 +44,7 @@ enum Way {
 }
 
 impl Way {
-    const ALL: [Way; 5] = [
-        Way::Kinds,
-        Way::Named,
-        Way::Found,
-        Way::Values,
-        Way::Sorted,
-    ];
+    const ALL: [Way; 5] = [Way::Kinds, Way::Named, Way::Found, Way::Values, Way::Sorted];
 }
 
 /// Whose records a unit has.
@@ -206,7 +199,7 @@ impl Store {
             }
             let sql = selects.join(" UNION ALL ");
             for row in bind(&sql, &bound).fetch_all(&self.read).await? {
-                total += row.try_get::<i64, _>(0)? as u64;
+                total += row.try_get::<i64>(0)? as u64;
             }
         }
         Ok(total)
@@ -310,7 +303,9 @@ impl Store {
                 0 => id::source_hash(""),
                 _ => {
                     let words = self.dictionary.words(&self.read, &[source]).await?;
-                    words.get(&source).map_or([0; 12], |w: &std::sync::Arc<Word>| w.hash)
+                    words
+                        .get(&source)
+                        .map_or([0; 12], |w: &std::sync::Arc<Word>| w.hash)
                 }
             };
             if hash == key.source {
@@ -335,7 +330,11 @@ impl Store {
             kind: None,
         };
         let mut condition = compiler.condition(&like.for_kind(None), &at);
-        let (beyond, order) = if walk.back() { ("<=", " DESC") } else { (">=", "") };
+        let (beyond, order) = if walk.back() {
+            ("<=", " DESC")
+        } else {
+            (">=", "")
+        };
         if let Some(from) = from {
             condition.and(&format!("participant.id {beyond} ?"), &[from.into()]);
         }
@@ -344,7 +343,7 @@ impl Store {
             condition.sql
         );
         let rows = bind(&sql, &condition.bound).fetch_all(&self.read).await?;
-        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+        rows.iter().map(|row| row.try_get(0)).collect()
     }
 
     /// The field with an index of its own that a part asks for a range of, where nothing
@@ -414,7 +413,9 @@ impl Store {
             columns.extend(plain);
         }
         if walk.back() {
-            columns.iter_mut().for_each(|c| c.descending = !c.descending);
+            columns
+                .iter_mut()
+                .for_each(|c| c.descending = !c.descending);
         }
         columns
     }
@@ -428,7 +429,10 @@ impl Store {
         }
         // A total order: the rest of the key, the way the last key goes, and at last the kind.
         let descending = walk.sort.last().is_some_and(|key| key.descending);
-        let written = walk.sort.last().is_some_and(|key| key.by == SortBy::Written);
+        let written = walk
+            .sort
+            .last()
+            .is_some_and(|key| key.by == SortBy::Written);
         let rest = match written {
             true => [Column::Participant, Column::Time, Column::Source],
             false => [Column::Time, Column::Participant, Column::Source],
@@ -448,7 +452,11 @@ impl Store {
             units.reverse();
         }
         // [way, rank, kind, column…]
-        let from = walk.query.from.as_ref().map(|place| place.numbers.as_slice());
+        let from = walk
+            .query
+            .from
+            .as_ref()
+            .map(|place| place.numbers.as_slice());
         let mut out = Found::default();
         let mut skip = 0;
         if let Some([_, rank, kind, ..]) = from {
@@ -503,7 +511,8 @@ impl Store {
                 let layout = self.layout.of(unit.kind);
                 out.places.extend([walk.way as i64, unit.rank, layout.id]);
                 let columns = self.columns(walk, unit);
-                out.places.extend(columns.iter().map(|c| c.column.value(&raw, layout)));
+                out.places
+                    .extend(columns.iter().map(|c| c.column.value(&raw, layout)));
                 out.raw.push(raw);
             }
         }
@@ -537,7 +546,11 @@ impl Store {
     async fn merged(&self, walk: &Walk<'_>, limit: usize) -> Result<Found> {
         let units = walk.units();
         // [way, kind, column…]
-        let from = walk.query.from.as_ref().map(|place| place.numbers.as_slice());
+        let from = walk
+            .query
+            .from
+            .as_ref()
+            .map(|place| place.numbers.as_slice());
         let mut out = Found::default();
         let mut groups = Vec::new();
         for units in units.chunks(UNITS_MAX) {
@@ -581,7 +594,8 @@ impl Store {
         for (_, raw, columns) in groups.into_iter().take(limit) {
             let layout = self.layout.of(raw.kind);
             out.places.extend([walk.way as i64, layout.id]);
-            out.places.extend(columns.iter().map(|c| c.column.value(&raw, layout)));
+            out.places
+                .extend(columns.iter().map(|c| c.column.value(&raw, layout)));
             out.raw.push(raw);
         }
         Ok(out)
@@ -727,9 +741,8 @@ impl<'a> Selects<'a> {
         let layout = self.store.layout.of(kind);
         let comma = if self.width > 0 { ", " } else { "" };
         let numbered = super::sql::columns("r.", self.width);
-        let mut text = format!(
-            "SELECT {FIXED}{comma}{numbered}, CAST({n} AS BIGINT) AS unit, r.kind AS kind"
-        );
+        let mut text =
+            format!("SELECT {FIXED}{comma}{numbered}, CAST({n} AS BIGINT) AS unit, r.kind AS kind");
         if keys {
             for (n, keyed) in columns.iter().enumerate() {
                 text.push_str(&format!(", {} AS k{n}", keyed.column.literal(layout)));
@@ -777,7 +790,11 @@ impl<'a> Selects<'a> {
                 .collect();
             let last = self.order.last().is_some_and(|down| *down);
             keys.push(format!("kind{}", direction(last)));
-            text.push_str(&format!(" ORDER BY {} LIMIT {}", keys.join(", "), self.limit));
+            text.push_str(&format!(
+                " ORDER BY {} LIMIT {}",
+                keys.join(", "),
+                self.limit
+            ));
         }
         Some((text, self.bound.clone()))
     }

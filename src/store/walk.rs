@@ -6,9 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::{
-    Access, RecordQuery, Records, Relation, Result, Store, StoredRecord, Test, TimeTest,
-};
+use super::{Access, RecordQuery, Records, Relation, Result, Store, StoredRecord, Test, TimeTest};
 use crate::fhir::id::{self, Hash96};
 use crate::registry::{PARTICIPANTS, Row};
 

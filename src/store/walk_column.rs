@@ -1,8 +1,9 @@
 //! The columns that records are walked by: their SQL, their values, and what stands beyond
 //! a place.
 
+use super::db::Bound;
 use super::layout::{KindLayout, Slot};
-use super::query::{Bound, Condition, SortBy, SortKey};
+use super::query::{Condition, SortBy, SortKey};
 use super::read::{AMENDED, Raw};
 use super::sql;
 use crate::kind::{Kind, Kinds};
@@ -102,7 +103,8 @@ impl Column {
                     true => Column::Constant(0),
                     false => Column::Missing(main),
                 }));
-                let decimals = |kind: usize| Some(kinds.at(kind).fields[field(kind)?].ty.decimals());
+                let decimals =
+                    |kind: usize| Some(kinds.at(kind).fields[field(kind)?].ty.decimals());
                 let own = decimals(kind).unwrap_or(0);
                 let most = among.iter().filter_map(|&k| decimals(k)).max();
                 let shift = i32::from(most.unwrap_or(own)) - i32::from(own);
@@ -133,9 +135,9 @@ impl Column {
             Column::Participant => "r.participant".into(),
             Column::Source => "r.source".into(),
             Column::Write => "r.write".into(),
-            Column::Status => format!(
-                "CASE WHEN r.state = {AMENDED} THEN 0 WHEN r.version > 1 THEN 1 ELSE 2 END"
-            ),
+            Column::Status => {
+                format!("CASE WHEN r.state = {AMENDED} THEN 0 WHEN r.version > 1 THEN 1 ELSE 2 END")
+            }
             Column::Constant(_) => return None,
             Column::Missing(field) => {
                 format!("CASE WHEN {} IS NULL THEN 1 ELSE 0 END", cell(field)?)
@@ -166,7 +168,13 @@ impl Column {
             Column::Source => raw.source,
             Column::Write => raw.write,
             Column::Status if raw.state == AMENDED => 0,
-            Column::Status => if raw.version > 1 { 1 } else { 2 },
+            Column::Status => {
+                if raw.version > 1 {
+                    1
+                } else {
+                    2
+                }
+            }
             Column::Constant(value) => value,
             Column::Missing(field) => i64::from(cell(field).is_none()),
             Column::Cell(field) => cell(field).unwrap_or(0),
@@ -183,7 +191,8 @@ impl Column {
 
 /// What stands beyond these values in the order of the columns, or (`or_equal`) at them.
 pub fn beyond(columns: &[Keyed], values: &[i64], or_equal: bool, layout: &KindLayout) -> Condition {
-    let (Some((first, rest)), Some((&value, others))) = (columns.split_first(), values.split_first())
+    let (Some((first, rest)), Some((&value, others))) =
+        (columns.split_first(), values.split_first())
     else {
         return match or_equal {
             true => Condition::always(),
@@ -204,7 +213,11 @@ pub fn beyond(columns: &[Keyed], values: &[i64], or_equal: bool, layout: &KindLa
     let sign = if down { '<' } else { '>' };
     let terms: Option<Vec<String>> = columns
         .iter()
-        .map(|c| (c.descending == down).then(|| c.column.sql(layout)).flatten())
+        .map(|c| {
+            (c.descending == down)
+                .then(|| c.column.sql(layout))
+                .flatten()
+        })
         .collect();
     if let Some(terms) = terms
         && terms.len() == values.len()
@@ -219,7 +232,10 @@ pub fn beyond(columns: &[Keyed], values: &[i64], or_equal: bool, layout: &KindLa
     }
     let rest = beyond(rest, others, or_equal, layout);
     let mut out = Condition::new(format!("{sql} {sign}= ?"), vec![value.into()]);
-    let mut either = vec![Condition::new(format!("{sql} {sign} ?"), vec![value.into()])];
+    let mut either = vec![Condition::new(
+        format!("{sql} {sign} ?"),
+        vec![value.into()],
+    )];
     if !rest.is_never() {
         let mut same = Condition::new(format!("{sql} = ?"), vec![value.into()]);
         same.and_also(rest);

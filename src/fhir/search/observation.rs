@@ -388,10 +388,7 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         }
-        let none = left(
-            &kinds,
-            "identifier=A:B:nothing:20160901073015:x,|a,other|A",
-        );
+        let none = left(&kinds, "identifier=A:B:nothing:20160901073015:x,|a,other|A");
         assert!(none.is_empty());
     }
 

@@ -87,13 +87,7 @@ impl Target {
 /// for, by id, by type and id, or by identifier.
 pub fn reference(scope: &Scope, _: &Source, filter: &Filter) -> Result<Test, Invalid> {
     let links = filter.parameter.links;
-    let present = || {
-        Test::any(
-            links
-                .iter()
-                .map(|link| link.there(scope, Test::ALWAYS)),
-        )
-    };
+    let present = || Test::any(links.iter().map(|link| link.there(scope, Test::ALWAYS)));
     filter.judge(present, || {
         let tests = match filter.modifier {
             Some(Modifier::Identifier) => {

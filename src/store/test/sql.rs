@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use super::{ColumnTest, FieldTest, Relation, Table, Test};
 use crate::fhir::id::ObservationKey;
 use crate::kind::{Kind, Kinds};
+use crate::store::db::Bound;
 use crate::store::device;
 use crate::store::layout::{KindLayout, Layout, Slot};
-use crate::store::query::{Bound, Condition};
+use crate::store::query::Condition;
 use crate::store::sql;
 
 /// What had to be asked of the database before a test can be SQL: no statement joins
