@@ -3,7 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::resource::{Interaction, Operation, RESOURCES, Resource};
+use super::operation::{OPERATIONS, Operation};
+use super::resource::{Interaction, RESOURCES, Resource};
 use super::search::Parameter;
 use crate::kind::Kinds;
 use crate::mapping::Node;
@@ -64,14 +65,11 @@ pub fn statement(kinds: &Kinds, server: Server, mode: Mode) -> Value {
     rest.insert("documentation".into(), DOCUMENTATION.into());
     rest.insert("resource".into(), resources.into());
     if mode == Mode::Full {
-        let operations = Operation::ALL.map(|operation| {
-            json!({
-                "name": operation.name(),
-                "definition": format!("{}/OperationDefinition/{}", kinds.canonical.base(), operation.name()),
-                "documentation": operation.about(),
-            })
-        });
-        rest.insert("operation".into(), operations.to_vec().into());
+        let operations = OPERATIONS.iter().filter(|o| o.system);
+        rest.insert(
+            "operation".into(),
+            operations.map(|o| operation(kinds, o)).collect(),
+        );
     }
     out.insert("rest".into(), json!([rest]));
     Value::Object(out)
@@ -124,7 +122,21 @@ fn resource(kinds: &Kinds, resource: &Resource) -> Value {
     out.insert("referencePolicy".into(), json!(["literal", "local"]));
     let parameters = resource.searchable.parameters.iter();
     out.insert("searchParam".into(), parameters.map(parameter).collect());
+    let operations: Vec<Value> = Operation::of(resource)
+        .map(|o| operation(kinds, o))
+        .collect();
+    if !operations.is_empty() {
+        out.insert("operation".into(), operations.into());
+    }
     Value::Object(out)
+}
+
+fn operation(kinds: &Kinds, operation: &Operation) -> Value {
+    json!({
+        "name": operation.name,
+        "definition": operation.definition(&kinds.canonical),
+        "documentation": operation.about,
+    })
 }
 
 fn parameter(parameter: &Parameter) -> Value {

@@ -202,42 +202,6 @@ pub fn by_name(name: &str) -> Option<&'static Resource> {
     RESOURCES.iter().find(|r| r.name() == name)
 }
 
-/// An operation on the whole system (<https://hl7.org/fhir/R4/operations.html>).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operation {
-    /// `$to-fhir`
-    ToFhir,
-    /// `$to-exchange`
-    ToExchange,
-}
-
-impl Operation {
-    /// All of them.
-    pub const ALL: [Operation; 2] = [Operation::ToFhir, Operation::ToExchange];
-
-    /// The name, without the dollar sign.
-    pub fn name(self) -> &'static str {
-        match self {
-            Operation::ToFhir => "to-fhir",
-            Operation::ToExchange => "to-exchange",
-        }
-    }
-
-    /// What it does.
-    pub fn about(self) -> &'static str {
-        match self {
-            Operation::ToFhir => {
-                "A submission of the protocol in, a collection Bundle out; nothing is stored."
-            }
-            Operation::ToExchange => {
-                "A Bundle, a resource or NDJSON in, Parameters out: one submission of the protocol \
-                 a consortium (Binary) and what there is to say about it (OperationOutcome); \
-                 nothing is stored."
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

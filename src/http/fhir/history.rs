@@ -86,9 +86,15 @@ async fn page(
         links: &links,
     });
     let mut renderer = Renderer::new(call.app.store(), &versions).await?;
+    let subset = call.subset()?;
     for row in &versions.rows {
+        let mut body = Vec::new();
+        if !row.deleted {
+            renderer.write(row, &mut body);
+            body = subset.applied(body).map_err(Problem::internal)?;
+        }
         let address = format!("{}/{}", resource.name(), row.id.encode());
-        page.entry(|out| entry(out, call, resource, &address, row, &mut renderer));
+        page.entry(|out| entry(out, call, resource, &address, row, &body));
     }
     call.answer(StatusCode::OK, page.done())
 }
@@ -99,13 +105,13 @@ fn entry(
     resource: &Resource,
     address: &str,
     row: &StoredRecord,
-    renderer: &mut Renderer,
+    body: &[u8],
 ) {
     out.extend_from_slice(b"\"fullUrl\":");
     json::string_into(out, &format!("{}/{address}", call.base));
     if !row.deleted {
         out.extend_from_slice(b",\"resource\":");
-        renderer.write(row, out);
+        out.extend_from_slice(body);
     }
     let (method, url, status) = match (row.deleted, row.version) {
         (true, _) => ("DELETE", address, "204"),
@@ -155,7 +161,7 @@ impl Asked {
             match pair.name.as_str() {
                 "_count" => asked.count = count(&value)?.min(settings.page_max),
                 "_since" => asked.since = Some(since(&value)?),
-                "_format" | "_pretty" => {}
+                "_format" | "_pretty" | "_summary" | "_elements" => {}
                 CURSOR => {
                     asked.cursor = Some(value);
                     continue;
@@ -215,7 +221,8 @@ fn count(value: &str) -> std::result::Result<usize, Invalid> {
     }
 }
 
-fn since(value: &str) -> std::result::Result<i64, Invalid> {
+/// An instant with a zone, in milliseconds since the epoch.
+pub fn since(value: &str) -> std::result::Result<i64, Invalid> {
     let at = time::parse_fhir(&value.replace(' ', "+"), time::JST);
     at.filter(|at| at.zoned).map(|at| at.from).ok_or_else(|| {
         Invalid::new(

@@ -4,10 +4,9 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::call::Call;
+use super::entries;
 use super::history::wrong_cursor;
-use crate::fault::Severity;
 use crate::fhir::instance::{self, Origin};
-use crate::fhir::outcome::{Issue, outcome};
 use crate::fhir::render::Renderer;
 use crate::fhir::resource::{Resource, Source};
 use crate::fhir::search::form::{self, Pair};
@@ -183,41 +182,10 @@ struct Started(Page);
 impl Started {
     /// Ends the page, telling what was passed over.
     fn done_with(mut self, this: &This) -> Vec<u8> {
-        if !this.search.ignored.is_empty() {
-            let lang = this.call.lang;
-            let issues = this.search.ignored.iter().map(|ignored| {
-                let name = crate::fault::shorten(&ignored.name);
-                let text = match lang {
-                    crate::fault::Lang::En => format!("{name} {}; it was ignored", ignored.en),
-                    crate::fault::Lang::Ja => format!("{name}: {}。無視しました", ignored.ja),
-                };
-                Issue::new(Severity::Warning, "not-supported", text)
-            });
-            let issues: Vec<Issue> = issues.collect();
-            let outcome = outcome(&issues, &this.call.app.kinds().canonical, lang);
-            let url = format!("urn:uuid:{}", uuid());
-            let body = outcome.to_string();
-            self.0.found(&url, "outcome", |out| {
-                out.extend_from_slice(body.as_bytes())
-            });
-        }
+        let issues = entries::ignored(&this.search.ignored, this.call.lang);
+        entries::tell(&mut self.0, this.call, &issues);
         self.0.done()
     }
-}
-
-/// A random UUID (version 4) for what has no address.
-fn uuid() -> String {
-    let random = ulid::Ulid::generate().0;
-    let bits = random & !(0xF << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
-    let hex = format!("{bits:032x}");
-    let parts = [
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..],
-    ];
-    parts.join("-")
 }
 
 /// An address with what was used of its query, and a cursor.
@@ -239,7 +207,7 @@ pub fn link(address: &str, used: &str, cursor: Option<&str>) -> String {
 }
 
 /// Strict handling of what lenient handling passes over.
-fn refused(search: &Search) -> Problem {
+pub fn refused(search: &Search) -> Problem {
     let told = |text: fn(&crate::fhir::search::Ignored) -> &str| {
         let each = search.ignored.iter().map(|i| {
             let name = crate::fault::shorten(&i.name);
@@ -255,14 +223,6 @@ fn refused(search: &Search) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_uuid_has_its_form() {
-        let uuid = uuid();
-        assert_eq!(uuid.len(), 36);
-        assert_eq!(&uuid[14..15], "4");
-        assert!("89ab".contains(&uuid[19..20]), "{uuid}");
-    }
 
     #[test]
     fn links_have_what_was_used() {
