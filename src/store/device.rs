@@ -1,11 +1,8 @@
 //! The devices that records name: one row a device part seen.
 
-use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
-
+use super::db::{Transaction, bind, query};
 use super::query::Condition;
-use super::read::bind;
-use super::rows::{RowTest, and_any};
-use super::{Access, Result, Store, sql};
+use super::{Access, Result, Store, Table, Test, sql};
 use crate::registry::{DEVICES, Row, Value};
 
 /// A device part, with what the registry says about its model.
@@ -28,10 +25,10 @@ pub struct StoredDevice {
 }
 
 /// Which devices are asked for.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct DeviceQuery {
-    /// Of each group of tests, one holds.
-    pub all: Vec<Vec<RowTest>>,
+    /// What holds for the devices.
+    pub test: Test,
     /// Devices after this number.
     pub after: i64,
     /// Devices at most.
@@ -39,25 +36,21 @@ pub struct DeviceQuery {
 }
 
 /// A device part that no write kept (all of its records were refused) is not shown.
-const FROM: &str = "FROM (SELECT d.*, w.at AS seen_at, m.id AS model_id, m.version AS model_version, \
+pub(super) const SHOWN: &str = "(SELECT d.*, w.at AS seen_at, m.id AS model_id, m.version AS model_version, \
     m.updated_at AS model_updated, m.device_name, \
     max(w.at, coalesce(m.updated_at, 0)) AS updated_at \
     FROM device d JOIN write w ON w.id = d.first_write LEFT JOIN device_model m \
     ON m.model_manufacturer_code = d.model_manufacturer_code AND m.model_number = d.model_number)";
 
-fn condition(query: &DeviceQuery) -> Condition {
-    let mut condition = Condition::default();
-    condition.and("id > ?", &[query.after.into()]);
-    for tests in &query.all {
-        and_any(&mut condition, &DEVICES, "updated_at", tests);
-        if condition.is_never() {
-            break;
-        }
-    }
-    condition
-}
-
 impl Store {
+    async fn device_condition(&self, query: &DeviceQuery) -> Result<Condition> {
+        let mut condition = self
+            .condition_on(&query.test, Table::Device, "device")
+            .await?;
+        condition.and("device.id > ?", &[query.after.into()]);
+        Ok(condition)
+    }
+
     /// The devices that a query asks for, at most `limit` of them.
     ///
     /// # Errors
@@ -67,14 +60,14 @@ impl Store {
         _access: &Access,
         query: &DeviceQuery,
     ) -> Result<Vec<StoredDevice>> {
-        let condition = condition(query);
+        let condition = self.device_condition(query).await?;
         if condition.is_never() || query.limit == 0 {
             return Ok(Vec::new());
         }
         let text = format!(
             "SELECT id, model_manufacturer_code, model_number, production_specification_serial, \
              model_id IS NOT NULL, device_name, coalesce(model_version, 0), updated_at \
-             {FROM} WHERE {} ORDER BY id LIMIT {}",
+             FROM {SHOWN} device WHERE {} ORDER BY id LIMIT {}",
             condition.sql, query.limit
         );
         let rows = bind(&text, &condition.bound).fetch_all(&self.read).await?;
@@ -82,7 +75,7 @@ impl Store {
             .map(|row| {
                 let (maker, model): (String, String) = (row.try_get(1)?, row.try_get(2)?);
                 let name: Option<String> = row.try_get(5)?;
-                let registered = row.try_get::<i64, _>(4)? != 0;
+                let registered = row.try_get::<i64>(4)? != 0;
                 Ok(StoredDevice {
                     id: row.try_get(0)?,
                     registered: registered.then(|| {
@@ -95,7 +88,7 @@ impl Store {
                     maker,
                     model,
                     serial: row.try_get(3)?,
-                    version: 1 + row.try_get::<i64, _>(6)? as u32,
+                    version: 1 + row.try_get::<i64>(6)? as u32,
                     updated_at: row.try_get(7)?,
                 })
             })
@@ -107,31 +100,32 @@ impl Store {
     /// # Errors
     /// [`Error::Database`](super::Error::Database).
     pub async fn device_count(&self, _access: &Access, query: &DeviceQuery) -> Result<u64> {
-        let condition = condition(&DeviceQuery {
+        let all = DeviceQuery {
             after: 0,
             ..query.clone()
-        });
+        };
+        let condition = self.device_condition(&all).await?;
         if condition.is_never() {
             return Ok(0);
         }
-        let text = format!("SELECT count(*) {FROM} WHERE {}", condition.sql);
+        let text = format!(
+            "SELECT count(*) FROM {SHOWN} device WHERE {}",
+            condition.sql
+        );
         let row = bind(&text, &condition.bound).fetch_one(&self.read).await?;
-        Ok(row.try_get::<i64, _>(0)? as u64)
+        Ok(row.try_get::<i64>(0)? as u64)
     }
 }
 
 /// Notes the write that saw devices first.
-pub(super) async fn first_seen(tx: &mut SqliteConnection, write: i64, ids: &[i64]) -> Result<()> {
+pub(super) async fn first_seen(tx: &mut Transaction, write: i64, ids: &[i64]) -> Result<()> {
     for chunk in sql::chunks(ids) {
         let text = format!(
             "UPDATE device SET first_write = ? WHERE first_write = 0 AND id IN ({})",
             sql::list(chunk.len())
         );
-        let mut query = sqlx::query(AssertSqlSafe(text)).bind(write);
-        for id in chunk {
-            query = query.bind(id);
-        }
-        query.execute(&mut *tx).await?;
+        let statement = query(text).bind(write).bind_all(chunk);
+        statement.execute(&mut *tx).await?;
     }
     Ok(())
 }

@@ -14,11 +14,11 @@
 
 mod backup;
 mod changes;
+mod db;
 mod delete;
 mod device;
 mod dictionary;
 mod entries;
-mod field;
 mod layout;
 mod named;
 mod provenance;
@@ -28,9 +28,12 @@ mod readers;
 mod receipt;
 mod registry;
 mod rows;
+mod search;
 mod sql;
 mod submit;
+mod test;
 mod walk;
+mod walk_column;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -42,6 +45,7 @@ use sqlx::sqlite::{
 };
 
 use crate::kind::Kinds;
+use db::Transaction;
 use readers::Readers;
 
 pub use backup::restore;
@@ -49,14 +53,15 @@ pub use changes::ChangeQuery;
 pub use delete::Deleted;
 pub use device::{DeviceQuery, StoredDevice};
 pub use entries::{Entry, Outcome};
-pub use field::FieldTest;
 pub use provenance::{Delivery, DeliveryKey, DeliveryQuery};
-pub use query::{Order, Predicate, RecordKey, RecordQuery, TimeTest};
+pub use query::{Place, RecordKey, RecordQuery, SORT_KEYS_MAX, SortBy, SortKey, TimeTest};
 pub use read::{Person, Records, StoredRecord};
 pub use receipt::{Counts, QuarantineRow, Receipt, ReceiptQuery};
 pub use registry::{Changed, Stored};
-pub use rows::{RowQuery, RowTest};
+pub use rows::RowQuery;
+pub use search::Page;
 pub use submit::{Handling, Submit};
+pub use test::{ColumnTest, FieldTest, Relation, Table, Test};
 pub use walk::{Block, Selection, Walk};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -156,6 +161,9 @@ pub fn sqlite_path(url: &str) -> Result<PathBuf> {
     }
 }
 
+/// How a transaction begins that writes: a later change of mind would meet other writers.
+const BEGIN: &str = "BEGIN IMMEDIATE";
+
 /// Rows that the database's thread reads ahead: a page, so that it stops for nobody.
 const ROWS_AHEAD: usize = 1024;
 
@@ -191,7 +199,8 @@ impl Store {
             .connect_with(options.clone())
             .await?;
         MIGRATIONS.run(&write).await?;
-        let layout = layout::register(&write, &kinds).await?;
+        let tx = Transaction::Sqlite(write.begin_with(BEGIN).await?);
+        let layout = layout::register(tx, &kinds).await?;
         let options = options.read_only(true).create_if_missing(false);
         let read = Readers::open(options.row_buffer_size(ROWS_AHEAD), readers()).await?;
         Ok(Store {
@@ -220,7 +229,7 @@ impl Store {
     /// # Errors
     /// What it says when it does not.
     pub async fn ping(&self) -> Result<()> {
-        sqlx::query("SELECT 1").execute(&self.read).await?;
+        db::query("SELECT 1").fetch_one(&self.read).await?;
         Ok(())
     }
 
@@ -229,12 +238,17 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub async fn is_empty(&self) -> Result<bool> {
-        let any: Option<(i64,)> = sqlx::query_as(
+        let any = db::query(
             "SELECT 1 FROM consortium UNION ALL SELECT 1 FROM participant UNION ALL SELECT 1 FROM record LIMIT 1",
         )
         .fetch_optional(&self.read)
         .await?;
         Ok(any.is_none())
+    }
+
+    /// A transaction that writes, alone in doing so.
+    async fn begin(&self) -> Result<Transaction> {
+        Ok(Transaction::Sqlite(self.write.begin_with(BEGIN).await?))
     }
 
     /// Ends all connections; what was acknowledged is durable already.

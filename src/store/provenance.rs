@@ -4,11 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sqlx::Row as _;
-
-use super::query::{Bound, Condition};
-use super::read::{DELETED, Person, bind};
-use super::{Access, Error, Result, Store, sql};
+use super::db::{self, Bound, bind};
+use super::query::Condition;
+use super::read::{DELETED, Person};
+use super::{Access, Error, Result, Store, Table, Test, sql};
 use crate::fhir::id::{self, Hash96, ObservationKey};
 
 /// A write and a participant, as the store numbers them.
@@ -44,12 +43,10 @@ pub struct Delivery {
 }
 
 /// Which deliveries are asked for.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct DeliveryQuery {
-    /// With one of these ids: of the write, and hash of the participant.
-    pub ids: Option<Vec<(String, Hash96)>>,
-    /// Of each group of ranges of milliseconds, one holds its time.
-    pub updated: Vec<Vec<(i64, i64)>>,
+    /// What holds for the deliveries.
+    pub test: Test,
     /// After this one.
     pub after: DeliveryKey,
     /// So many at most.
@@ -106,41 +103,22 @@ impl Store {
         };
         let text = format!("SELECT count(*) FROM ({})", pairs.sql);
         let row = bind(&text, &pairs.bound).fetch_one(&self.read).await?;
-        Ok(row.try_get::<i64, _>(0)? as u64)
+        Ok(row.try_get::<i64>(0)? as u64)
     }
 
     /// The statement that lists write and participant; `None` where nothing can match.
     async fn pairs(&self, query: &DeliveryQuery) -> Result<Option<Condition>> {
-        let mut condition = Condition::default();
-        condition.and(
-            "(write, participant) > (?, ?)",
-            &[query.after.write.into(), query.after.participant.into()],
-        );
-        for ranges in &query.updated {
-            let ranges = self.write_ranges(ranges).await?;
-            condition.and_ranges("write", &ranges);
-        }
-        if let Some(ids) = &query.ids {
-            let mut parts = Vec::new();
-            let mut bound: Vec<Bound> = Vec::new();
-            for (id, hash) in ids {
-                parts.push(
-                    "(write = (SELECT id FROM write WHERE submission = ?) \
-                     AND participant = (SELECT id FROM participant WHERE hash = ?))",
-                );
-                bound.extend([id.as_str().into(), hash.into()]);
-            }
-            match parts.is_empty() {
-                true => condition = Condition::never(),
-                false => condition.and(&format!("({})", parts.join(" OR ")), &bound),
-            }
-        }
-        if condition.is_never() || query.limit == 0 && query.ids.is_some() {
+        let mut condition = self.condition_on(&query.test, Table::Delivery, "d").await?;
+        if condition.is_never() {
             return Ok(None);
         }
+        condition.and(
+            "(d.write, d.participant) > (?, ?)",
+            &[query.after.write.into(), query.after.participant.into()],
+        );
         let select = |table: &str| {
             format!(
-                "SELECT write, participant FROM {table} WHERE {}",
+                "SELECT d.write, d.participant FROM {table} d WHERE {}",
                 condition.sql
             )
         };
@@ -151,15 +129,15 @@ impl Store {
     }
 
     async fn delivery(&self, key: DeliveryKey, person: Arc<Person>) -> Result<Option<Delivery>> {
-        let found = sqlx::query(
+        let found = db::query(
             "SELECT w.submission, w.at, coalesce(w.client, s.client), s.send_time \
-             FROM write w LEFT JOIN submission s ON s.id = w.submission WHERE w.id = $1",
+             FROM write w LEFT JOIN submission s ON s.id = w.submission WHERE w.id = ?",
         )
         .bind(key.write)
         .fetch_optional(&self.read)
         .await?;
         let Some(found) = found else { return Ok(None) };
-        let Some(id) = found.try_get::<Option<String>, _>(0)? else {
+        let Some(id) = found.try_get::<Option<String>>(0)? else {
             return Ok(None);
         };
         let columns = "kind, time, source, version, state";
@@ -179,8 +157,8 @@ impl Store {
         for row in &rows {
             let (kind, time, source): (i64, i64, i64) =
                 (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-            created |= row.try_get::<i64, _>(3)? == 1;
-            deleted |= row.try_get::<i64, _>(4)? == DELETED;
+            created |= row.try_get::<i64>(3)? == 1;
+            deleted |= row.try_get::<i64>(4)? == DELETED;
             numbers.push((kind, time, source));
             sources.entry(source).or_insert([0; 12]);
         }
