@@ -1,5 +1,7 @@
 //! Instances of the resources that come from registry rows, devices and writes.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use super::canonical::Canonical;
@@ -245,6 +247,9 @@ pub async fn page(
     Ok(out)
 }
 
+/// Ids that one query looks up at most.
+const IDS: usize = 256;
+
 /// The instance with this id.
 ///
 /// # Errors
@@ -255,20 +260,40 @@ pub async fn by_id(
     resource: &'static Resource,
     id: &str,
 ) -> Result<Option<Instance>> {
-    let mut queries = Vec::new();
-    for source in resource.sources {
-        let query = match (source, id::decode_hash(id)) {
-            (Source::Delivery, _) => {
-                let ids: Vec<_> = delivery(id).into_iter().collect();
-                query(source, Vec::new(), Some(ids))
-            }
-            (_, Some(hash)) => query(source, vec![vec![RowTest::Hash(hash)]], None),
-            _ => None,
-        };
-        queries.extend(query.map(|query| (*source, query)));
+    Ok(by_ids(from, resource, &[id]).await?.into_iter().next())
+}
+
+/// The instances with these ids, each once and in the order of the store; an id that names
+/// none gives none.
+///
+/// # Errors
+/// [`Error::Database`](crate::store::Error::Database),
+/// [`Error::Damaged`](crate::store::Error::Damaged).
+pub async fn by_ids(
+    from: Origin<'_>,
+    resource: &'static Resource,
+    ids: &[&str],
+) -> Result<Vec<Instance>> {
+    let mut ids = ids.to_vec();
+    ids.sort_unstable();
+    ids.dedup();
+    let mut out = Vec::new();
+    for some in ids.chunks(IDS) {
+        let hashes = || some.iter().filter_map(|id| id::decode_hash(id));
+        let queries = resource.sources.iter().filter_map(|source| {
+            let query = match source {
+                Source::Delivery => {
+                    let ids = some.iter().filter_map(|id| delivery(id)).collect();
+                    query(source, Vec::new(), Some(ids))
+                }
+                _ => query(source, vec![hashes().map(RowTest::Hash).collect()], None),
+            };
+            query.map(|query| (*source, query))
+        });
+        let queries = Queries(queries.collect());
+        out.extend(page(from, &queries, None, some.len()).await?);
     }
-    let found = page(from, &Queries(queries), None, 1).await?;
-    Ok(found.into_iter().next())
+    Ok(out)
 }
 
 async fn of_rows(
@@ -277,43 +302,42 @@ async fn of_rows(
     rows: Vec<Stored>,
     at: i64,
 ) -> Result<Vec<Instance>> {
+    let Source::Row(RowSource { make, .. }) = source else {
+        return models(from, rows, at).await;
+    };
     let base = &from.store.kinds().canonical;
-    let mut out = Vec::with_capacity(rows.len());
-    for stored in rows {
+    let of_row = |stored: Stored| {
+        let meta = meta(stored.version, stored.updated_at);
+        let body = make(base, &stored.row, Some(&meta));
         let place = [at, stored.id, 0];
-        match source {
-            Source::Row(RowSource { make, .. }) => {
-                let meta = meta(stored.version, stored.updated_at);
-                let body = make(base, &stored.row, Some(&meta));
-                out.push(Instance::new(
-                    body,
-                    stored.version,
-                    stored.updated_at,
-                    place,
-                ));
-            }
-            _ => out.push(model(from, &stored, place).await?),
-        }
-    }
-    Ok(out)
+        Instance::new(body, stored.version, stored.updated_at, place)
+    };
+    Ok(rows.into_iter().map(of_row).collect())
 }
 
-/// A device model. Two rows make it, so the sum of their versions is its version.
-async fn model(from: Origin<'_>, stored: &Stored, place: Place) -> Result<Instance> {
-    let key = stored.row.key();
-    let names = ["model_manufacturer_code", "model_number"];
-    let fields: Vec<_> = names.into_iter().zip(key).collect();
-    let times = from
-        .store
-        .registry_where(from.access, &ACTIVITY_RECORDING_TIMES, &fields, 1)
-        .await?;
-    let time = times.first();
-    let version = stored.version + time.map_or(0, |t| t.version);
-    let updated_at = stored.updated_at.max(time.map_or(0, |t| t.updated_at));
-    let meta = meta(version, updated_at);
+/// Device models. Two rows make one, so the sum of their versions is its version.
+async fn models(from: Origin<'_>, rows: Vec<Stored>, at: i64) -> Result<Vec<Instance>> {
+    // Rows of both lists with the same key have the same hash.
+    let hash = |stored: &Stored| RowTest::Hash(id::hash96("device-model", &stored.row.key()));
+    let query = RowQuery {
+        list: &ACTIVITY_RECORDING_TIMES,
+        all: vec![rows.iter().map(hash).collect()],
+        after: 0,
+        limit: rows.len(),
+    };
+    let times = from.store.rows(from.access, &query).await?;
+    let times: HashMap<Vec<&str>, &Stored> = times.iter().map(|t| (t.row.key(), t)).collect();
     let base = &from.store.kinds().canonical;
-    let body = registry::device_definition(base, &stored.row, time.map(|t| &t.row), Some(&meta));
-    Ok(Instance::new(body, version, updated_at, place))
+    let of_model = |stored: &Stored| {
+        let time = times.get(&stored.row.key());
+        let version = stored.version + time.map_or(0, |t| t.version);
+        let updated_at = stored.updated_at.max(time.map_or(0, |t| t.updated_at));
+        let meta = meta(version, updated_at);
+        let time = time.map(|t| &t.row);
+        let body = registry::device_definition(base, &stored.row, time, Some(&meta));
+        Instance::new(body, version, updated_at, [at, stored.id, 0])
+    };
+    Ok(rows.iter().map(of_model).collect())
 }
 
 fn of_device(base: &Canonical, device: &StoredDevice, at: i64) -> Instance {

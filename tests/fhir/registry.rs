@@ -1,5 +1,9 @@
 //! Patient, Device, DeviceDefinition, Organization, ResearchStudy, ResearchSubject, Provenance.
 
+use kenko_fhir::fhir::instance::{self, Origin};
+use kenko_fhir::fhir::resource;
+use kenko_fhir::store::Access;
+
 use crate::server::{PERSON, Server, link, matches, weight};
 
 const SID: &str = "https://kenko-fhir.example/fhir/sid";
@@ -121,6 +125,28 @@ async fn every_registry_resource_reads_with_its_version() {
             );
         }
         assert_eq!(server.number(&format!("/{resource}?_id=unknown")).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn many_instances_are_read_in_one_go() {
+    let server = Server::with_example().await;
+    let access = Access::operator();
+    let origin = Origin {
+        store: &server.store,
+        access: &access,
+    };
+    for resource in resource::RESOURCES {
+        let name = resource.name();
+        if name == "Observation" {
+            continue;
+        }
+        let listed = server.matches(&format!("/{name}")).await;
+        let mut ids: Vec<&str> = listed.iter().map(|r| r["id"].as_str().unwrap()).collect();
+        ids.extend(["unknown", "AAAAAAAAAAAAAAAA", "x.AAAAAAAAAAAAAAAA", ids[0]]);
+        let found = instance::by_ids(origin, resource, &ids).await.unwrap();
+        let found: Vec<_> = found.into_iter().map(|i| i.body).collect();
+        assert_eq!(found, listed, "{name}");
     }
 }
 
