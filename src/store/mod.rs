@@ -13,6 +13,7 @@
 //! that PostgreSQL understands too; what differs stands in `sql.rs`.
 
 mod backup;
+mod change;
 mod changes;
 mod db;
 mod delete;
@@ -27,11 +28,13 @@ mod query;
 mod read;
 mod readers;
 mod receipt;
+mod referred;
 mod registry;
 mod rows;
 mod sql;
 mod submit;
 mod walk;
+mod work;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -47,8 +50,8 @@ use db::Transaction;
 use readers::Readers;
 
 pub use backup::restore;
+pub use change::{Change, Changes, Deleted, Deletion, Done, IfMatch, RecordChanges, Rule};
 pub use changes::ChangeQuery;
-pub use delete::Deleted;
 pub use device::{DeviceQuery, StoredDevice};
 pub use entries::{Entry, Outcome};
 pub use field::FieldTest;
@@ -56,6 +59,7 @@ pub use provenance::{Delivery, DeliveryKey, DeliveryQuery};
 pub use query::{Order, Predicate, RecordKey, RecordQuery, TimeTest};
 pub use read::{Person, Records, StoredRecord};
 pub use receipt::{Counts, QuarantineRow, Receipt, ReceiptQuery};
+pub use referred::Referred;
 pub use registry::{Changed, Stored};
 pub use rows::{RowQuery, RowTest};
 pub use submit::{Handling, Submit};

@@ -1,9 +1,13 @@
 //! The FHIR side through the router, without a socket: one module per group of interactions.
 
 mod capability;
+mod conditional;
+mod create;
 mod interactions;
 mod model;
 mod operations;
+mod patch;
 mod registry;
 mod search;
 mod server;
+mod update;
