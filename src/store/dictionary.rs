@@ -223,7 +223,7 @@ pub async fn text_id(tx: &mut Transaction, text: &str) -> Result<i64> {
         .bind(text)
         .fetch_one(tx)
         .await?;
-    Ok(row.try_get(0)?)
+    row.try_get(0)
 }
 
 /// The numbers of these texts, given ones where they are new, in their order.

@@ -235,3 +235,21 @@ async fn types_that_registries_write_are_405_with_allow() {
         }
     }
 }
+
+#[tokio::test]
+async fn amended_and_corrected_are_kept() {
+    let server = Server::with_example().await;
+    for (minute, status) in [("01", "amended"), ("02", "corrected"), ("03", "final")] {
+        let at = format!("2016-10-01T07:{minute}:00+09:00");
+        let mut sent = observation(&at, "61.5");
+        sent["status"] = json!(status);
+        let made = server.create(&sent).await;
+        assert_eq!(made["status"], status);
+        // Another version is a corrected one.
+        let path = format!("/Observation/{}", made["id"].as_str().unwrap());
+        let mut next = observation(&at, "62.5");
+        next["id"] = made["id"].clone();
+        let answer = server.write("PUT", &path, &[], &next).await;
+        assert_eq!(answer.json()["status"], "corrected");
+    }
+}

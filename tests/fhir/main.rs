@@ -3,11 +3,14 @@
 mod capability;
 mod conditional;
 mod create;
+mod everything;
 mod interactions;
+mod lastn;
 mod model;
 mod operations;
 mod patch;
 mod registry;
 mod search;
 mod server;
+mod subset;
 mod update;

@@ -6,10 +6,10 @@ use axum::http::HeaderMap;
 use axum::http::header::{HeaderName, IF_MATCH};
 
 use super::call::Call;
-use crate::fhir::instance::{self, Origin};
-use crate::fhir::resource::{Resource, Source};
+use crate::fhir::find;
+use crate::fhir::instance::Origin;
+use crate::fhir::resource::Resource;
 use crate::fhir::search::form;
-use crate::fhir::search::{Limits, Search, records};
 use crate::http::error::{Kind, Problem, Result};
 use crate::store::IfMatch;
 
@@ -104,42 +104,22 @@ pub enum Found {
 /// more than was meant.
 pub async fn find(call: &Call, resource: &'static Resource, query: &str) -> Result<Found> {
     let query = query.rsplit_once('?').map_or(query, |(_, query)| query);
-    let pairs = form::pairs(query)?;
-    let limits = Limits { default: 2, max: 2 };
-    let search = Search::read(resource.searchable, &pairs, limits)?;
-    if let Some(ignored) = search.ignored.first() {
-        let name = crate::fault::shorten(&ignored.name);
-        return Err(Problem::new(Kind::Parameter)
-            .issue_type("not-supported")
-            .detail(
-                format!(
-                    "{name} {}: a condition must not leave anything out",
-                    ignored.en
-                ),
-                format!("{name}: {}。条件を無視することはできません", ignored.ja),
-            ));
-    }
-    if search.filters.is_empty() {
+    let search = find::search(resource, &form::pairs(query)?)?;
+    if search.criteria.is_empty() {
         return Err(Problem::new(Kind::Parameter).detail(
             "a condition names a resource by at least one search parameter",
             "条件には検索パラメータを一つ以上指定してください",
         ));
     }
-    let (store, access) = (call.app.store(), call.app.access());
-    let ids: Vec<String> = if matches!(resource.sources, [Source::Record]) {
-        let mut query = records::compile(&search, &call.scope())?;
-        records::resolve(&mut query, store, &access).await?;
-        query.limit = 2;
-        let found = store.search(&access, &query).await?;
-        found.rows.iter().map(|row| row.id.encode()).collect()
-    } else {
-        let origin = Origin {
-            store,
-            access: &access,
-        };
-        let queries = instance::compile(resource, &search, &call.scope())?;
-        let found = instance::page(origin, &queries, None, 2).await?;
-        found.into_iter().map(|instance| instance.id).collect()
+    let access = call.app.access();
+    let origin = Origin {
+        store: call.app.store(),
+        access: &access,
+    };
+    let page = find::page(origin, &call.scope(), resource, &search, None, 2).await?;
+    let ids: Vec<String> = match page.found {
+        find::Found::Records(records) => records.rows.iter().map(|r| r.id.encode()).collect(),
+        find::Found::Instances(instances) => instances.into_iter().map(|i| i.id).collect(),
     };
     let mut ids = ids.into_iter();
     Ok(match (ids.next(), ids.next()) {
