@@ -248,7 +248,9 @@ impl Statement {
                 Bound::Bytes(bytes) => query.bind(bytes),
                 // The one character that PostgreSQL keeps in no text. Nothing stored has it,
                 // for it is no character of FHIR or of the protocol; it may be searched for.
-                Bound::Text(text) if text.contains('\0') => query.bind(text.replace('\0', "\u{FFFD}")),
+                Bound::Text(text) if text.contains('\0') => {
+                    query.bind(text.replace('\0', "\u{FFFD}"))
+                }
                 Bound::Text(text) => query.bind(text),
                 Bound::Null(Type::Int) => query.bind(None::<i64>),
                 Bound::Null(Type::Text) => query.bind(None::<String>),

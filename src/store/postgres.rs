@@ -10,9 +10,9 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::Connection as _;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::Connection as _;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::error::is_lost;
@@ -233,14 +233,22 @@ mod tests {
     fn addresses_are_shown_without_their_secrets() {
         for (url, plain) in [
             ("postgres://u:secret@h:5432/d", "postgres://u@h:5432/d"),
-            ("postgres://u:se@cret@h/d?password=secret", "postgres://u@h/d"),
+            (
+                "postgres://u:se@cret@h/d?password=secret",
+                "postgres://u@h/d",
+            ),
             ("postgresql:///d?user=u&password=secret", "postgresql:///d"),
             ("mysql://u:secret@h", "mysql://u@h"),
             ("kenko.db", "kenko.db"),
         ] {
             assert_eq!(shown(url), plain);
         }
-        let error = options("postgres://u:secret@h:port/d").unwrap_err().to_string();
-        assert!(error.contains("port") && !error.contains("secret"), "{error}");
+        let error = options("postgres://u:secret@h:port/d")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("port") && !error.contains("secret"),
+            "{error}"
+        );
     }
 }

@@ -1,6 +1,8 @@
 //! The FHIR side through the router, without a socket: one module per group of interactions.
 
 mod capability;
+#[path = "../support/database.rs"]
+mod database;
 mod everything;
 mod interactions;
 mod lastn;
