@@ -91,7 +91,7 @@ pub struct Store {
 enum Writer {
     /// SQLite has one writer; a queue in the program is fair.
     Sqlite(sqlx::SqlitePool),
-    Postgres(postgres::Writer),
+    Postgres(Box<postgres::Writer>),
 }
 
 /// Where a database is.
@@ -163,7 +163,7 @@ impl Store {
             }
             Address::Server(url) => {
                 let (read, write) = postgres::open(&url).await?;
-                (Reads::Postgres(read), Writer::Postgres(write))
+                (Reads::Postgres(read), Writer::Postgres(Box::new(write)))
             }
         };
         let layout = layout::register(write.begin().await?, &kinds).await?;
