@@ -13,6 +13,7 @@
 //! how connections are opened differs, in `sqlite.rs` and `postgres.rs`.
 
 mod backup;
+mod change;
 mod changes;
 mod db;
 mod delete;
@@ -28,6 +29,7 @@ mod query;
 mod read;
 mod readers;
 mod receipt;
+mod referred;
 mod registry;
 mod rows;
 mod search;
@@ -37,6 +39,7 @@ mod submit;
 mod test;
 mod walk;
 mod walk_column;
+mod work;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -45,8 +48,8 @@ use crate::kind::Kinds;
 use db::{Reads, Transaction};
 
 pub use backup::restore;
+pub use change::{Change, Changes, Deleted, Deletion, Done, IfMatch, RecordChanges, Rule};
 pub use changes::ChangeQuery;
-pub use delete::Deleted;
 pub use device::{DeviceQuery, StoredDevice};
 pub use entries::{Entry, Outcome};
 pub use error::{Error, Result};
@@ -54,6 +57,7 @@ pub use provenance::{Delivery, DeliveryKey, DeliveryQuery};
 pub use query::{Place, RecordKey, RecordQuery, SORT_KEYS_MAX, SortBy, SortKey, TimeTest};
 pub use read::{Person, Records, StoredRecord};
 pub use receipt::{Counts, QuarantineRow, Receipt, ReceiptQuery};
+pub use referred::Referred;
 pub use registry::{Changed, Stored};
 pub use rows::RowQuery;
 pub use search::Page;

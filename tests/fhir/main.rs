@@ -1,6 +1,8 @@
 //! The FHIR side through the router, without a socket: one module per group of interactions.
 
 mod capability;
+mod conditional;
+mod create;
 #[path = "../support/database.rs"]
 mod database;
 mod everything;
@@ -8,7 +10,9 @@ mod interactions;
 mod lastn;
 mod model;
 mod operations;
+mod patch;
 mod registry;
 mod search;
 mod server;
 mod subset;
+mod update;
