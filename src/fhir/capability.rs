@@ -149,18 +149,19 @@ fn parameter(parameter: &Parameter) -> Value {
     out.insert("definition".into(), definition.into());
     out.insert("type".into(), parameter.ty.as_str().into());
     let mut told = format!("Reads {}.", parameter.reads);
-    if !parameter.modifiers.is_empty() {
+    let modifiers = parameter.modifier_names();
+    if !modifiers.is_empty() {
         told.push_str(" Modifiers: :");
-        told.push_str(&parameter.modifiers.join(", :"));
+        told.push_str(&modifiers.join(", :"));
         told.push('.');
     }
-    if let Some(target) = parameter.target {
-        let chains: Vec<&str> = target.parameters.iter().map(|p| p.name).collect();
-        told.push_str(&format!(
-            " Chains to {}: {}.",
-            target.resource_type,
-            chains.join(", ")
-        ));
+    let targets: Vec<&str> = parameter
+        .links
+        .iter()
+        .map(|link| link.resource.resource_type)
+        .collect();
+    if !targets.is_empty() {
+        told.push_str(&format!(" Chains to {}.", targets.join(", ")));
     }
     out.insert("documentation".into(), told.into());
     Value::Object(out)

@@ -8,10 +8,9 @@ use serde_json::Value;
 
 use super::canonical::Canonical;
 use super::registry::{self, Meta};
-use super::search::Searchable;
-use super::search::parameter::{
+use super::search::{
     DEVICE, DEVICE_DEFINITION, OBSERVATION, ORGANIZATION, PATIENT, PROVENANCE, RESEARCH_STUDY,
-    RESEARCH_SUBJECT,
+    RESEARCH_SUBJECT, Searchable,
 };
 use crate::registry::{CONSORTIA, LABORATORIES, List, PARTICIPANTS, Row};
 
@@ -68,6 +67,16 @@ pub enum Source {
     Device,
     /// What a write did to the records of a participant.
     Delivery,
+}
+
+impl Source {
+    /// Whether both are made from the rows of the same table.
+    pub fn is(&self, other: &Source) -> bool {
+        match (self, other) {
+            (Source::Row(own), Source::Row(other)) => own.list == other.list,
+            _ => std::mem::discriminant(self) == std::mem::discriminant(other),
+        }
+    }
 }
 
 /// The rows of participants as Patients.

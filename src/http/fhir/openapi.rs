@@ -197,14 +197,19 @@ fn search_parameters(resource: &Resource) -> Vec<Value> {
     let mut out = Vec::new();
     for own in resource.searchable.parameters {
         out.push(query(own.name, &told(own)));
-        for chained in own.target.iter().flat_map(|target| target.parameters) {
+        let chained = own.links.iter().flat_map(|link| link.resource.parameters);
+        for chained in chained {
             let name = format!("{}.{}", own.name, chained.name);
-            out.push(query(&name, &told(chained)));
+            let known = out.iter().any(|parameter| parameter["name"] == name);
+            if !known {
+                out.push(query(&name, &told(chained)));
+            }
         }
     }
-    if !resource.searchable.sort.is_empty() {
-        let keys = resource.searchable.sort.join("`, `");
-        out.push(query("_sort", &format!("`{keys}`")));
+    let keys = resource.searchable.sort_keys();
+    if !keys.is_empty() {
+        let keys = keys.join("`, `");
+        out.push(query("_sort", &format!("`{keys}`; descending with `-`")));
     }
     out.push(query(
         "_count",

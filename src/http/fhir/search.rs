@@ -10,12 +10,13 @@ use crate::fhir::instance::{self, Origin};
 use crate::fhir::render::Renderer;
 use crate::fhir::resource::{Resource, Source};
 use crate::fhir::search::form::{self, Pair};
-use crate::fhir::search::{CURSOR, Limits, Search, Total, cursor, records};
+use crate::fhir::search::{CURSOR, Limits, Search, Total, cursor};
 use crate::fhir::searchset::{Head, Page};
 use crate::http::body::Body;
 use crate::http::error::{Kind, Problem, Result};
 use crate::http::negotiate;
 use crate::http::query::{self, Plus};
+use crate::store::{Place, RecordQuery};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 /// Bytes of a form at most.
@@ -78,22 +79,28 @@ struct This<'a> {
 impl This<'_> {
     async fn records(&self) -> Result<Vec<u8>> {
         let (store, access) = (self.call.app.store(), self.call.app.access());
-        let mut query = records::compile(self.search, &self.call.scope())?;
-        query.after = self.place()?.map(records::key);
-        records::resolve(&mut query, store, &access).await?;
+        let mut query = RecordQuery {
+            test: self.search.test(&self.call.scope(), &Source::Record)?,
+            sort: self.search.sort.clone(),
+            from: None,
+            limit: self.search.count,
+        };
+        if let Some(text) = &self.search.cursor {
+            let (before, numbers) = cursor::decode(&self.id, text).ok_or_else(wrong_cursor)?;
+            query.from = Some(Place { before, numbers });
+        }
         let total = match self.search.total {
             Total::Accurate => Some(store.count(&access, &query).await?),
             Total::None => None,
         };
         if self.search.count == 0 {
-            return Ok(self.begin(total, None).done_with(self));
+            return Ok(self.begin(total, [None, None]).done_with(self));
         }
-        query.limit = self.search.count + 1;
-        let mut found = store.search(&access, &query).await?;
-        let more = found.rows.len() > self.search.count;
-        found.rows.truncate(self.search.count);
-        let last = found.rows.last().filter(|_| more);
-        let mut page = self.begin(total, last.map(|row| records::place(row.key).to_vec()));
+        let found = store.search(&access, &query).await?;
+        let cursor = |place: &Place| cursor::encode(&self.id, place.before, &place.numbers);
+        let around = [&found.previous, &found.next].map(|place| place.as_ref().map(cursor));
+        let mut page = self.begin(total, around);
+        let found = found.records;
         let mut renderer = Renderer::new(store, &found).await?;
         let mut url = format!("{}/", self.address);
         let start = url.len();
@@ -115,19 +122,20 @@ impl This<'_> {
             access: &access,
         };
         let queries = instance::compile(self.resource, self.search, &self.call.scope())?;
-        let after = self.place()?;
+        let after = self.row_place()?;
         let total = match self.search.total {
             Total::Accurate => Some(instance::count(origin, &queries).await?),
             Total::None => None,
         };
         if self.search.count == 0 {
-            return Ok(self.begin(total, None).done_with(self));
+            return Ok(self.begin(total, [None, None]).done_with(self));
         }
         let mut found = instance::page(origin, &queries, after, self.search.count + 1).await?;
         let more = found.len() > self.search.count;
         found.truncate(self.search.count);
         let last = found.last().filter(|_| more);
-        let mut page = self.begin(total, last.map(|i| i.place.to_vec()));
+        let next = last.map(|i| cursor::encode(&self.id, false, &i.place));
+        let mut page = self.begin(total, [None, next]);
         for instance in &found {
             let body = serde_json::to_vec(&instance.body).map_err(Problem::internal)?;
             let url = format!("{}/{}", self.address, instance.id);
@@ -137,26 +145,28 @@ impl This<'_> {
         Ok(page.done_with(self))
     }
 
-    /// Where the page begins.
-    fn place<const N: usize>(&self) -> Result<Option<[i64; N]>> {
+    /// Where a page of rows begins.
+    fn row_place(&self) -> Result<Option<instance::Place>> {
         let Some(text) = &self.search.cursor else {
             return Ok(None);
         };
-        cursor::decode(&self.id, text)
-            .map(Some)
-            .ok_or_else(wrong_cursor)
+        let place = cursor::decode(&self.id, text);
+        let place = place.and_then(|(_, numbers)| numbers.try_into().ok());
+        place.map(Some).ok_or_else(wrong_cursor)
     }
 
-    fn begin(&self, total: Option<u64>, next: Option<Vec<i64>>) -> Started {
+    /// A page with its links; around it are the cursors of the pages before and after it.
+    fn begin(&self, total: Option<u64>, [previous, next]: [Option<String>; 2]) -> Started {
         let used = &self.search.used;
         let cursor = self.search.cursor.as_deref();
         let mut links = vec![("self", link(&self.address, used, cursor))];
         if cursor.is_some() {
             links.push(("first", link(&self.address, used, None)));
         }
-        if let Some(place) = next {
-            let cursor = cursor::encode(&self.id, &place);
-            links.push(("next", link(&self.address, used, Some(&cursor))));
+        for (relation, cursor) in [("previous", previous), ("next", next)] {
+            if let Some(cursor) = cursor {
+                links.push((relation, link(&self.address, used, Some(&cursor))));
+            }
         }
         Started(Page::new(&Head {
             bundle_type: "searchset",
