@@ -1,7 +1,9 @@
 //! The FHIR side through the router, without a socket: one module per group of interactions.
 
 mod capability;
+mod compartment;
 mod everything;
+mod include;
 mod interactions;
 mod lastn;
 mod model;

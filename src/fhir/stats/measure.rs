@@ -53,10 +53,15 @@ pub fn meant_by(kinds: &Kinds, token: &Token) -> Vec<Group> {
         let is_panel = own.is_none() && root.get("code").is_some_and(is_meant);
         for measure in own.into_iter().chain(parts) {
             let asked = find(kind, measure.code, token);
-            let Some(coding) = asked.or_else(|| is_panel.then(|| first(measure.code)).flatten()) else {
+            let Some(coding) = asked.or_else(|| is_panel.then(|| first(measure.code)).flatten())
+            else {
                 continue;
             };
-            let key = (coding.system.clone(), coding.code.clone(), measure.unit.code.clone());
+            let key = (
+                coding.system.clone(),
+                coding.code.clone(),
+                measure.unit.code.clone(),
+            );
             let field = (measure.kind.place, measure.field);
             let decimals = kind.fields[measure.field].ty.decimals();
             match out.iter_mut().find(|(k, _)| *k == key) {
@@ -115,7 +120,8 @@ struct Coding {
 /// The coding of a concept that a token means; a derived one with the code asked for.
 fn find(kind: &Kind, concept: &Node, token: &Token) -> Option<Coding> {
     let codings = concept.get("coding").map_or(&[][..], Node::items);
-    let text = |coding: &Node, name: &str| coding.get(name).and_then(Node::constant).map(str::to_owned);
+    let text =
+        |coding: &Node, name: &str| coding.get(name).and_then(Node::constant).map(str::to_owned);
     codings.iter().find_map(|coding| {
         let system = text(coding, "system").unwrap_or_default();
         if !token.takes_system(&system) {
@@ -125,7 +131,10 @@ fn find(kind: &Kind, concept: &Node, token: &Token) -> Option<Coding> {
             Node::Const(code) => Some(code.text.clone()),
             Node::Hole(Hole::Derived(i)) => {
                 let values = kind.mapping.derived.get(*i)?.values.iter();
-                values.map(|(_, code)| code).find(|code| token.takes_code(code)).cloned()
+                values
+                    .map(|(_, code)| code)
+                    .find(|code| token.takes_code(code))
+                    .cloned()
             }
             _ => None,
         };

@@ -26,7 +26,6 @@ const BLOCK: usize = 2000;
 const ABSENT: &str = "http://terminology.hl7.org/CodeSystem/data-absent-reason";
 const CODES: &str = "http://terminology.hl7.org/CodeSystem/observation-statistics";
 
-
 /// A statistic by its code.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked(&'static (&'static str, &'static str, Statistic));
@@ -114,9 +113,8 @@ pub async fn of_code(
     let mut left = sources;
     let mut after = None;
     loop {
-        let found = find::page(from, scope, observation, &search, after, BLOCK).await?;
-        let (full, place) = (found.len() == BLOCK, found.place());
-        let Found::Records(mut records) = found else {
+        let page = find::page(from, scope, observation, &search, after, BLOCK).await?;
+        let Found::Records(mut records) = page.found else {
             break;
         };
         for row in &records.rows {
@@ -144,13 +142,15 @@ pub async fn of_code(
         if !records.rows.is_empty() {
             out.sources.push(records);
         }
-        if !full {
+        after = page.next;
+        if after.is_none() {
             break;
         }
-        after = place;
     }
     let made = groups.iter().zip(&series);
-    out.statistics = made.map(|(group, series)| observed(about, group, series, asked)).collect();
+    out.statistics = made
+        .map(|(group, series)| observed(about, group, series, asked))
+        .collect();
     Ok(out)
 }
 
@@ -160,10 +160,16 @@ fn observed(about: &About, group: &Group, series: &Series, asked: &[Asked]) -> V
     let times = || series.samples.iter().map(|s| s.seconds);
     for (name, at) in [("start", times().min()), ("end", times().max())] {
         if let (false, Some(at)) = (period.contains_key(name), at) {
-            period.insert(name.into(), time::text(|out| time::write_date_time(out, at)).into());
+            period.insert(
+                name.into(),
+                time::text(|out| time::write_date_time(out, at)).into(),
+            );
         }
     }
-    let components: Vec<Value> = asked.iter().flat_map(|asked| components(*asked, group, series)).collect();
+    let components: Vec<Value> = asked
+        .iter()
+        .flat_map(|asked| components(*asked, group, series))
+        .collect();
     let mut out = json!({
         "resourceType": "Observation",
         "status": "final",
@@ -178,9 +184,14 @@ fn observed(about: &About, group: &Group, series: &Series, asked: &[Asked]) -> V
 }
 
 /// The results of a statistic; why there is none where there are too few numbers.
-fn components(Asked((code, display, statistic)): Asked, group: &Group, series: &Series) -> Vec<Value> {
+fn components(
+    Asked((code, display, statistic)): Asked,
+    group: &Group,
+    series: &Series,
+) -> Vec<Value> {
     let concept = |part: Option<&str>| {
-        let mut concept = json!({ "coding": [{ "system": CODES, "code": code, "display": display }] });
+        let mut concept =
+            json!({ "coding": [{ "system": CODES, "code": code, "display": display }] });
         if let Some(part) = part {
             concept["text"] = format!("{display}: {part}").into();
         }
@@ -188,7 +199,8 @@ fn components(Asked((code, display, statistic)): Asked, group: &Group, series: &
     };
     let figures = statistic.of(series);
     if figures.is_empty() {
-        let reason = json!({ "system": ABSENT, "code": "not-applicable", "display": "Not Applicable" });
+        let reason =
+            json!({ "system": ABSENT, "code": "not-applicable", "display": "Not Applicable" });
         return vec![json!({ "code": concept(None), "dataAbsentReason": { "coding": [reason] } })];
     }
     let each = figures.iter().filter_map(|figure| {
@@ -200,7 +212,8 @@ fn components(Asked((code, display, statistic)): Asked, group: &Group, series: &
 
 fn quantity(figure: &Figure, unit: &Unit) -> Option<Value> {
     let value: Number = figure.number.parse().ok()?;
-    let derived = |text: &dyn Fn(&str) -> String| (text(&unit.text), unit.system.clone(), text(&unit.code));
+    let derived =
+        |text: &dyn Fn(&str) -> String| (text(&unit.text), unit.system.clone(), text(&unit.code));
     let (text, system, code) = match figure.of {
         Of::Unit => (unit.text.clone(), unit.system.clone(), unit.code.clone()),
         Of::Squared => derived(&squared),

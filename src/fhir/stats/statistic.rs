@@ -130,8 +130,8 @@ impl Statistic {
             Statistic::TotalCount => one(Some(series.total.to_string()), Of::One),
             Statistic::Sum if count > 0 => one(series.exact(series.sum(), 1), Of::Unit),
             Statistic::Average => one(series.exact(series.sum(), count as i128), Of::Unit),
-            Statistic::Maximum => one(series.extreme(Iterator::max), Of::Unit),
-            Statistic::Minimum => one(series.extreme(Iterator::min), Of::Unit),
+            Statistic::Maximum => one(series.exact(series.scaled().max(), 1), Of::Unit),
+            Statistic::Minimum => one(series.exact(series.scaled().min(), 1), Of::Unit),
             Statistic::Median => one(series.percentile(50), Of::Unit),
             Statistic::Percentile(p) => one(series.percentile(p), Of::Unit),
             Statistic::QuartileDeviation => {
@@ -158,7 +158,9 @@ struct Moments {
 
 impl Series {
     fn sum(&self) -> Option<i128> {
-        self.samples.iter().try_fold(0i128, |sum, s| sum.checked_add(s.scaled))
+        self.samples
+            .iter()
+            .try_fold(0i128, |sum, s| sum.checked_add(s.scaled))
     }
 
     /// `numerator` ÷ `divisor`, both of scaled numbers.
@@ -171,12 +173,8 @@ impl Series {
         self.written + 4
     }
 
-    fn extreme(
-        &self,
-        choose: impl Fn(std::iter::Map<std::slice::Iter<'_, Sample>, fn(&Sample) -> i128>) -> Option<i128>,
-    ) -> Option<String> {
-        let scaled: fn(&Sample) -> i128 = |s| s.scaled;
-        self.exact(choose(self.samples.iter().map(scaled)), 1)
+    fn scaled(&self) -> impl Iterator<Item = i128> {
+        self.samples.iter().map(|sample| sample.scaled)
     }
 
     fn percentile(&self, percent: u8) -> Option<String> {
@@ -185,18 +183,22 @@ impl Series {
 
     /// A hundred times a percentile, scaled.
     fn hundredths(&self, percent: u8) -> Option<i128> {
-        let mut sorted: Vec<i128> = self.samples.iter().map(|s| s.scaled).collect();
+        let mut sorted: Vec<i128> = self.scaled().collect();
         sorted.sort_unstable();
         let place = sorted.len().checked_sub(1)? * usize::from(percent);
         let (low, part) = (place / 100, (place % 100) as i128);
         let (low, high) = (*sorted.get(low)?, *sorted.get(low + 1).or(sorted.get(low))?);
-        low.checked_mul(100 - part)?.checked_add(high.checked_mul(part)?)
+        low.checked_mul(100 - part)?
+            .checked_add(high.checked_mul(part)?)
     }
 
     /// The numbers as they are.
     fn floats(&self) -> Vec<f64> {
         let unit = 10f64.powi(self.scale as i32);
-        self.samples.iter().map(|s| s.scaled as f64 / unit).collect()
+        self.samples
+            .iter()
+            .map(|s| s.scaled as f64 / unit)
+            .collect()
     }
 
     /// Something about the moments, where there are enough numbers.
@@ -228,7 +230,10 @@ impl Series {
     fn regression(&self) -> Vec<Figure> {
         let numbers = self.floats();
         let first = self.samples.iter().map(|s| s.seconds).min().unwrap_or(0);
-        let days = self.samples.iter().map(|s| (s.seconds - first) as f64 / DAY);
+        let days = self
+            .samples
+            .iter()
+            .map(|s| (s.seconds - first) as f64 / DAY);
         let days: Vec<f64> = days.collect();
         let n = numbers.len() as f64;
         let mean = |of: &[f64]| of.iter().sum::<f64>() / n;
@@ -246,7 +251,11 @@ impl Series {
         };
         let figures = [
             figure(gradient, Of::PerDay, "gradient, a day"),
-            figure(y - gradient * x, Of::Unit, "intercept at the first measurement"),
+            figure(
+                y - gradient * x,
+                Of::Unit,
+                "intercept at the first measurement",
+            ),
         ];
         figures.into_iter().flatten().collect()
     }
@@ -263,7 +272,12 @@ fn quotient(numerator: i128, denominator: i128, places: u32) -> Option<String> {
     let doubled = numerator.checked_mul(unit)?.checked_mul(2)?;
     let scaled = doubled.checked_add(denominator)? / denominator.checked_mul(2)?;
     let sign = if negative && scaled > 0 { "-" } else { "" };
-    let digits = format!("{sign}{}.{:0width$}", scaled / unit, scaled % unit, width = places as usize);
+    let digits = format!(
+        "{sign}{}.{:0width$}",
+        scaled / unit,
+        scaled % unit,
+        width = places as usize
+    );
     Some(trimmed(&digits))
 }
 

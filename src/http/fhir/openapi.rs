@@ -4,6 +4,8 @@ use serde_json::{Map, Value, json};
 use utoipa::openapi::OpenApi;
 
 use super::super::negotiate::FHIR_JSON;
+use crate::fhir::capability::{includes, reverse_includes};
+use crate::fhir::compartment::{self, Member};
 use crate::fhir::operation::{OPERATIONS, Operation, Place, Takes};
 use crate::fhir::resource::{Interaction, RESOURCES, Resource, by_name};
 use crate::fhir::search::Parameter;
@@ -36,6 +38,12 @@ fn paths() -> Map<String, Value> {
             add(path, "post", called(operation, place, true));
         }
     }
+    for member in compartment::members() {
+        let (of, name) = (member.of.name(), member.resource.name());
+        let path = format!("/{of}/{{id}}/{name}");
+        add(path.clone(), "get", within(member, false));
+        add(format!("{path}/_search"), "post", within(member, true));
+    }
     for resource in RESOURCES {
         let name = resource.name();
         for interaction in resource.interactions {
@@ -65,13 +73,20 @@ fn interaction_of(resource: &Resource, interaction: Interaction) -> Value {
                 path("id"),
                 header("If-None-Match"),
                 header("If-Modified-Since"),
+                query("_summary", SUMMARY),
+                query("_elements", ELEMENTS),
             ],
-            responses(&[200, 304, 404, 406, 410]),
+            responses(&[200, 304, 400, 404, 406, 410]),
         ),
         Interaction::Vread => (
             format!("Reads a version of a {name}"),
-            vec![path("id"), path("vid")],
-            responses(&[200, 304, 404, 406, 410]),
+            vec![
+                path("id"),
+                path("vid"),
+                query("_summary", SUMMARY),
+                query("_elements", ELEMENTS),
+            ],
+            responses(&[200, 304, 400, 404, 406, 410]),
         ),
         Interaction::Delete => (
             format!("Deletes a {name}"),
@@ -84,6 +99,8 @@ fn interaction_of(resource: &Resource, interaction: Interaction) -> Value {
                 path("id"),
                 query("_count", "versions on a page"),
                 query("_since", SINCE),
+                query("_summary", SUMMARY),
+                query("_elements", ELEMENTS),
             ],
             responses(&[200, 400, 404, 406]),
         ),
@@ -92,6 +109,8 @@ fn interaction_of(resource: &Resource, interaction: Interaction) -> Value {
             vec![
                 query("_count", "versions on a page"),
                 query("_since", SINCE),
+                query("_summary", SUMMARY),
+                query("_elements", ELEMENTS),
             ],
             responses(&[200, 400, 406]),
         ),
@@ -111,6 +130,10 @@ fn interaction_of(resource: &Resource, interaction: Interaction) -> Value {
     })
 }
 
+const SUMMARY: &str = "`true`, `text`, `data` or `false`; of a search also `count`: only the \
+    number of matches";
+const ELEMENTS: &str = "names of elements, separated by commas; what is mandatory or modifies \
+    the meaning comes in any case";
 const SINCE: &str = "stored then or later: an instant with a zone";
 
 fn form_search(resource: &Resource) -> Value {
@@ -126,6 +149,26 @@ fn form_search(resource: &Resource) -> Value {
         "parameters": with_format(Vec::new()),
         "responses": responses(&[200, 400, 406, 413, 415]),
     })
+}
+
+/// A search in a compartment.
+fn within(member: Member, form: bool) -> Value {
+    let (of, name) = (member.of.name(), member.resource.name());
+    let mut out = if form {
+        form_search(member.resource)
+    } else {
+        interaction_of(member.resource, Interaction::Search)
+    };
+    let own = if form { "-form" } else { "" };
+    out["summary"] = format!("Searches the {name}s of a {of}").into();
+    out["operationId"] = format!("{of}-{name}-search{own}").into();
+    if let Some(parameters) = out["parameters"].as_array_mut() {
+        parameters.insert(0, path("id"));
+    }
+    if let Some(told) = out["responses"].as_object_mut() {
+        told.extend(responses(&[404]));
+    }
+    out
 }
 
 fn metadata() -> Value {
@@ -219,7 +262,17 @@ fn search_parameters(resource: &Resource) -> Vec<Value> {
         "_total",
         "`none` (default), `estimate` or `accurate`",
     ));
-    out.push(query("_summary", "`count`: only the number of matches"));
+    let mut listed = |name: &str, values: Vec<String>| {
+        if !values.is_empty() {
+            let values = values.join("`, `");
+            let told = format!("`{values}`; with `:iterate` also of what was included");
+            out.push(query(name, &told));
+        }
+    };
+    listed("_include", includes(resource));
+    listed("_revinclude", reverse_includes(resource));
+    out.push(query("_summary", SUMMARY));
+    out.push(query("_elements", ELEMENTS));
     out.push(header("Prefer"));
     out
 }
