@@ -2,13 +2,17 @@
 
 mod capability;
 mod compartment;
+mod conditional;
+mod create;
 mod everything;
 mod include;
 mod interactions;
 mod lastn;
 mod model;
 mod operations;
+mod patch;
 mod registry;
 mod search;
 mod server;
 mod subset;
+mod update;
