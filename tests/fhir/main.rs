@@ -1,9 +1,13 @@
 //! The FHIR side through the router, without a socket: one module per group of interactions.
 
 mod capability;
+mod compartment;
 mod conditional;
 mod create;
+#[path = "../support/database.rs"]
+mod database;
 mod everything;
+mod include;
 mod interactions;
 mod lastn;
 mod model;
