@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::compartment::{COMPARTMENTS, Compartment};
 use super::operation::{OPERATIONS, Operation};
 use super::resource::{Interaction, RESOURCES, Resource};
 use super::search::Parameter;
@@ -70,6 +71,9 @@ pub fn statement(kinds: &Kinds, server: Server, mode: Mode) -> Value {
             "operation".into(),
             operations.map(|o| operation(kinds, o)).collect(),
         );
+        let compartments = COMPARTMENTS.iter().filter(|c| c.members().next().is_some());
+        let compartments: Vec<String> = compartments.map(Compartment::definition).collect();
+        rest.insert("compartment".into(), compartments.into());
     }
     out.insert("rest".into(), json!([rest]));
     Value::Object(out)
@@ -103,8 +107,8 @@ fn head(server: Server, mode: Mode) -> Map<String, Value> {
 }
 
 fn resource(kinds: &Kinds, resource: &Resource) -> Value {
-    let interactions = resource.interactions.iter();
-    let codes: Vec<Value> = interactions.map(|i| json!({ "code": i.code() })).collect();
+    let codes = resource.interactions.iter().filter_map(|i| i.code());
+    let codes: Vec<Value> = codes.map(|code| json!({ "code": code })).collect();
     let mut out = Map::new();
     out.insert("type".into(), resource.name().into());
     let profiles = profiles(kinds, resource);
@@ -115,11 +119,29 @@ fn resource(kinds: &Kinds, resource: &Resource) -> Value {
     out.insert("interaction".into(), codes.into());
     out.insert("versioning".into(), "versioned".into());
     out.insert("readHistory".into(), resource.keeps_versions().into());
+    let has = |interaction| resource.has(interaction);
+    if has(Interaction::Update) {
+        out.insert("updateCreate".into(), true.into());
+    }
+    if has(Interaction::Create) || has(Interaction::ConditionalCreate) {
+        out.insert("conditionalCreate".into(), true.into());
+    }
     out.insert("conditionalRead".into(), "full-support".into());
-    if resource.has(Interaction::Delete) {
-        out.insert("conditionalDelete".into(), "not-supported".into());
+    if has(Interaction::Update) {
+        out.insert("conditionalUpdate".into(), true.into());
+    }
+    if has(Interaction::Delete) {
+        out.insert("conditionalDelete".into(), "single".into());
     }
     out.insert("referencePolicy".into(), json!(["literal", "local"]));
+    for (name, values) in [
+        ("searchInclude", includes(resource)),
+        ("searchRevInclude", reverse_includes(resource)),
+    ] {
+        if !values.is_empty() {
+            out.insert(name.into(), values.into());
+        }
+    }
     let parameters = resource.searchable.parameters.iter();
     out.insert("searchParam".into(), parameters.map(parameter).collect());
     let operations: Vec<Value> = Operation::of(resource)
@@ -129,6 +151,33 @@ fn resource(kinds: &Kinds, resource: &Resource) -> Value {
         out.insert("operation".into(), operations.into());
     }
     Value::Object(out)
+}
+
+/// The references that an `_include` can follow.
+pub fn includes(resource: &Resource) -> Vec<String> {
+    let references = resource.searchable.parameters.iter();
+    let references = references.filter(|p| !p.links.is_empty());
+    let mut out: Vec<String> = references
+        .map(|p| format!("{}:{}", resource.name(), p.name))
+        .collect();
+    if !out.is_empty() {
+        out.insert(0, "*".into());
+    }
+    out
+}
+
+/// The references to a resource that a `_revinclude` can follow.
+pub fn reverse_includes(resource: &Resource) -> Vec<String> {
+    let mut out = Vec::new();
+    for source in RESOURCES {
+        let leads = |p: &&Parameter| {
+            let mut links = p.links.iter();
+            links.any(|link| std::ptr::eq(link.resource, resource.searchable))
+        };
+        let references = source.searchable.parameters.iter().filter(leads);
+        out.extend(references.map(|p| format!("{}:{}", source.name(), p.name)));
+    }
+    out
 }
 
 fn operation(kinds: &Kinds, operation: &Operation) -> Value {

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use crate::fhir::canonical::Canonical;
 use crate::fhir::id;
+use crate::mapping::backward::CodeIndex;
 use crate::mapping::{Mapping, Node};
 
 pub use file::{MappingFault, MappingFaults};
@@ -273,6 +274,8 @@ pub struct Kinds {
     pub systems: Systems,
     /// The project's canonical strings.
     pub canonical: Canonical,
+    /// What the codes of Observations mean.
+    pub codes: CodeIndex,
 }
 
 impl Kinds {
@@ -307,6 +310,7 @@ impl Kinds {
         Kinds {
             own_systems,
             by_name: list.iter().map(|k| (k.name.clone(), k.place)).collect(),
+            codes: CodeIndex::new(&list),
             list,
             sections,
             systems,

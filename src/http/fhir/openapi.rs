@@ -1,9 +1,13 @@
 //! The part of the OpenAPI document that the table of resources gives.
 
+mod writing;
+
 use serde_json::{Map, Value, json};
 use utoipa::openapi::OpenApi;
 
 use super::super::negotiate::FHIR_JSON;
+use crate::fhir::capability::{includes, reverse_includes};
+use crate::fhir::compartment::{self, Member};
 use crate::fhir::operation::{OPERATIONS, Operation, Place, Takes};
 use crate::fhir::resource::{Interaction, RESOURCES, Resource, by_name};
 use crate::fhir::search::Parameter;
@@ -36,13 +40,28 @@ fn paths() -> Map<String, Value> {
             add(path, "post", called(operation, place, true));
         }
     }
+    for member in compartment::members() {
+        let (of, name) = (member.of.name(), member.resource.name());
+        let path = format!("/{of}/{{id}}/{name}");
+        add(path.clone(), "get", within(member, false));
+        add(format!("{path}/_search"), "post", within(member, true));
+    }
     for resource in RESOURCES {
         let name = resource.name();
         for interaction in resource.interactions {
             let (path, method) = match interaction {
+                Interaction::Create
+                | Interaction::ConditionalCreate
+                | Interaction::Update
+                | Interaction::Patch
+                | Interaction::Delete => {
+                    for (path, method, operation) in writing::operations(resource, *interaction) {
+                        add(path, method, operation);
+                    }
+                    continue;
+                }
                 Interaction::Read => (format!("/{name}/{{id}}"), "get"),
                 Interaction::Vread => (format!("/{name}/{{id}}/_history/{{vid}}"), "get"),
-                Interaction::Delete => (format!("/{name}/{{id}}"), "delete"),
                 Interaction::HistoryInstance => (format!("/{name}/{{id}}/_history"), "get"),
                 Interaction::HistoryType => (format!("/{name}/_history"), "get"),
                 Interaction::Search => {
@@ -65,18 +84,20 @@ fn interaction_of(resource: &Resource, interaction: Interaction) -> Value {
                 path("id"),
                 header("If-None-Match"),
                 header("If-Modified-Since"),
+                query("_summary", SUMMARY),
+                query("_elements", ELEMENTS),
             ],
-            responses(&[200, 304, 404, 406, 410]),
+            responses(&[200, 304, 400, 404, 406, 410]),
         ),
         Interaction::Vread => (
             format!("Reads a version of a {name}"),
-            vec![path("id"), path("vid")],
-            responses(&[200, 304, 404, 406, 410]),
-        ),
-        Interaction::Delete => (
-            format!("Deletes a {name}"),
-            vec![path("id"), header("If-Match")],
-            responses(&[204, 400, 406, 412]),
+            vec![
+                path("id"),
+                path("vid"),
+                query("_summary", SUMMARY),
+                query("_elements", ELEMENTS),
+            ],
+            responses(&[200, 304, 400, 404, 406, 410]),
         ),
         Interaction::HistoryInstance => (
             format!("Lists the versions of a {name}, the newest first"),
@@ -84,6 +105,8 @@ fn interaction_of(resource: &Resource, interaction: Interaction) -> Value {
                 path("id"),
                 query("_count", "versions on a page"),
                 query("_since", SINCE),
+                query("_summary", SUMMARY),
+                query("_elements", ELEMENTS),
             ],
             responses(&[200, 400, 404, 406]),
         ),
@@ -92,10 +115,12 @@ fn interaction_of(resource: &Resource, interaction: Interaction) -> Value {
             vec![
                 query("_count", "versions on a page"),
                 query("_since", SINCE),
+                query("_summary", SUMMARY),
+                query("_elements", ELEMENTS),
             ],
             responses(&[200, 400, 406]),
         ),
-        Interaction::Search => (
+        _ => (
             format!("Searches {name}s"),
             search_parameters(resource),
             responses(&[200, 400, 406]),
@@ -105,12 +130,16 @@ fn interaction_of(resource: &Resource, interaction: Interaction) -> Value {
         "tags": ["fhir"],
         "summary": summary,
         "description": resource.about,
-        "operationId": format!("{name}-{}", interaction.code()),
+        "operationId": format!("{name}-{}", interaction.code().unwrap_or_default()),
         "parameters": with_format(parameters),
         "responses": responses,
     })
 }
 
+const SUMMARY: &str = "`true`, `text`, `data` or `false`; of a search also `count`: only the \
+    number of matches";
+const ELEMENTS: &str = "names of elements, separated by commas; what is mandatory or modifies \
+    the meaning comes in any case";
 const SINCE: &str = "stored then or later: an instant with a zone";
 
 fn form_search(resource: &Resource) -> Value {
@@ -126,6 +155,26 @@ fn form_search(resource: &Resource) -> Value {
         "parameters": with_format(Vec::new()),
         "responses": responses(&[200, 400, 406, 413, 415]),
     })
+}
+
+/// A search in a compartment.
+fn within(member: Member, form: bool) -> Value {
+    let (of, name) = (member.of.name(), member.resource.name());
+    let mut out = if form {
+        form_search(member.resource)
+    } else {
+        interaction_of(member.resource, Interaction::Search)
+    };
+    let own = if form { "-form" } else { "" };
+    out["summary"] = format!("Searches the {name}s of a {of}").into();
+    out["operationId"] = format!("{of}-{name}-search{own}").into();
+    if let Some(parameters) = out["parameters"].as_array_mut() {
+        parameters.insert(0, path("id"));
+    }
+    if let Some(told) = out["responses"].as_object_mut() {
+        told.extend(responses(&[404]));
+    }
+    out
 }
 
 fn metadata() -> Value {
@@ -219,7 +268,17 @@ fn search_parameters(resource: &Resource) -> Vec<Value> {
         "_total",
         "`none` (default), `estimate` or `accurate`",
     ));
-    out.push(query("_summary", "`count`: only the number of matches"));
+    let mut listed = |name: &str, values: Vec<String>| {
+        if !values.is_empty() {
+            let values = values.join("`, `");
+            let told = format!("`{values}`; with `:iterate` also of what was included");
+            out.push(query(name, &told));
+        }
+    };
+    listed("_include", includes(resource));
+    listed("_revinclude", reverse_includes(resource));
+    out.push(query("_summary", SUMMARY));
+    out.push(query("_elements", ELEMENTS));
     out.push(header("Prefer"));
     out
 }
@@ -263,6 +322,7 @@ fn header(name: &str) -> Value {
     let description = match name {
         "Prefer" => "`handling=strict` or `handling=lenient`",
         "If-Match" => "only if this is the current version: `W/\"3\"`",
+        "If-None-Exist" => "only if this search matches nothing: `identifier=…`",
         "If-None-Match" => "304 if this is the current version: `W/\"3\"`",
         _ => "304 if nothing changed since then",
     };
@@ -275,6 +335,7 @@ fn responses(statuses: &[u16]) -> Map<String, Value> {
     for status in statuses {
         let (description, content) = match status {
             200 => ("The resource", Some(&resource)),
+            201 => ("The resource, which was created", Some(&resource)),
             204 => ("It is not there, or not any more", None),
             304 => ("Not modified", None),
             400 => ("The request is wrong (OperationOutcome)", Some(&resource)),
@@ -282,6 +343,14 @@ fn responses(statuses: &[u16]) -> Map<String, Value> {
             406 => ("Only JSON can be given (OperationOutcome)", Some(&resource)),
             408 => (
                 "The body did not come in time (OperationOutcome)",
+                Some(&resource),
+            ),
+            405 => (
+                "Written by the registries alone (OperationOutcome)",
+                Some(&resource),
+            ),
+            409 => (
+                "In conflict with what is stored (OperationOutcome)",
                 Some(&resource),
             ),
             410 => ("Deleted (OperationOutcome)", Some(&resource)),
