@@ -32,6 +32,7 @@ mod prefecture;
 mod read;
 mod read_csv;
 mod row;
+mod stage;
 mod unique;
 pub mod write;
 
@@ -49,4 +50,5 @@ pub use prefecture::{PREFECTURES, prefecture_code, prefecture_name};
 pub use read::{Options, ReadRows, read_json};
 pub use read_csv::read_csv;
 pub use row::{ITEMS_MAX, Row, Value};
+pub use stage::{Stage, TREATMENTS};
 pub use unique::{Unique, check_unique};
