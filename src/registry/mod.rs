@@ -50,5 +50,5 @@ pub use prefecture::{PREFECTURES, prefecture_code, prefecture_name};
 pub use read::{Options, ReadRows, read_json};
 pub use read_csv::read_csv;
 pub use row::{ITEMS_MAX, Row, Value};
-pub use stage::{Stage, TREATMENTS};
+pub use stage::{HBA1C, Stage, TREATMENTS};
 pub use unique::{Unique, check_unique};

@@ -16,6 +16,8 @@ pub enum Stage {
     Treated,
 }
 
+/// The LOINC code of what the stages are told by.
+pub const HBA1C: &str = "4548-4";
 /// The `medication_codes` of treatment: oral hypoglycaemic, insulin, dialysis.
 pub const TREATMENTS: [&str; 3] = ["1", "2", "3"];
 

@@ -8,10 +8,8 @@ use serde_json::{Map, Number, Value, json};
 use super::{Element, Meta, key, reference};
 use crate::fhir::canonical::{Canonical, LOINC, UCUM};
 use crate::fhir::id;
-use crate::registry::{Row, Stage, TREATMENTS};
+use crate::registry::{HBA1C, Row, Stage, TREATMENTS};
 
-/// LOINC of HbA1c in blood.
-pub const HBA1C: &str = "4548-4";
 const CONSORTIUM: &str = "consortium-";
 
 /// `Group/{id}` of a consortium.

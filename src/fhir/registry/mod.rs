@@ -23,7 +23,7 @@ mod participant;
 mod provenance;
 
 pub use device::{device, device_definition};
-pub use group::{HBA1C, consortium_group, consortium_group_id, consortium_of_group, stage_group};
+pub use group::{consortium_group, consortium_group_id, consortium_of_group, stage_group};
 pub use organization::{
     organization_consortium, organization_consortium_minimal, organization_laboratory,
     organization_laboratory_minimal, research_study,
