@@ -1,9 +1,8 @@
 //! All versions of all records, the newest first: what `_history` of a type shows.
 
-use sqlx::Row as _;
-
-use super::query::{Bound, Condition};
-use super::read::{FIXED, FIXED_COUNT, Raw, bind};
+use super::db::{Bound, bind};
+use super::query::Condition;
+use super::read::{FIXED, FIXED_COUNT, Raw};
 use super::{Access, RecordKey, Records, Result, Store, sql};
 
 /// Which versions are asked for.

@@ -1,10 +1,8 @@
 //! Deleting a record: a version of its own, after which a resend with a newer
 //! `update_time` makes the next one and any other is stale (protocol specification §5).
 
-use sqlx::{AssertSqlSafe, Row as _};
-
-use super::query::Bound;
-use super::read::{DELETED, bind};
+use super::db::{Bound, bind, query};
+use super::read::DELETED;
 use super::submit::now;
 use super::{Access, Result, Store};
 use crate::fhir::id::ObservationKey;
@@ -48,10 +46,10 @@ impl Store {
         let bound: Vec<Bound> = [key.participant, key.time, key.source]
             .map(Bound::Int)
             .to_vec();
-        let mut tx = self.write.begin_with("BEGIN IMMEDIATE").await?;
+        let mut tx = self.begin().await?;
         let at = now(&mut tx).await?;
         let text = format!("SELECT version, state FROM record WHERE {these}");
-        let Some(row) = bind(&text, &bound).fetch_optional(&mut *tx).await? else {
+        let Some(row) = bind(&text, &bound).fetch_optional(&mut tx).await? else {
             return Ok(Deleted::Absent);
         };
         let (current, state): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
@@ -61,14 +59,12 @@ impl Store {
         if state == DELETED {
             return Ok(Deleted::Before);
         }
-        let row = sqlx::query(
-            "INSERT INTO write (at, submission, client) VALUES ($1, $2, $3) RETURNING id",
-        )
-        .bind(at)
-        .bind(self.new_id())
-        .bind(client)
-        .fetch_one(&mut *tx)
-        .await?;
+        let row = query("INSERT INTO write (at, submission, client) VALUES (?, ?, ?) RETURNING id")
+            .bind(at)
+            .bind(self.new_id())
+            .bind(client)
+            .fetch_one(&mut tx)
+            .await?;
         let write: i64 = row.try_get(0)?;
         let layout = self.layout.of(place);
         let comma = if layout.columns > 0 { ", " } else { "" };
@@ -79,21 +75,20 @@ impl Store {
         let keep = format!(
             "INSERT INTO record_version ({columns}) SELECT {columns} FROM record WHERE {these}"
         );
-        bind(&keep, &bound).execute(&mut *tx).await?;
+        bind(&keep, &bound).execute(&mut tx).await?;
         let text = format!(
             "UPDATE record SET version = version + 1, state = {DELETED}, write = {write} WHERE {these}"
         );
-        bind(&text, &bound).execute(&mut *tx).await?;
+        bind(&text, &bound).execute(&mut tx).await?;
         // What waited to mend it has nothing left to mend.
-        sqlx::query(AssertSqlSafe(
-            "UPDATE quarantine SET left_at = $1, left_by = $2 \
-             WHERE observation = $3 AND left_at IS NULL"
-                .to_owned(),
-        ))
+        query(
+            "UPDATE quarantine SET left_at = ?, left_by = ? \
+             WHERE observation = ? AND left_at IS NULL",
+        )
         .bind(at)
         .bind("deleted")
         .bind(id.encode())
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await?;
         tx.commit().await?;
         Ok(Deleted::Now(current as u32 + 1))

@@ -1,9 +1,7 @@
 //! The devices that records name: one row a device part seen.
 
-use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
-
+use super::db::{Transaction, bind, query};
 use super::query::Condition;
-use super::read::bind;
 use super::rows::{RowTest, and_any};
 use super::{Access, Result, Store, sql};
 use crate::registry::{DEVICES, Row, Value};
@@ -82,7 +80,7 @@ impl Store {
             .map(|row| {
                 let (maker, model): (String, String) = (row.try_get(1)?, row.try_get(2)?);
                 let name: Option<String> = row.try_get(5)?;
-                let registered = row.try_get::<i64, _>(4)? != 0;
+                let registered = row.try_get::<i64>(4)? != 0;
                 Ok(StoredDevice {
                     id: row.try_get(0)?,
                     registered: registered.then(|| {
@@ -95,7 +93,7 @@ impl Store {
                     maker,
                     model,
                     serial: row.try_get(3)?,
-                    version: 1 + row.try_get::<i64, _>(6)? as u32,
+                    version: 1 + row.try_get::<i64>(6)? as u32,
                     updated_at: row.try_get(7)?,
                 })
             })
@@ -116,22 +114,19 @@ impl Store {
         }
         let text = format!("SELECT count(*) {FROM} WHERE {}", condition.sql);
         let row = bind(&text, &condition.bound).fetch_one(&self.read).await?;
-        Ok(row.try_get::<i64, _>(0)? as u64)
+        Ok(row.try_get::<i64>(0)? as u64)
     }
 }
 
 /// Notes the write that saw devices first.
-pub(super) async fn first_seen(tx: &mut SqliteConnection, write: i64, ids: &[i64]) -> Result<()> {
+pub(super) async fn first_seen(tx: &mut Transaction, write: i64, ids: &[i64]) -> Result<()> {
     for chunk in sql::chunks(ids) {
         let text = format!(
             "UPDATE device SET first_write = ? WHERE first_write = 0 AND id IN ({})",
             sql::list(chunk.len())
         );
-        let mut query = sqlx::query(AssertSqlSafe(text)).bind(write);
-        for id in chunk {
-            query = query.bind(id);
-        }
-        query.execute(&mut *tx).await?;
+        let statement = query(text).bind(write).bind_all(chunk);
+        statement.execute(&mut *tx).await?;
     }
     Ok(())
 }

@@ -7,8 +7,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use quick_cache::sync::Cache;
-use sqlx::{AssertSqlSafe, Row as _, SqliteConnection, SqliteExecutor};
 
+use super::db::{Transaction, query};
+use super::readers::Readers;
 use super::{Result, sql};
 use crate::fhir::id::{self, Hash96};
 
@@ -74,7 +75,7 @@ impl Dictionary {
     /// The texts of these numbers.
     pub async fn words(
         &self,
-        db: impl SqliteExecutor<'_> + Copy,
+        db: &Readers,
         ids: &[i64],
     ) -> Result<HashMap<i64, Arc<Word>, foldhash::fast::RandomState>> {
         let mut out = HashMap::default();
@@ -84,11 +85,7 @@ impl Dictionary {
                 "SELECT id, value FROM text WHERE id IN ({})",
                 sql::list(chunk.len())
             );
-            let mut query = sqlx::query(AssertSqlSafe(text));
-            for id in chunk {
-                query = query.bind(id);
-            }
-            for row in query.fetch_all(db).await? {
+            for row in query(text).bind_all(chunk).fetch_all(db).await? {
                 let (id, value): (i64, String) = (row.try_get(0)?, row.try_get(1)?);
                 let hash = id::source_hash(&value);
                 let word = Arc::new(Word {
@@ -105,7 +102,7 @@ impl Dictionary {
     /// The device parts of these numbers.
     pub async fn devices(
         &self,
-        db: impl SqliteExecutor<'_> + Copy,
+        db: &Readers,
         ids: &[i64],
     ) -> Result<HashMap<i64, Arc<DevicePart>, foldhash::fast::RandomState>> {
         let mut out = HashMap::default();
@@ -116,13 +113,9 @@ impl Dictionary {
                  FROM device WHERE id IN ({})",
                 sql::list(chunk.len())
             );
-            let mut query = sqlx::query(AssertSqlSafe(text));
-            for id in chunk {
-                query = query.bind(id);
-            }
-            for row in query.fetch_all(db).await? {
+            for row in query(text).bind_all(chunk).fetch_all(db).await? {
                 let id: i64 = row.try_get(0)?;
-                let part = |i| row.try_get::<String, _>(i).map(Arc::<str>::from);
+                let part = |i| row.try_get::<String>(i).map(Arc::<str>::from);
                 let (maker, model, serial) = (part(1)?, part(2)?, part(3)?);
                 let reference = format!("Device/{}", id::device(&maker, &model, &serial));
                 let device = Arc::new(DevicePart {
@@ -141,7 +134,7 @@ impl Dictionary {
     /// The participants of these numbers.
     pub async fn people(
         &self,
-        db: impl SqliteExecutor<'_> + Copy,
+        db: &Readers,
         ids: &[i64],
     ) -> Result<HashMap<i64, Arc<Person>, foldhash::fast::RandomState>> {
         let mut out = HashMap::default();
@@ -151,11 +144,7 @@ impl Dictionary {
                 "SELECT id, consortium_id, person_id FROM participant WHERE id IN ({})",
                 sql::list(chunk.len())
             );
-            let mut query = sqlx::query(AssertSqlSafe(text));
-            for id in chunk {
-                query = query.bind(id);
-            }
-            for row in query.fetch_all(db).await? {
+            for row in query(text).bind_all(chunk).fetch_all(db).await? {
                 let person = person(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
                 self.people.insert(person.id, person.clone());
                 out.insert(person.id, person);
@@ -167,7 +156,7 @@ impl Dictionary {
     /// When these writes were made, in milliseconds since the epoch.
     pub async fn writes(
         &self,
-        db: impl SqliteExecutor<'_> + Copy,
+        db: &Readers,
         ids: &[i64],
     ) -> Result<HashMap<i64, i64, foldhash::fast::RandomState>> {
         let mut out = HashMap::default();
@@ -177,11 +166,7 @@ impl Dictionary {
                 "SELECT id, at FROM write WHERE id IN ({})",
                 sql::list(chunk.len())
             );
-            let mut query = sqlx::query(AssertSqlSafe(text));
-            for id in chunk {
-                query = query.bind(id);
-            }
-            for row in query.fetch_all(db).await? {
+            for row in query(text).bind_all(chunk).fetch_all(db).await? {
                 let (id, at): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
                 self.writes.insert(id, at);
                 out.insert(id, at);
@@ -229,21 +214,21 @@ pub fn person(id: i64, consortium_id: String, person_id: String) -> Arc<Person> 
 }
 
 /// The number of a text, given one where it is new.
-pub async fn text_id(tx: &mut SqliteConnection, text: &str) -> Result<i64> {
-    sqlx::query("INSERT INTO text (value) VALUES ($1) ON CONFLICT (value) DO NOTHING")
+pub async fn text_id(tx: &mut Transaction, text: &str) -> Result<i64> {
+    query("INSERT INTO text (value) VALUES (?) ON CONFLICT (value) DO NOTHING")
         .bind(text)
         .execute(&mut *tx)
         .await?;
-    let row = sqlx::query("SELECT id FROM text WHERE value = $1")
+    let row = query("SELECT id FROM text WHERE value = ?")
         .bind(text)
         .fetch_one(tx)
         .await?;
-    Ok(row.try_get(0)?)
+    row.try_get(0)
 }
 
 /// The numbers of these texts, given ones where they are new, in their order.
 pub async fn text_ids(
-    tx: &mut SqliteConnection,
+    tx: &mut Transaction,
     cache: &Cache<Arc<str>, i64>,
     texts: &[Arc<str>],
 ) -> Result<Vec<i64>> {
@@ -261,20 +246,14 @@ pub async fn text_ids(
             "INSERT INTO text (value) VALUES {} ON CONFLICT (value) DO NOTHING",
             sql::values(chunk.len(), 1)
         );
-        let mut query = sqlx::query(AssertSqlSafe(insert));
-        for &i in chunk {
-            query = query.bind(&*texts[i]);
-        }
-        query.execute(&mut *tx).await?;
+        let these = || chunk.iter().map(|&i| &*texts[i]);
+        query(insert).bind_all(these()).execute(&mut *tx).await?;
         let select = format!(
             "SELECT value, id FROM text WHERE value IN ({})",
             sql::list(chunk.len())
         );
-        let mut query = sqlx::query(AssertSqlSafe(select));
-        for &i in chunk {
-            query = query.bind(&*texts[i]);
-        }
-        for row in query.fetch_all(&mut *tx).await? {
+        let rows = query(select).bind_all(these()).fetch_all(&mut *tx).await?;
+        for row in rows {
             found.insert(row.try_get(0)?, row.try_get(1)?);
         }
     }

@@ -1,7 +1,8 @@
 //! Tests of the numbered columns of one kind.
 
+use super::db::Bound;
 use super::layout::{KindLayout, Slot};
-use super::query::{Bound, Condition};
+use super::query::Condition;
 use super::sql;
 use crate::registry::List;
 

@@ -7,8 +7,7 @@
 
 use std::collections::HashMap;
 
-use sqlx::{AssertSqlSafe, Row as _, SqliteConnection, SqlitePool};
-
+use super::db::{Transaction, query};
 use super::{Error, Result, sql};
 use crate::kind::{Field, Kind, Kinds, Type};
 
@@ -66,8 +65,7 @@ const WIDTH: usize = 12;
 ///
 /// # Errors
 /// [`Error::Layout`] where a mapping contradicts what is stored.
-pub async fn register(pool: &SqlitePool, kinds: &Kinds) -> Result<Layout> {
-    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+pub async fn register(mut tx: Transaction, kinds: &Kinds) -> Result<Layout> {
     let mut width = width(&mut tx).await?;
     let mut list = Vec::new();
     for kind in kinds.iter() {
@@ -76,7 +74,7 @@ pub async fn register(pool: &SqlitePool, kinds: &Kinds) -> Result<Layout> {
             width += 1;
             for table in ["record", "record_version"] {
                 let add = format!("ALTER TABLE {table} ADD COLUMN c{width} INTEGER");
-                sqlx::query(AssertSqlSafe(add)).execute(&mut *tx).await?;
+                query(add).execute(&mut tx).await?;
             }
         }
         view(&mut tx, kind, &layout).await?;
@@ -94,8 +92,8 @@ pub async fn register(pool: &SqlitePool, kinds: &Kinds) -> Result<Layout> {
     })
 }
 
-async fn width(tx: &mut SqliteConnection) -> Result<usize> {
-    let row = sqlx::query("SELECT max(column_number) FROM kind_field")
+async fn width(tx: &mut Transaction) -> Result<usize> {
+    let row = query("SELECT max(column_number) FROM kind_field")
         .fetch_one(tx)
         .await?;
     let most: Option<i64> = row.try_get(0)?;
@@ -122,29 +120,30 @@ fn slots(kind: &Kind) -> Vec<Slot> {
         .collect()
 }
 
-async fn register_kind(tx: &mut SqliteConnection, kind: &Kind) -> Result<KindLayout> {
-    sqlx::query("INSERT INTO kind (name) VALUES ($1) ON CONFLICT (name) DO NOTHING")
+async fn register_kind(tx: &mut Transaction, kind: &Kind) -> Result<KindLayout> {
+    query("INSERT INTO kind (name) VALUES (?) ON CONFLICT (name) DO NOTHING")
         .bind(&kind.name)
         .execute(&mut *tx)
         .await?;
-    let id: i64 = sqlx::query("SELECT id FROM kind WHERE name = $1")
+    let id: i64 = query("SELECT id FROM kind WHERE name = ?")
         .bind(&kind.name)
         .fetch_one(&mut *tx)
         .await?
         .try_get(0)?;
-    let used = sqlx::query("SELECT 1 FROM record WHERE kind = $1 UNION ALL SELECT 1 FROM record_version WHERE kind = $1 LIMIT 1")
+    let used = query("SELECT 1 FROM record WHERE kind = ? UNION ALL SELECT 1 FROM record_version WHERE kind = ? LIMIT 1")
+        .bind(id)
         .bind(id)
         .fetch_optional(&mut *tx)
         .await?
         .is_some();
     if !used {
-        sqlx::query("DELETE FROM kind_field WHERE kind = $1")
+        query("DELETE FROM kind_field WHERE kind = ?")
             .bind(id)
             .execute(&mut *tx)
             .await?;
     }
     let mut stored: HashMap<String, (usize, String)> = HashMap::new();
-    let rows = sqlx::query("SELECT name, type, column_number FROM kind_field WHERE kind = $1")
+    let rows = query("SELECT name, type, column_number FROM kind_field WHERE kind = ?")
         .bind(id)
         .fetch_all(&mut *tx)
         .await?;
@@ -171,13 +170,15 @@ async fn register_kind(tx: &mut SqliteConnection, kind: &Kind) -> Result<KindLay
             None => {
                 next += 1;
                 *place = next - 1;
-                sqlx::query("INSERT INTO kind_field (kind, column_number, name, type) VALUES ($1, $2, $3, $4)")
-                    .bind(id)
-                    .bind(next as i64)
-                    .bind(&field.name)
-                    .bind(field.ty.name())
-                    .execute(&mut *tx)
-                    .await?;
+                query(
+                    "INSERT INTO kind_field (kind, column_number, name, type) VALUES (?, ?, ?, ?)",
+                )
+                .bind(id)
+                .bind(next as i64)
+                .bind(&field.name)
+                .bind(field.ty.name())
+                .execute(&mut *tx)
+                .await?;
             }
         }
     }
@@ -220,21 +221,21 @@ fn contradiction(kind: &Kind, field: &Field, what: &str) -> Error {
 }
 
 /// An index (kind, value) where the mapping asks for it.
-async fn index(tx: &mut SqliteConnection, kind: &Kind, id: i64, slots: &[Slot]) -> Result<()> {
+async fn index(tx: &mut Transaction, kind: &Kind, id: i64, slots: &[Slot]) -> Result<()> {
     for (slot, field) in slots.iter().zip(&kind.fields) {
         if let (Slot::Column(n), true) = (slot, field.indexed) {
             let column = n + 1;
             let create = format!(
                 "CREATE INDEX IF NOT EXISTS record_kind_{id}_c{column} ON record (c{column}, time) WHERE kind = {id}"
             );
-            sqlx::query(AssertSqlSafe(create)).execute(&mut *tx).await?;
+            query(create).execute(&mut *tx).await?;
         }
     }
     Ok(())
 }
 
 /// A view that shows the records of a kind by the protocol's names.
-async fn view(tx: &mut SqliteConnection, kind: &Kind, layout: &KindLayout) -> Result<()> {
+async fn view(tx: &mut Transaction, kind: &Kind, layout: &KindLayout) -> Result<()> {
     // Names come from mapping files, whose schema allows letters, digits and underscores.
     let name = format!("view_{}", kind.name);
     let mut columns = vec![
@@ -264,7 +265,7 @@ async fn view(tx: &mut SqliteConnection, kind: &Kind, layout: &KindLayout) -> Re
         });
     }
     let drop = format!("DROP VIEW IF EXISTS {name}");
-    sqlx::query(AssertSqlSafe(drop)).execute(&mut *tx).await?;
+    query(drop).execute(&mut *tx).await?;
     let create = format!(
         "CREATE VIEW {name} AS SELECT {}, r.version FROM record r \
          JOIN participant p ON p.id = r.participant LEFT JOIN text s ON s.id = r.source \
@@ -272,7 +273,7 @@ async fn view(tx: &mut SqliteConnection, kind: &Kind, layout: &KindLayout) -> Re
         columns.join(", "),
         layout.id
     );
-    sqlx::query(AssertSqlSafe(create)).execute(&mut *tx).await?;
+    query(create).execute(&mut *tx).await?;
     Ok(())
 }
 

@@ -14,6 +14,7 @@
 
 mod backup;
 mod changes;
+mod db;
 mod delete;
 mod device;
 mod dictionary;
@@ -42,6 +43,7 @@ use sqlx::sqlite::{
 };
 
 use crate::kind::Kinds;
+use db::Transaction;
 use readers::Readers;
 
 pub use backup::restore;
@@ -156,6 +158,9 @@ pub fn sqlite_path(url: &str) -> Result<PathBuf> {
     }
 }
 
+/// How a transaction begins that writes: a later change of mind would meet other writers.
+const BEGIN: &str = "BEGIN IMMEDIATE";
+
 /// Rows that the database's thread reads ahead: a page, so that it stops for nobody.
 const ROWS_AHEAD: usize = 1024;
 
@@ -191,7 +196,8 @@ impl Store {
             .connect_with(options.clone())
             .await?;
         MIGRATIONS.run(&write).await?;
-        let layout = layout::register(&write, &kinds).await?;
+        let tx = Transaction::Sqlite(write.begin_with(BEGIN).await?);
+        let layout = layout::register(tx, &kinds).await?;
         let options = options.read_only(true).create_if_missing(false);
         let read = Readers::open(options.row_buffer_size(ROWS_AHEAD), readers()).await?;
         Ok(Store {
@@ -220,7 +226,7 @@ impl Store {
     /// # Errors
     /// What it says when it does not.
     pub async fn ping(&self) -> Result<()> {
-        sqlx::query("SELECT 1").execute(&self.read).await?;
+        db::query("SELECT 1").fetch_one(&self.read).await?;
         Ok(())
     }
 
@@ -229,12 +235,17 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub async fn is_empty(&self) -> Result<bool> {
-        let any: Option<(i64,)> = sqlx::query_as(
+        let any = db::query(
             "SELECT 1 FROM consortium UNION ALL SELECT 1 FROM participant UNION ALL SELECT 1 FROM record LIMIT 1",
         )
         .fetch_optional(&self.read)
         .await?;
         Ok(any.is_none())
+    }
+
+    /// A transaction that writes, alone in doing so.
+    async fn begin(&self) -> Result<Transaction> {
+        Ok(Transaction::Sqlite(self.write.begin_with(BEGIN).await?))
     }
 
     /// Ends all connections; what was acknowledged is durable already.

@@ -1,7 +1,6 @@
 //! The registry rows that a submission names, whole.
 
-use super::query::Bound;
-use super::read::bind;
+use super::db::{Bound, bind};
 use super::registry::{read, select};
 use super::{Access, Result, Store, sql};
 use crate::exchange::Submission;

@@ -4,10 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sqlx::Row as _;
-
-use super::query::{Bound, Condition};
-use super::read::{DELETED, Person, bind};
+use super::db::{self, Bound, bind};
+use super::query::Condition;
+use super::read::{DELETED, Person};
 use super::{Access, Error, Result, Store, sql};
 use crate::fhir::id::{self, Hash96, ObservationKey};
 
@@ -106,7 +105,7 @@ impl Store {
         };
         let text = format!("SELECT count(*) FROM ({})", pairs.sql);
         let row = bind(&text, &pairs.bound).fetch_one(&self.read).await?;
-        Ok(row.try_get::<i64, _>(0)? as u64)
+        Ok(row.try_get::<i64>(0)? as u64)
     }
 
     /// The statement that lists write and participant; `None` where nothing can match.
@@ -151,15 +150,15 @@ impl Store {
     }
 
     async fn delivery(&self, key: DeliveryKey, person: Arc<Person>) -> Result<Option<Delivery>> {
-        let found = sqlx::query(
+        let found = db::query(
             "SELECT w.submission, w.at, coalesce(w.client, s.client), s.send_time \
-             FROM write w LEFT JOIN submission s ON s.id = w.submission WHERE w.id = $1",
+             FROM write w LEFT JOIN submission s ON s.id = w.submission WHERE w.id = ?",
         )
         .bind(key.write)
         .fetch_optional(&self.read)
         .await?;
         let Some(found) = found else { return Ok(None) };
-        let Some(id) = found.try_get::<Option<String>, _>(0)? else {
+        let Some(id) = found.try_get::<Option<String>>(0)? else {
             return Ok(None);
         };
         let columns = "kind, time, source, version, state";
@@ -179,8 +178,8 @@ impl Store {
         for row in &rows {
             let (kind, time, source): (i64, i64, i64) =
                 (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-            created |= row.try_get::<i64, _>(3)? == 1;
-            deleted |= row.try_get::<i64, _>(4)? == DELETED;
+            created |= row.try_get::<i64>(3)? == 1;
+            deleted |= row.try_get::<i64>(4)? == DELETED;
             numbers.push((kind, time, source));
             sources.entry(source).or_insert([0; 12]);
         }

@@ -7,6 +7,7 @@
 //! order. A page is taken from the units in turn, or merged from them where it is sorted
 //! by time; a page deep in a list costs what the first one costs.
 
+use super::db::Bound;
 use super::{FieldTest, RowTest};
 use crate::fhir::id::{Hash96, ObservationKey};
 use crate::kind::Kind;
@@ -153,32 +154,6 @@ pub struct RecordQuery {
     pub after: Option<RecordKey>,
     /// Records at most.
     pub limit: usize,
-}
-
-/// A value bound to a statement.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Bound {
-    Int(i64),
-    Bytes(Vec<u8>),
-    Text(String),
-}
-
-impl From<i64> for Bound {
-    fn from(value: i64) -> Bound {
-        Bound::Int(value)
-    }
-}
-
-impl From<&str> for Bound {
-    fn from(text: &str) -> Bound {
-        Bound::Text(text.to_owned())
-    }
-}
-
-impl From<&Hash96> for Bound {
-    fn from(hash: &Hash96) -> Bound {
-        Bound::Bytes(hash.to_vec())
-    }
 }
 
 /// A condition with its bound values.

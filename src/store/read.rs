@@ -3,12 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Row as _, Sqlite};
-
+use super::db::{self, Bound, bind};
 use super::dictionary::{DevicePart, Word};
 use super::layout::{KindLayout, Slot};
-use super::query::{Bound, Condition};
+use super::query::Condition;
 use super::sql;
 use super::{Access, Error, Order, Predicate, RecordKey, RecordQuery, Result, Store};
 use crate::fhir::id::{Hash96, ObservationKey};
@@ -112,7 +110,7 @@ pub(super) struct Raw {
 }
 
 impl Raw {
-    pub fn read(kind: usize, columns: usize, row: &SqliteRow) -> Result<Raw> {
+    pub fn read(kind: usize, columns: usize, row: &db::Row) -> Result<Raw> {
         Ok(Raw {
             kind,
             participant: row.try_get(0)?,
@@ -162,7 +160,7 @@ impl Store {
             };
             let sql = format!("SELECT count(*) FROM record r WHERE {}", condition.sql);
             let row = bind(&sql, &condition.bound).fetch_one(&self.read).await?;
-            total += row.try_get::<i64, _>(0)? as u64;
+            total += row.try_get::<i64>(0)? as u64;
         }
         Ok(total)
     }
@@ -464,7 +462,7 @@ impl Store {
     pub(super) async fn write_ranges(&self, ranges: &[(i64, i64)]) -> Result<Vec<(i64, i64)>> {
         let mut out = Vec::new();
         for (from, until) in ranges {
-            let row = sqlx::query("SELECT min(id), max(id) FROM write WHERE at >= $1 AND at < $2")
+            let row = db::query("SELECT min(id), max(id) FROM write WHERE at >= ? AND at < ?")
                 .bind(from)
                 .bind(until)
                 .fetch_one(&self.read)
@@ -651,21 +649,4 @@ fn units(query: &RecordQuery) -> Vec<Unit> {
 
 fn comma(layout: &KindLayout) -> &'static str {
     if layout.columns > 0 { ", " } else { "" }
-}
-
-/// A statement with its values bound. Its text is made of parts of this program and of
-/// numbers only; whatever came from outside is bound.
-pub(super) fn bind<'q>(
-    sql: &str,
-    bound: &[Bound],
-) -> sqlx::query::Query<'q, Sqlite, sqlx::sqlite::SqliteArguments> {
-    let mut query = sqlx::query(AssertSqlSafe(sql.to_owned()));
-    for value in bound {
-        query = match value {
-            Bound::Int(value) => query.bind(*value),
-            Bound::Bytes(bytes) => query.bind(bytes.clone()),
-            Bound::Text(text) => query.bind(text.clone()),
-        };
-    }
-    query
 }

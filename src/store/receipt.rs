@@ -1,12 +1,9 @@
 //! Receipts and the quarantine.
 
 use serde::{Deserialize, Serialize};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection};
 
+use super::db::{self, Transaction};
 use super::entries::{self, Compact, Entry, Outcome};
-use super::query::Bound;
-use super::read::bind;
 use super::{Access, Result, Store};
 use crate::exchange::{self, Position};
 use crate::fault::{Fault, Place};
@@ -118,17 +115,13 @@ pub(super) struct Extra {
     pub all: Vec<u8>,
 }
 
-pub(super) async fn insert(
-    tx: &mut SqliteConnection,
-    receipt: &Receipt,
-    extra: &Extra,
-) -> Result<()> {
+pub(super) async fn insert(tx: &mut Transaction, receipt: &Receipt, extra: &Extra) -> Result<()> {
     let c = &receipt.counts;
-    let mut query = sqlx::query(
+    let mut insert = db::query(
         "INSERT INTO submission (id, consortium_id, send_time, received_at, lenient, status, \
          received, created, updated, unchanged, stale, conflict, refused, warned, faults, entries, \
          client, write, all_entries) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(&receipt.id)
     .bind(&receipt.consortium_id)
@@ -146,28 +139,28 @@ pub(super) async fn insert(
         c.refused,
         c.warned,
     ] {
-        query = query.bind(n as i64);
+        insert = insert.bind(n as i64);
     }
-    query
+    insert
         .bind(entries::pack_json(&receipt.faults)?)
         .bind(entries::pack_json(&receipt.entries)?)
-        .bind(&extra.client)
+        .bind(extra.client.as_deref())
         .bind(extra.write)
-        .bind(&extra.all)
+        .bind(extra.all.as_slice())
         .execute(tx)
         .await?;
     Ok(())
 }
 
-fn read(row: &SqliteRow) -> Result<Receipt> {
-    let n = |i: usize| row.try_get::<i64, _>(i).map(|n| n as u64);
+fn read(row: &db::Row) -> Result<Receipt> {
+    let n = |i: usize| row.try_get::<i64>(i).map(|n| n as u64);
     Ok(Receipt {
         id: row.try_get(0)?,
         consortium_id: row.try_get(1)?,
         send_time: row.try_get(2)?,
         received_at: row.try_get(3)?,
-        lenient: row.try_get::<i64, _>(4)? != 0,
-        status: row.try_get::<i64, _>(5)? as u16,
+        lenient: row.try_get::<i64>(4)? != 0,
+        status: row.try_get::<i64>(5)? as u16,
         counts: Counts {
             received: n(6)?,
             created: n(7)?,
@@ -190,10 +183,7 @@ impl Store {
     /// [`Error::Database`](super::Error::Database), [`Error::Damaged`](super::Error::Damaged).
     pub async fn receipt(&self, _access: &Access, id: &str, all: bool) -> Result<Option<Receipt>> {
         let sql = format!("SELECT {COLUMNS}, all_entries FROM submission WHERE id = ?");
-        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(id)
-            .fetch_optional(&self.read)
-            .await?;
+        let row = db::query(sql).bind(id).fetch_optional(&self.read).await?;
         let Some(row) = row else { return Ok(None) };
         let mut receipt = read(&row)?;
         if all {
@@ -282,17 +272,10 @@ impl Store {
             }
         }
         sql.push_str(" ORDER BY id DESC LIMIT ?");
-        let mut statement = sqlx::query(sqlx::AssertSqlSafe(sql));
-        if let Some(consortium) = &query.consortium_id {
-            statement = statement.bind(consortium);
-        }
-        if let Some(since) = query.since {
-            statement = statement.bind(since);
-        }
-        if let Some(before) = &query.before {
-            statement = statement.bind(before);
-        }
-        let rows = statement
+        let rows = db::query(sql)
+            .bind_all(&query.consortium_id)
+            .bind_all(query.since)
+            .bind_all(&query.before)
             .bind(query.limit as i64)
             .fetch_all(&self.read)
             .await?;
@@ -319,11 +302,8 @@ impl Store {
             "SELECT id, submission, consortium_id, pointer, faults, received_at FROM quarantine \
              WHERE {filter}id > ? AND left_at IS NULL ORDER BY id LIMIT ?"
         );
-        let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
-        if let Some(consortium) = consortium_id {
-            query = query.bind(consortium.to_owned());
-        }
-        let rows = query
+        let rows = db::query(sql)
+            .bind_all(consortium_id)
             .bind(after)
             .bind(limit as i64)
             .fetch_all(&self.read)
@@ -350,28 +330,30 @@ impl Store {
     /// # Errors
     /// [`Error::Database`](super::Error::Database).
     pub async fn dismiss(&self, _access: &Access, id: i64, client: &str) -> Result<bool> {
-        let done = sqlx::query(
-            "UPDATE quarantine SET left_at = $1, left_by = $2 WHERE id = $3 AND left_at IS NULL",
+        let mut tx = self.begin().await?;
+        let done = db::query(
+            "UPDATE quarantine SET left_at = ?, left_by = ? WHERE id = ? AND left_at IS NULL",
         )
         .bind(time::now_millis())
         .bind(format!("client:{client}"))
         .bind(id)
-        .execute(&self.write)
+        .execute(&mut tx)
         .await?;
-        Ok(done.rows_affected() > 0)
+        tx.commit().await?;
+        Ok(done > 0)
     }
 }
 
 /// Takes off the quarantine what a write mended.
 pub(super) async fn mend(
-    tx: &mut SqliteConnection,
+    tx: &mut Transaction,
     consortium_id: &str,
     stored: impl Fn(&str) -> bool,
     receipt: &str,
 ) -> Result<()> {
-    let rows = sqlx::query(
+    let rows = db::query(
         "SELECT id, observation FROM quarantine \
-         WHERE consortium_id = $1 AND left_at IS NULL AND observation IS NOT NULL",
+         WHERE consortium_id = ? AND left_at IS NULL AND observation IS NOT NULL",
     )
     .bind(consortium_id)
     .fetch_all(&mut *tx)
@@ -379,15 +361,12 @@ pub(super) async fn mend(
     for row in rows {
         let (id, observation): (i64, String) = (row.try_get(0)?, row.try_get(1)?);
         if stored(&observation) {
-            let bound = [Bound::Int(time::now_millis())];
-            bind(
-                "UPDATE quarantine SET left_at = ?, left_by = ? WHERE id = ?",
-                &bound,
-            )
-            .bind(format!("submission:{receipt}"))
-            .bind(id)
-            .execute(&mut *tx)
-            .await?;
+            db::query("UPDATE quarantine SET left_at = ?, left_by = ? WHERE id = ?")
+                .bind(time::now_millis())
+                .bind(format!("submission:{receipt}"))
+                .bind(id)
+                .execute(&mut *tx)
+                .await?;
         }
     }
     Ok(())

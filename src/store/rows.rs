@@ -3,10 +3,8 @@
 //! Pages go by the number of the row, which is never given twice: a row that comes or goes
 //! during a walk moves no other.
 
-use sqlx::Row as _;
-
-use super::query::{Bound, Condition};
-use super::read::bind;
+use super::db::{Bound, bind};
+use super::query::Condition;
 use super::registry::{self, Stored};
 use super::{Access, Result, Store, sql};
 use crate::fhir::id::Hash96;
@@ -162,7 +160,7 @@ impl Store {
             query.list.table, condition.sql
         );
         let row = bind(&text, &condition.bound).fetch_one(&self.read).await?;
-        Ok(row.try_get::<i64, _>(0)? as u64)
+        Ok(row.try_get::<i64>(0)? as u64)
     }
 
     /// The hashes of the participants that pass any of these tests, `limit` at most.
@@ -220,7 +218,7 @@ impl Store {
             );
             let bound: Vec<Bound> = chunk.iter().map(|&key| key.into()).collect();
             for row in bind(&text, &bound).fetch_all(&self.read).await? {
-                if let Some(value) = row.try_get::<Option<String>, _>(1)? {
+                if let Some(value) = row.try_get::<Option<String>>(1)? {
                     out.push((row.try_get(0)?, value));
                 }
             }

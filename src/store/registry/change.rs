@@ -2,8 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
-
 use super::{Stored, columns, key_hash, read, select};
 use crate::fault::{Code, Fault, Place};
 use crate::fhir::canonical::INSTITUTION_NO;
@@ -12,9 +10,8 @@ use crate::registry::{
     self, CONSORTIA, DEVICES, Faults, HBA1C_METHODS, LABORATORIES, List, PARTICIPANTS, Row, Value,
     split_identifier,
 };
+use crate::store::db::{Bound, Transaction, bind, query};
 use crate::store::layout::Slot;
-use crate::store::query::Bound;
-use crate::store::read::bind;
 use crate::store::{Result, Store, sql};
 use crate::time;
 
@@ -45,7 +42,7 @@ impl Store {
         rows: &[Row],
         replace: bool,
     ) -> Result<std::result::Result<Changed, Vec<Fault>>> {
-        let mut tx = self.write.begin_with("BEGIN IMMEDIATE").await?;
+        let mut tx = self.begin().await?;
         let now = time::now_millis();
         let mut changed = Changed::default();
         let mut faults = Faults::with_max(Faults::DEFAULT_MAX);
@@ -66,7 +63,7 @@ impl Store {
 
     async fn remove_others(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Transaction,
         list: &'static List,
         rows: &[Row],
         faults: &mut Faults,
@@ -74,10 +71,10 @@ impl Store {
         let keep: HashSet<Hash96> = rows.iter().map(|r| key_hash(list, &r.key())).collect();
         let text = format!("SELECT id, hash FROM {}", list.table);
         let mut gone = Vec::new();
-        for row in sqlx::query(AssertSqlSafe(text)).fetch_all(&mut *tx).await? {
+        for row in query(text).fetch_all(&mut *tx).await? {
             let hash: Vec<u8> = row.try_get(1)?;
             if !<Hash96>::try_from(hash).is_ok_and(|hash| keep.contains(&hash)) {
-                gone.push(row.try_get::<i64, _>(0)?);
+                gone.push(row.try_get::<i64>(0)?);
             }
         }
         for &id in &gone {
@@ -91,7 +88,7 @@ impl Store {
             }
             let text = format!("DELETE FROM {} WHERE id = ?", list.table);
             bind(&text, &[id.into()]).execute(&mut *tx).await?;
-            sqlx::query("DELETE FROM external_identifier WHERE list = $1 AND owner = $2")
+            query("DELETE FROM external_identifier WHERE list = ? AND owner = ?")
                 .bind(list.table)
                 .bind(id)
                 .execute(&mut *tx)
@@ -103,7 +100,7 @@ impl Store {
     /// The key of a row, if records refer to it.
     async fn referred_to(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Transaction,
         list: &'static List,
         id: i64,
     ) -> Result<Option<String>> {
@@ -136,7 +133,7 @@ impl Store {
         Ok(found.then(|| key.join(" ")))
     }
 
-    async fn laboratory_used(&self, tx: &mut SqliteConnection, key: &[String]) -> Result<bool> {
+    async fn laboratory_used(&self, tx: &mut Transaction, key: &[String]) -> Result<bool> {
         for kind in self.kinds.iter().filter(|k| k.laboratory.is_some()) {
             let sql = "SELECT 1 FROM participant p CROSS JOIN record r WHERE r.participant = p.id \
                        AND r.kind = ? AND p.consortium_id = ? \
@@ -148,7 +145,7 @@ impl Store {
         Ok(false)
     }
 
-    async fn text_used(&self, tx: &mut SqliteConnection, list: &List, text: &str) -> Result<bool> {
+    async fn text_used(&self, tx: &mut Transaction, list: &List, text: &str) -> Result<bool> {
         for kind in self.kinds.iter() {
             let layout = self.layout.of(kind.place);
             for (field, _) in kind.registered.iter().filter(|(_, l)| l == list.name) {
@@ -169,21 +166,18 @@ impl Store {
 }
 
 async fn exists(
-    tx: &mut SqliteConnection,
+    tx: &mut Transaction,
     sql: &str,
     numbers: &[Bound],
     texts: &[String],
 ) -> Result<bool> {
-    let mut query = bind(sql, numbers);
-    for text in texts {
-        query = query.bind(text.clone());
-    }
-    Ok(query.fetch_optional(tx).await?.is_some())
+    let statement = bind(sql, numbers).bind_all(texts);
+    Ok(statement.fetch_optional(tx).await?.is_some())
 }
 
 /// What may be there only once, against what is stored.
 async fn unique(
-    tx: &mut SqliteConnection,
+    tx: &mut Transaction,
     list: &'static List,
     rows: &[Row],
     faults: &mut Faults,
@@ -198,7 +192,7 @@ async fn unique(
     };
     let text = select(list, stand_in);
     let mut stored = Vec::new();
-    for row in sqlx::query(AssertSqlSafe(text)).fetch_all(&mut *tx).await? {
+    for row in query(text).fetch_all(&mut *tx).await? {
         stored.push(read(list, &row)?.row);
     }
     registry::check_unique(stored, rows, faults);
@@ -206,7 +200,7 @@ async fn unique(
 }
 
 async fn unique_identifiers(
-    tx: &mut SqliteConnection,
+    tx: &mut Transaction,
     list: &'static List,
     rows: &[Row],
     faults: &mut Faults,
@@ -222,11 +216,11 @@ async fn unique_identifiers(
                  WHERE e.list = ? AND e.consortium_id = ? AND e.system = ? AND e.value = ?",
                 list.table
             );
-            let owner = sqlx::query(AssertSqlSafe(text))
+            let owner = query(text)
                 .bind(list.table)
-                .bind(row.text("consortium_id").unwrap_or_default().to_owned())
-                .bind(system.to_owned())
-                .bind(value.to_owned())
+                .bind(row.text("consortium_id").unwrap_or_default())
+                .bind(system)
+                .bind(value)
                 .fetch_optional(&mut *tx)
                 .await?;
             let Some(owner) = owner else { continue };
@@ -248,7 +242,7 @@ async fn unique_identifiers(
 
 /// Adds or replaces a few rows.
 pub async fn upsert(
-    tx: &mut SqliteConnection,
+    tx: &mut Transaction,
     list: &'static List,
     rows: &[Row],
     now: i64,
@@ -294,17 +288,15 @@ pub async fn upsert(
             sql::values(chunk.len(), list.fields.len() + 3),
             set.join(", ")
         );
-        let mut query = sqlx::query(AssertSqlSafe(text));
+        let mut statement = query(text);
         for (row, hash) in chunk {
-            query = query
-                .bind(hash.to_vec())
+            statement = statement
+                .bind(*hash)
                 .bind(i64::from(row.provisional))
-                .bind(now);
-            for value in row.values() {
-                query = query.bind(column_text(value));
-            }
+                .bind(now)
+                .bind_all(row.values().iter().map(column_text));
         }
-        query.execute(&mut *tx).await?;
+        statement.execute(&mut *tx).await?;
     }
     if list.field("external_identifiers").is_some() {
         identify(tx, list, &write, &stored).await?;
@@ -314,7 +306,7 @@ pub async fn upsert(
 
 /// Registers the identifiers that written rows name, in place of those they had.
 async fn identify(
-    tx: &mut SqliteConnection,
+    tx: &mut Transaction,
     list: &List,
     written: &[(&Row, &Hash96)],
     stored: &HashMap<Hash96, Stored>,
@@ -333,7 +325,7 @@ async fn identify(
             .await?
             .try_get(0)?;
         if stored.contains_key(*hash) {
-            sqlx::query("DELETE FROM external_identifier WHERE list = $1 AND owner = $2")
+            query("DELETE FROM external_identifier WHERE list = ? AND owner = ?")
                 .bind(list.table)
                 .bind(id)
                 .execute(&mut *tx)
@@ -347,7 +339,7 @@ async fn identify(
     Ok(())
 }
 
-async fn identifiers(tx: &mut SqliteConnection, list: &List, id: i64, row: &Row) -> Result<()> {
+async fn identifiers(tx: &mut Transaction, list: &List, id: i64, row: &Row) -> Result<()> {
     let given = row
         .items("external_identifiers")
         .iter()
@@ -356,9 +348,9 @@ async fn identifiers(tx: &mut SqliteConnection, list: &List, id: i64, row: &Row)
         .text("institution_code")
         .map(|code| (INSTITUTION_NO, code));
     for (system, value) in given.chain(institution) {
-        sqlx::query(
+        query(
             "INSERT INTO external_identifier (list, consortium_id, system, value, owner) \
-             VALUES ($1, $2, $3, $4, $5) \
+             VALUES (?, ?, ?, ?, ?) \
              ON CONFLICT (list, consortium_id, system, value) DO UPDATE SET owner = excluded.owner",
         )
         .bind(list.table)

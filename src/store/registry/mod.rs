@@ -4,9 +4,7 @@
 
 mod change;
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Row as _};
-
+use super::db::{self, query};
 use super::{Access, Error, Result, Store, sql};
 use crate::fhir::id::{Hash96, hash96};
 use crate::registry::{List, Row, Value};
@@ -41,10 +39,10 @@ fn columns(list: &List) -> String {
     names.join(", ")
 }
 
-pub(super) fn read(list: &'static List, from: &SqliteRow) -> Result<Stored> {
+pub(super) fn read(list: &'static List, from: &db::Row) -> Result<Stored> {
     let mut row = Row::new(list);
     for (i, field) in list.fields.iter().enumerate() {
-        let Some(text) = from.try_get::<Option<String>, _>(4 + i)? else {
+        let Some(text) = from.try_get::<Option<String>>(4 + i)? else {
             continue;
         };
         let value = if field.list {
@@ -55,11 +53,11 @@ pub(super) fn read(list: &'static List, from: &SqliteRow) -> Result<Stored> {
         };
         row.set(field.name, value);
     }
-    row.provisional = from.try_get::<i64, _>(3)? != 0;
+    row.provisional = from.try_get::<i64>(3)? != 0;
     Ok(Stored {
         id: from.try_get(0)?,
         row,
-        version: from.try_get::<i64, _>(1)? as u32,
+        version: from.try_get::<i64>(1)? as u32,
         updated_at: from.try_get(2)?,
     })
 }
@@ -105,11 +103,11 @@ impl Store {
             list,
             &format!("{condition} ORDER BY {} LIMIT ?", order(list)),
         );
-        let mut query = sqlx::query(AssertSqlSafe(text));
-        for text in texts {
-            query = query.bind(text);
-        }
-        let rows = query.bind(limit as i64).fetch_all(&self.read).await?;
+        let rows = query(text)
+            .bind_all(texts)
+            .bind(limit as i64)
+            .fetch_all(&self.read)
+            .await?;
         rows.iter().map(|row| read(list, row)).collect()
     }
 
@@ -134,13 +132,12 @@ impl Store {
             list,
             &format!("{condition} ORDER BY {} LIMIT ?", order(list)),
         );
-        let mut query = sqlx::query(AssertSqlSafe(text));
-        for (name, value) in fields {
-            if list.field(name).is_some() {
-                query = query.bind((*value).to_owned());
-            }
-        }
-        let rows = query.bind(limit as i64).fetch_all(&self.read).await?;
+        let known = fields.iter().filter(|(name, _)| list.field(name).is_some());
+        let rows = query(text)
+            .bind_all(known.map(|(_, value)| *value))
+            .bind(limit as i64)
+            .fetch_all(&self.read)
+            .await?;
         rows.iter().map(|row| read(list, row)).collect()
     }
 }

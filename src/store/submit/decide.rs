@@ -2,14 +2,13 @@
 
 use std::cmp::Ordering;
 
-use sqlx::SqliteConnection;
-
 use super::{NULL, Pending, Written, rows};
 use crate::decimal;
 use crate::exchange::Submission;
 use crate::fault::{Code, Fault};
 use crate::kind::{Field, Kind, Type};
 use crate::record::Cell;
+use crate::store::db::Transaction;
 use crate::store::layout::{KindLayout, Slot};
 use crate::store::read::{DELETED, Raw};
 use crate::store::{Outcome, Result, Store};
@@ -19,7 +18,7 @@ impl Store {
     /// Decides on the records of one kind against what is stored of them.
     pub(super) async fn decide(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Transaction,
         s: &mut Submission,
         kind: &Kind,
         pending: &mut [Pending],

@@ -2,12 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
-
 use crate::exchange::Submission;
 use crate::registry::{
     CONSORTIA, DEVICES, LABORATORIES, List, PARTICIPANTS, Registries, Row, Value,
 };
+use crate::store::db::{Transaction, query};
 use crate::store::{Result, Store, registry, sql};
 use crate::time;
 
@@ -20,11 +19,7 @@ pub(in crate::store) struct Named {
 
 impl Store {
     /// The registry rows that a submission names.
-    pub(super) async fn facts(
-        &self,
-        tx: &mut SqliteConnection,
-        s: &Submission,
-    ) -> Result<Registries> {
+    pub(super) async fn facts(&self, tx: &mut Transaction, s: &Submission) -> Result<Registries> {
         let mut facts = Registries::new();
         let consortium = s.consortium_id.as_str();
         for row in keyed(tx, &CONSORTIA, None, &[consortium.to_owned()]).await? {
@@ -46,8 +41,8 @@ impl Store {
         }
         for (maker, model) in &named.models {
             let text = "SELECT mean_error_percent FROM device_model \
-                        WHERE model_manufacturer_code = $1 AND model_number = $2";
-            let row = sqlx::query(text)
+                        WHERE model_manufacturer_code = ? AND model_number = ?";
+            let row = query(text)
                 .bind(maker)
                 .bind(model)
                 .fetch_optional(&mut *tx)
@@ -56,7 +51,7 @@ impl Store {
                 let mut row = Row::new(&DEVICES);
                 row.set("model_manufacturer_code", Value::Text(maker.clone()));
                 row.set("model_number", Value::Text(model.clone()));
-                if let Some(error) = found.try_get::<Option<String>, _>(0)? {
+                if let Some(error) = found.try_get::<Option<String>>(0)? {
                     row.set("mean_error_percent", Value::Text(error));
                 }
                 facts.insert(row);
@@ -101,7 +96,7 @@ impl Store {
     /// Adds what `--registry auto` adds.
     pub(super) async fn register_unknown(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Transaction,
         s: &Submission,
         now: i64,
     ) -> Result<()> {
@@ -144,7 +139,7 @@ impl Store {
 
 /// Rows of a list by the last part of their keys; only what the checks need of them.
 async fn keyed(
-    tx: &mut SqliteConnection,
+    tx: &mut Transaction,
     list: &'static List,
     consortium: Option<&str>,
     keys: &[String],
@@ -177,17 +172,11 @@ async fn keyed(
             last.name,
             sql::list(chunk.len())
         );
-        let mut query = sqlx::query(AssertSqlSafe(text));
-        if let Some(consortium) = consortium {
-            query = query.bind(consortium.to_owned());
-        }
-        for key in chunk {
-            query = query.bind(key.clone());
-        }
-        for found in query.fetch_all(&mut *tx).await? {
+        let statement = query(text).bind_all(consortium).bind_all(chunk);
+        for found in statement.fetch_all(&mut *tx).await? {
             let mut row = Row::new(list);
             for (i, field) in fields.iter().enumerate() {
-                if let Some(text) = found.try_get::<Option<String>, _>(i)? {
+                if let Some(text) = found.try_get::<Option<String>>(i)? {
                     row.set(field, Value::Text(text));
                 }
             }

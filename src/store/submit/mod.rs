@@ -16,8 +16,7 @@ mod tell;
 
 use std::sync::Arc;
 
-use sqlx::{Row as _, SqliteConnection};
-
+use super::db::{Transaction, query};
 use super::entries::{self, Outcome};
 use super::layout::Slot;
 use super::receipt::{self, Counts, Extra, Receipt};
@@ -78,7 +77,7 @@ impl Store {
     /// with the submission is in the receipt.
     pub async fn submit(&self, submission: &mut Submission, how: &Submit) -> Result<Receipt> {
         let lenient = how.handling == Handling::Lenient;
-        let mut tx = self.write.begin_with("BEGIN IMMEDIATE").await?;
+        let mut tx = self.begin().await?;
         let now = now(&mut tx).await?;
         let mut receipt = Receipt {
             id: self.new_id(),
@@ -107,7 +106,7 @@ impl Store {
         if refused || (!lenient && conflict) {
             // Nothing of it stays but the receipt, which has a transaction of its own.
             tx.rollback().await?;
-            let mut tx = self.write.begin_with("BEGIN IMMEDIATE").await?;
+            let mut tx = self.begin().await?;
             self.tell(submission, &mut receipt, &written, true)?;
             let all = entries::pack(written.compact(&self.kinds_ids(), submission, true))?;
             let extra = Extra {
@@ -166,7 +165,7 @@ impl Store {
     /// Decides and writes the records.
     async fn store(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Transaction,
         s: &mut Submission,
         receipt: &Receipt,
         how: &Submit,
@@ -200,14 +199,13 @@ impl Store {
         }
         let changes = by_kind.iter().flatten().any(|p| p.writes());
         if changes {
-            let row = sqlx::query(
-                "INSERT INTO write (at, submission, client) VALUES ($1, $2, $3) RETURNING id",
-            )
-            .bind(receipt.received_at)
-            .bind(&receipt.id)
-            .bind(&how.client)
-            .fetch_one(&mut *tx)
-            .await?;
+            let row =
+                query("INSERT INTO write (at, submission, client) VALUES (?, ?, ?) RETURNING id")
+                    .bind(receipt.received_at)
+                    .bind(&receipt.id)
+                    .bind(how.client.as_deref())
+                    .fetch_one(&mut *tx)
+                    .await?;
             let write = row.try_get(0)?;
             written.write = Some(write);
             let devices: Vec<i64> = written.new_devices.iter().map(|(_, id)| *id).collect();
@@ -303,12 +301,12 @@ struct Written {
 
 /// A time for a write: now, and never before the write before it, so that a range of times
 /// is a range of writes.
-pub(super) async fn now(tx: &mut SqliteConnection) -> Result<i64> {
-    let row = sqlx::query("SELECT at FROM write ORDER BY id DESC LIMIT 1")
+pub(super) async fn now(tx: &mut Transaction) -> Result<i64> {
+    let row = query("SELECT at FROM write ORDER BY id DESC LIMIT 1")
         .fetch_optional(tx)
         .await?;
     let last = row
-        .map(|row| row.try_get::<i64, _>(0))
+        .map(|row| row.try_get::<i64>(0))
         .transpose()?
         .unwrap_or(0);
     Ok(time::now_millis().max(last))

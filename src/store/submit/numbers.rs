@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
-
 use super::{NULL, Written};
 use crate::exchange::Submission;
 use crate::fhir::id::{self, Hash96};
+use crate::store::db::{Transaction, query};
 use crate::store::{Result, Store, dictionary, sql};
 
 /// `device.id` by the places of the texts of its three parts.
@@ -17,7 +16,7 @@ impl Store {
     /// The numbers of a submission's texts, by their places.
     pub(super) async fn text_numbers(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Transaction,
         s: &Submission,
         written: &mut Written,
     ) -> Result<Vec<i64>> {
@@ -30,7 +29,7 @@ impl Store {
     /// The numbers of a submission's device parts, by the places of their texts.
     pub(super) async fn device_numbers(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Transaction,
         s: &Submission,
         good: &[u32],
         written: &mut Written,
@@ -65,25 +64,21 @@ impl Store {
                  ON CONFLICT (hash) DO NOTHING",
                 sql::values(chunk.len(), 5)
             );
-            let mut query = sqlx::query(AssertSqlSafe(text));
+            let mut statement = query(text);
             for (part, hash) in chunk {
-                query = query.bind(hash.to_vec());
-                for place in part {
-                    query = query.bind(s.texts.get(*place).to_owned());
-                }
-                query = query.bind(0_i64);
+                statement = statement
+                    .bind(hash)
+                    .bind_all(part.iter().map(|&place| s.texts.get(place)))
+                    .bind(0);
             }
-            query.execute(&mut *tx).await?;
+            statement.execute(&mut *tx).await?;
             let text = format!(
                 "SELECT hash, id FROM device WHERE hash IN ({})",
                 sql::list(chunk.len())
             );
-            let mut query = sqlx::query(AssertSqlSafe(text));
-            for (_, hash) in chunk {
-                query = query.bind(hash.to_vec());
-            }
+            let statement = query(text).bind_all(chunk.iter().map(|(_, hash)| hash));
             let mut ids: HashMap<Vec<u8>, i64> = HashMap::new();
-            for row in query.fetch_all(&mut *tx).await? {
+            for row in statement.fetch_all(&mut *tx).await? {
                 ids.insert(row.try_get(0)?, row.try_get(1)?);
             }
             for (part, hash) in chunk {
@@ -99,7 +94,7 @@ impl Store {
 
 /// `participant.id` of each person, in their order; 0 for one who is not registered.
 pub(super) async fn participants(
-    tx: &mut SqliteConnection,
+    tx: &mut Transaction,
     consortium: &str,
     persons: &[String],
 ) -> Result<Vec<i64>> {
@@ -109,11 +104,8 @@ pub(super) async fn participants(
             "SELECT person_id, id FROM participant WHERE consortium_id = ? AND person_id IN ({})",
             sql::list(chunk.len())
         );
-        let mut query = sqlx::query(AssertSqlSafe(text)).bind(consortium.to_owned());
-        for person in chunk {
-            query = query.bind(person.clone());
-        }
-        for row in query.fetch_all(&mut *tx).await? {
+        let statement = query(text).bind(consortium).bind_all(chunk);
+        for row in statement.fetch_all(&mut *tx).await? {
             found.insert(row.try_get(0)?, row.try_get(1)?);
         }
     }

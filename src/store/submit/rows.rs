@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 
-use sqlx::{AssertSqlSafe, SqliteConnection};
-
 use super::{NULL, Pending};
 use crate::kind::{Kind, Type};
 use crate::record::Cell;
+use crate::store::db::{Transaction, query};
 use crate::store::layout::KindLayout;
 use crate::store::read::{FIXED, Raw};
 use crate::store::{Result, sql};
@@ -16,7 +15,7 @@ pub(super) type StoredRows = HashMap<(i64, i64, i64), Raw, foldhash::fast::Rando
 
 /// What is stored of the records of a kind that are on their way.
 pub(super) async fn stored(
-    tx: &mut SqliteConnection,
+    tx: &mut Transaction,
     kind: &Kind,
     layout: &KindLayout,
     pending: &[Pending],
@@ -32,11 +31,11 @@ pub(super) async fn stored(
             sql::values(chunk.len(), 3),
             layout.id
         );
-        let mut query = sqlx::query(AssertSqlSafe(text));
+        let mut statement = query(text);
         for p in chunk {
-            query = query.bind(p.participant).bind(p.time).bind(p.source);
+            statement.extend([p.participant, p.time, p.source]);
         }
-        for row in query.fetch_all(&mut *tx).await? {
+        for row in statement.fetch_all(&mut *tx).await? {
             let raw = Raw::read(kind.place, layout.columns, &row)?;
             stored.insert((raw.participant, raw.time, raw.source), raw);
         }
@@ -65,7 +64,7 @@ pub(super) fn column(
 
 /// Copies the stored versions that are about to be replaced.
 pub(super) async fn keep_former(
-    tx: &mut SqliteConnection,
+    tx: &mut Transaction,
     layout: &KindLayout,
     pending: &[Pending],
 ) -> Result<()> {
@@ -84,18 +83,18 @@ pub(super) async fn keep_former(
             sql::values(chunk.len(), 3),
             layout.id
         );
-        let mut query = sqlx::query(AssertSqlSafe(text));
+        let mut statement = query(text);
         for p in chunk {
-            query = query.bind(p.participant).bind(p.time).bind(p.source);
+            statement.extend([p.participant, p.time, p.source]);
         }
-        query.execute(&mut *tx).await?;
+        statement.execute(&mut *tx).await?;
     }
     Ok(())
 }
 
 /// Writes new records and new versions.
 pub(super) async fn upsert(
-    tx: &mut SqliteConnection,
+    tx: &mut Transaction,
     layout: &KindLayout,
     pending: &[Pending],
     columns: &[i64],
@@ -132,27 +131,22 @@ pub(super) async fn upsert(
              VALUES {rows} ON CONFLICT (participant, kind, time, source) DO UPDATE SET {set}",
             layout.column_list(""),
         );
-        let mut query = sqlx::query(AssertSqlSafe(text)).persistent(false);
+        let mut statement = query(text).once();
         for p in chunk {
-            query = query
-                .bind(p.participant)
-                .bind(p.time)
-                .bind(p.source)
-                .bind(p.version)
-                .bind(p.updated)
-                .bind((p.device != NULL).then_some(p.device));
-            for &value in &columns[p.columns..p.columns + layout.columns] {
-                query = query.bind((value != NULL).then_some(value));
-            }
+            let or_null = |value: i64| (value != NULL).then_some(value);
+            statement.extend([p.participant, p.time, p.source, p.version, p.updated]);
+            statement.extend([or_null(p.device)]);
+            let own = &columns[p.columns..p.columns + layout.columns];
+            statement.extend(own.iter().copied().map(or_null));
         }
-        query.execute(&mut *tx).await?;
+        statement.execute(&mut *tx).await?;
     }
     Ok(())
 }
 
 /// Remembers the newer `update_time` of records with the same content.
 pub(super) async fn remember(
-    tx: &mut SqliteConnection,
+    tx: &mut Transaction,
     layout: &KindLayout,
     pending: &[Pending],
 ) -> Result<()> {
@@ -165,15 +159,11 @@ pub(super) async fn remember(
             sql::values(chunk.len(), 4),
             layout.id
         );
-        let mut query = sqlx::query(AssertSqlSafe(text));
+        let mut statement = query(text);
         for p in chunk {
-            query = query
-                .bind(p.participant)
-                .bind(p.time)
-                .bind(p.source)
-                .bind(p.updated);
+            statement.extend([p.participant, p.time, p.source, p.updated]);
         }
-        query.execute(&mut *tx).await?;
+        statement.execute(&mut *tx).await?;
     }
     Ok(())
 }

@@ -3,12 +3,11 @@
 
 use std::collections::HashSet;
 
-use sqlx::SqliteConnection;
-
 use super::Written;
 use crate::exchange::Submission;
 use crate::fault::{Code, Severity};
 use crate::mapping::forward;
+use crate::store::db::{Transaction, query};
 use crate::store::entries::{Compact, Entry, Outcome};
 use crate::store::receipt::{self, Receipt};
 use crate::store::{Result, Store};
@@ -70,7 +69,7 @@ impl Store {
     /// Refused records of a lenient submission wait to be mended.
     pub(super) async fn to_quarantine(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Transaction,
         s: &Submission,
         receipt: &Receipt,
     ) -> Result<()> {
@@ -89,9 +88,9 @@ impl Store {
                     .is_some_and(|f| kind.fields[f].required && record.cells[f].is_absent());
             let observation = known.then(|| forward::key(&record, kind).encode());
             let faults = serde_json::to_string(&entry.faults).unwrap_or_else(|_| "[]".into());
-            sqlx::query(
+            query(
                 "INSERT INTO quarantine (submission, consortium_id, pointer, observation, faults, received_at) \
-                 VALUES ($1, $2, $3, $4, $5, $6)",
+                 VALUES (?, ?, ?, ?, ?, ?)",
             )
             .bind(&receipt.id)
             .bind(&receipt.consortium_id)
@@ -108,17 +107,16 @@ impl Store {
     /// What was stored now no longer waits in quarantine.
     pub(super) async fn mend(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Transaction,
         s: &Submission,
         receipt: &Receipt,
         written: &Written,
     ) -> Result<()> {
-        let waiting = sqlx::query(
-            "SELECT 1 FROM quarantine WHERE consortium_id = $1 AND left_at IS NULL LIMIT 1",
-        )
-        .bind(&receipt.consortium_id)
-        .fetch_optional(&mut *tx)
-        .await?;
+        let waiting =
+            query("SELECT 1 FROM quarantine WHERE consortium_id = ? AND left_at IS NULL LIMIT 1")
+                .bind(&receipt.consortium_id)
+                .fetch_optional(&mut *tx)
+                .await?;
         if waiting.is_none() {
             return Ok(());
         }

@@ -1,0 +1,279 @@
+//! Statements and their rows: the one way to the database.
+//!
+//! A [`Statement`] is a text with its values; it runs on a transaction or on the readers,
+//! and its rows are read by [`Row::try_get`]. The text is made of parts of this program and
+//! of numbers only; whatever came from outside is bound. Placeholders are `?`.
+
+use std::borrow::Cow;
+
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{AssertSqlSafe, Decode, Row as _, Sqlite, SqliteConnection};
+
+use super::readers::Readers;
+use super::{Error, Result};
+use crate::fhir::id::Hash96;
+
+/// A value bound to a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Bound {
+    /// A number.
+    Int(i64),
+    /// Bytes.
+    Bytes(Vec<u8>),
+    /// A text.
+    Text(String),
+    /// No value, where one of this type could be.
+    Null(Type),
+}
+
+/// The types of values that may be absent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Type {
+    /// A number of 64 bits.
+    Int,
+    /// A text.
+    Text,
+}
+
+impl From<i64> for Bound {
+    fn from(value: i64) -> Bound {
+        Bound::Int(value)
+    }
+}
+
+impl From<&i64> for Bound {
+    fn from(value: &i64) -> Bound {
+        Bound::Int(*value)
+    }
+}
+
+impl From<&str> for Bound {
+    fn from(text: &str) -> Bound {
+        Bound::Text(text.to_owned())
+    }
+}
+
+impl From<&String> for Bound {
+    fn from(text: &String) -> Bound {
+        Bound::Text(text.clone())
+    }
+}
+
+impl From<String> for Bound {
+    fn from(text: String) -> Bound {
+        Bound::Text(text)
+    }
+}
+
+impl From<Vec<u8>> for Bound {
+    fn from(bytes: Vec<u8>) -> Bound {
+        Bound::Bytes(bytes)
+    }
+}
+
+impl From<&[u8]> for Bound {
+    fn from(bytes: &[u8]) -> Bound {
+        Bound::Bytes(bytes.to_owned())
+    }
+}
+
+impl From<&Hash96> for Bound {
+    fn from(hash: &Hash96) -> Bound {
+        Bound::Bytes(hash.to_vec())
+    }
+}
+
+impl From<Option<i64>> for Bound {
+    fn from(value: Option<i64>) -> Bound {
+        value.map_or(Bound::Null(Type::Int), Bound::Int)
+    }
+}
+
+impl From<Option<&str>> for Bound {
+    fn from(text: Option<&str>) -> Bound {
+        text.map_or(Bound::Null(Type::Text), Bound::from)
+    }
+}
+
+impl From<Option<String>> for Bound {
+    fn from(text: Option<String>) -> Bound {
+        text.map_or(Bound::Null(Type::Text), Bound::Text)
+    }
+}
+
+/// A statement with its values.
+#[derive(Debug)]
+pub struct Statement {
+    sql: Cow<'static, str>,
+    values: Vec<Bound>,
+    once: bool,
+}
+
+/// A statement whose values are still to be bound.
+pub fn query(sql: impl Into<Cow<'static, str>>) -> Statement {
+    Statement {
+        sql: sql.into(),
+        values: Vec::new(),
+        once: false,
+    }
+}
+
+/// A statement with its values bound.
+pub fn bind(sql: &str, bound: &[Bound]) -> Statement {
+    Statement {
+        values: bound.to_vec(),
+        ..query(sql.to_owned())
+    }
+}
+
+/// Where a statement runs.
+pub enum Db<'a> {
+    /// In a transaction.
+    Sqlite(&'a mut SqliteConnection),
+    /// On a connection that reads.
+    SqliteReaders(&'a Readers),
+}
+
+/// Runs an expression where the statement runs.
+macro_rules! on {
+    ($db:expr, $statement:expr, $run:ident) => {
+        match $db {
+            Db::Sqlite(connection) => $statement.sqlite().$run(connection).await,
+            Db::SqliteReaders(readers) => $statement.sqlite().$run(readers).await,
+        }
+    };
+}
+
+impl Statement {
+    /// Binds the next value.
+    pub fn bind(mut self, value: impl Into<Bound>) -> Statement {
+        self.values.push(value.into());
+        self
+    }
+
+    /// Binds the next values.
+    pub fn bind_all<T: Into<Bound>>(mut self, values: impl IntoIterator<Item = T>) -> Statement {
+        self.extend(values);
+        self
+    }
+
+    /// Binds the next values in place.
+    pub fn extend<T: Into<Bound>>(&mut self, values: impl IntoIterator<Item = T>) {
+        self.values.extend(values.into_iter().map(T::into));
+    }
+
+    /// It is not kept prepared: its text comes once.
+    pub fn once(mut self) -> Statement {
+        self.once = true;
+        self
+    }
+
+    fn sqlite<'q>(self) -> sqlx::query::Query<'q, Sqlite, SqliteArguments> {
+        let mut query = sqlx::query(AssertSqlSafe(self.sql)).persistent(!self.once);
+        for value in self.values {
+            query = match value {
+                Bound::Int(value) => query.bind(value),
+                Bound::Bytes(bytes) => query.bind(bytes),
+                Bound::Text(text) => query.bind(text),
+                Bound::Null(_) => query.bind(None::<i64>),
+            };
+        }
+        query
+    }
+
+    /// All its rows.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn fetch_all<'a>(self, db: impl Into<Db<'a>>) -> Result<Vec<Row>> {
+        let rows = on!(db.into(), self, fetch_all)?;
+        Ok(rows.into_iter().map(Row::Sqlite).collect())
+    }
+
+    /// Its first row, if it has one.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn fetch_optional<'a>(self, db: impl Into<Db<'a>>) -> Result<Option<Row>> {
+        Ok(on!(db.into(), self, fetch_optional)?.map(Row::Sqlite))
+    }
+
+    /// Its first row.
+    ///
+    /// # Errors
+    /// [`Error::Database`], also where it has none.
+    pub async fn fetch_one<'a>(self, db: impl Into<Db<'a>>) -> Result<Row> {
+        let row = self.fetch_optional(db).await?;
+        row.ok_or(Error::Database(sqlx::Error::RowNotFound))
+    }
+
+    /// Runs it; how many rows it changed.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn execute<'a>(self, db: impl Into<Db<'a>>) -> Result<u64> {
+        Ok(on!(db.into(), self, execute)?.rows_affected())
+    }
+}
+
+/// A row of an answer.
+pub enum Row {
+    /// Of SQLite.
+    Sqlite(SqliteRow),
+}
+
+/// What a column can be read as: `i64`, `String`, `Vec<u8>`, `&[u8]`, and options of them.
+pub trait Column<'r>: Decode<'r, Sqlite> + sqlx::Type<Sqlite> {}
+
+impl<'r, T: Decode<'r, Sqlite> + sqlx::Type<Sqlite>> Column<'r> for T {}
+
+impl Row {
+    /// The value of a column, from 0.
+    ///
+    /// # Errors
+    /// [`Error::Database`] where it is of another type, or absent and the type has no place
+    /// for that.
+    pub fn try_get<'r, T: Column<'r>>(&'r self, column: usize) -> Result<T> {
+        let Row::Sqlite(row) = self;
+        Ok(row.try_get(column)?)
+    }
+}
+
+/// A transaction that writes. Dropped without [`Transaction::commit`], it changes nothing.
+pub enum Transaction {
+    /// On SQLite.
+    Sqlite(sqlx::Transaction<'static, Sqlite>),
+}
+
+impl Transaction {
+    /// Makes it durable.
+    ///
+    /// # Errors
+    /// [`Error::Database`]; then nothing was changed.
+    pub async fn commit(self) -> Result<()> {
+        let Transaction::Sqlite(tx) = self;
+        Ok(tx.commit().await?)
+    }
+
+    /// Gives it up.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn rollback(self) -> Result<()> {
+        let Transaction::Sqlite(tx) = self;
+        Ok(tx.rollback().await?)
+    }
+}
+
+impl<'a> From<&'a mut Transaction> for Db<'a> {
+    fn from(tx: &'a mut Transaction) -> Db<'a> {
+        let Transaction::Sqlite(tx) = tx;
+        Db::Sqlite(&mut *tx)
+    }
+}
+
+impl<'a> From<&'a Readers> for Db<'a> {
+    fn from(readers: &'a Readers) -> Db<'a> {
+        Db::SqliteReaders(readers)
+    }
+}
