@@ -114,7 +114,8 @@ impl Store {
 
     async fn by_consortium(&self) -> Result<HashMap<String, u64>> {
         let mut out = HashMap::new();
-        let counts = query("SELECT consortium_id, count(*) FROM participant GROUP BY consortium_id");
+        let counts =
+            query("SELECT consortium_id, count(*) FROM participant GROUP BY consortium_id");
         for row in counts.fetch_all(&self.read).await? {
             out.insert(row.try_get(0)?, row.try_get::<i64>(1)? as u64);
         }
@@ -174,7 +175,9 @@ impl Store {
 /// A number with one decimal as a column of `decimals` decimals keeps it, none of them
 /// written.
 fn cell(written: Option<&str>, decimals: u32) -> i64 {
-    let tenths: i64 = written.and_then(|w| w.replace('.', "").parse().ok()).unwrap_or(0);
+    let tenths: i64 = written
+        .and_then(|w| w.replace('.', "").parse().ok())
+        .unwrap_or(0);
     // Where there are no decimals, what is below 5.6 is below 6.
     (tenths * 10_i64.pow(decimals)).div_euclid(10) * 8 + if decimals == 0 { 8 } else { 0 }
 }

@@ -13,6 +13,7 @@
 //! that PostgreSQL understands too; what differs stands in `sql.rs`.
 
 mod backup;
+mod census;
 mod changes;
 mod db;
 mod delete;
@@ -20,6 +21,7 @@ mod device;
 mod dictionary;
 mod entries;
 mod field;
+mod folded;
 mod layout;
 mod named;
 mod provenance;
@@ -47,6 +49,7 @@ use db::Transaction;
 use readers::Readers;
 
 pub use backup::restore;
+pub use census::Census;
 pub use changes::ChangeQuery;
 pub use delete::Deleted;
 pub use device::{DeviceQuery, StoredDevice};
@@ -133,6 +136,7 @@ pub struct Store {
     kinds: Arc<Kinds>,
     layout: layout::Layout,
     dictionary: dictionary::Dictionary,
+    census: census::Cache,
     /// Receipts are numbered in the order in which they are made.
     ids: Mutex<ulid::Generator>,
 }
@@ -196,7 +200,8 @@ impl Store {
             .connect_with(options.clone())
             .await?;
         MIGRATIONS.run(&write).await?;
-        let tx = Transaction::Sqlite(write.begin_with(BEGIN).await?);
+        let mut tx = Transaction::Sqlite(write.begin_with(BEGIN).await?);
+        folded::complete(&mut tx).await?;
         let layout = layout::register(tx, &kinds).await?;
         let options = options.read_only(true).create_if_missing(false);
         let read = Readers::open(options.row_buffer_size(ROWS_AHEAD), readers()).await?;
@@ -207,6 +212,7 @@ impl Store {
             kinds,
             layout,
             dictionary: dictionary::Dictionary::new(),
+            census: census::Cache::default(),
             ids: Mutex::new(ulid::Generator::new()),
         })
     }

@@ -13,6 +13,7 @@ mod facts;
 mod numbers;
 mod rows;
 mod tell;
+mod uses;
 
 use std::sync::Arc;
 
@@ -146,6 +147,9 @@ impl Store {
         for (text, id) in written.new_texts {
             self.dictionary.numbers.insert(text, id);
         }
+        for pair in written.new_uses {
+            self.dictionary.uses.insert(pair, ());
+        }
         // A device without a write is looked at again by the next one.
         if written.write.is_some() {
             for (hash, id) in written.new_devices {
@@ -210,6 +214,7 @@ impl Store {
             written.write = Some(write);
             let devices: Vec<i64> = written.new_devices.iter().map(|(_, id)| *id).collect();
             device::first_seen(tx, write, &devices).await?;
+            self.note_uses(tx, &by_kind, &mut written).await?;
         }
         for (place, pending) in by_kind.iter().enumerate() {
             let layout = self.layout.of(place);
@@ -297,6 +302,8 @@ struct Written {
     write: Option<i64>,
     new_texts: Vec<(Arc<str>, i64)>,
     new_devices: Vec<(Hash96, i64)>,
+    /// Device and participant.
+    new_uses: Vec<(i64, i64)>,
 }
 
 /// A time for a write: now, and never before the write before it, so that a range of times

@@ -1,11 +1,12 @@
 //! What was sent as the numbers that rows keep: participants, texts, devices.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::{NULL, Written};
 use crate::exchange::Submission;
 use crate::fhir::id::{self, Hash96};
+use crate::fold::fold;
 use crate::store::db::{Transaction, query};
 use crate::store::{Result, Store, dictionary, sql};
 
@@ -57,6 +58,7 @@ impl Store {
                 }
             }
         }
+        models(tx, s, &missing).await?;
         for chunk in sql::chunks(&missing) {
             let text = format!(
                 "INSERT INTO device (hash, model_manufacturer_code, model_number, \
@@ -90,6 +92,35 @@ impl Store {
         }
         Ok(out)
     }
+}
+
+/// Notes the makers and models of devices that may be new.
+async fn models(
+    tx: &mut Transaction,
+    s: &Submission,
+    devices: &[([i64; 3], Hash96)],
+) -> Result<()> {
+    let models = devices
+        .iter()
+        .map(|([maker, model, _], _)| [*maker, *model]);
+    let models: BTreeSet<[i64; 2]> = models.collect();
+    let models: Vec<[&str; 2]> = models
+        .into_iter()
+        .map(|parts| parts.map(|place| s.texts.get(place)))
+        .collect();
+    for chunk in sql::chunks(&models) {
+        let text = format!(
+            "INSERT INTO seen_model (model_manufacturer_code, model_number, \
+             manufacturer_folded, number_folded) VALUES {} \
+             ON CONFLICT (model_manufacturer_code, model_number) DO NOTHING",
+            sql::values(chunk.len(), 4)
+        );
+        let values = chunk.iter().flat_map(|&[maker, model]| {
+            [maker.to_owned(), model.to_owned(), fold(maker), fold(model)]
+        });
+        query(text).bind_all(values).execute(&mut *tx).await?;
+    }
+    Ok(())
 }
 
 /// `participant.id` of each person, in their order; 0 for one who is not registered.
