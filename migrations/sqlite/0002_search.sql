@@ -33,6 +33,7 @@ CREATE TABLE participant_device (
 ) WITHOUT ROWID;
 INSERT INTO participant_device (device, participant)
     SELECT DISTINCT device, participant FROM record WHERE device IS NOT NULL;
+CREATE INDEX participant_device_participant ON participant_device (participant);
 
 CREATE INDEX participant_birth ON participant (birth_year_month);
 CREATE INDEX participant_updated ON participant (updated_at);

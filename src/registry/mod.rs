@@ -37,7 +37,7 @@ mod unique;
 pub mod write;
 
 pub use check::check;
-pub use codes::{CodeEntry, WEAR_POSITIONS};
+pub use codes::{CodeEntry, DEVICE_TYPES, WEAR_POSITIONS};
 pub use csv_records::Charset;
 pub use directory::{LoadError, Registries, load_dir, read_file};
 pub use faults::Faults;

@@ -11,6 +11,8 @@ use crate::fhir::id;
 use crate::registry::{HBA1C, Row, Stage, TREATMENTS};
 
 const CONSORTIUM: &str = "consortium-";
+/// The text of the treatments that make a participant [`Stage::Treated`].
+pub const TREATED_BY: &str = "経口血糖降下薬、インスリン、透析のいずれか";
 
 /// `Group/{id}` of a consortium.
 pub fn consortium_group_id(consortium_id: &str) -> String {
@@ -63,7 +65,7 @@ fn characteristic(base: &Canonical, stage: Stage) -> Value {
             // All characteristics of a Group hold at once; any of these codes is meant.
             "valueCodeableConcept": {
                 "coding": TREATMENTS.map(coding),
-                "text": "経口血糖降下薬、インスリン、透析のいずれか",
+                "text": TREATED_BY,
             },
             "exclude": false,
         });

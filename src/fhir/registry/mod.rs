@@ -22,8 +22,10 @@ mod organization;
 mod participant;
 mod provenance;
 
-pub use device::{device, device_definition};
-pub use group::{consortium_group, consortium_group_id, consortium_of_group, stage_group};
+pub use device::{device, device_definition, device_nomenclature};
+pub use group::{
+    TREATED_BY, consortium_group, consortium_group_id, consortium_of_group, stage_group,
+};
 pub use organization::{
     organization_consortium, organization_consortium_minimal, organization_laboratory,
     organization_laboratory_minimal, research_study,

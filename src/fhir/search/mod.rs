@@ -19,6 +19,7 @@ mod include;
 mod observation;
 pub mod parameter;
 mod parse;
+mod reads;
 pub mod reference;
 pub mod rows;
 mod tables;
@@ -30,7 +31,8 @@ pub use observation::OBSERVATION;
 pub use parameter::{Link, Parameter, ParameterType, Searchable};
 pub use parse::{CURSOR, Ignored, Limits, Search, Summary, Total};
 pub use tables::{
-    DEVICE, DEVICE_DEFINITION, ORGANIZATION, PATIENT, PROVENANCE, RESEARCH_STUDY, RESEARCH_SUBJECT,
+    DEVICE, DEVICE_DEFINITION, GROUP, ORGANIZATION, PATIENT, PROVENANCE, RESEARCH_STUDY,
+    RESEARCH_SUBJECT,
 };
 
 /// A search that cannot be run: the value of a parameter, or a modifier, is wrong.

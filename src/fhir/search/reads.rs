@@ -24,23 +24,28 @@ use crate::store::{ColumnTest, Comparison, Relation, Test, TimeTest};
 /// # Errors
 /// [`Invalid`] for a value that is none of its type.
 pub fn absent(scope: &Scope, _: &Source, filter: &Filter) -> Result<Test, Invalid> {
-    let holds = || {
-        match (filter.parameter.ty, filter.modifier) {
-            (_, Some(Modifier::Text | Modifier::In | Modifier::NotIn)) => {}
-            (_, Some(Modifier::Identifier)) | (ParameterType::Token, _) => {
-                filter.tokens()?;
-            }
-            (ParameterType::Date, _) => {
-                filter.dates(scope)?;
-            }
-            (ParameterType::Reference, _) => {
-                filter.read(|name, value| Target::read(name, value, scope.base))?;
-            }
-            _ => {}
+    filter.judge(|| Test::NEVER, || absent_value(scope, filter))
+}
+
+/// The values of an element for something that no resource of ours has.
+///
+/// # Errors
+/// [`Invalid`] for a value that is none of its type.
+pub fn absent_value(scope: &Scope, filter: &Filter) -> Result<Test, Invalid> {
+    match (filter.parameter.ty, filter.modifier) {
+        (_, Some(Modifier::Text | Modifier::In | Modifier::NotIn)) => {}
+        (_, Some(Modifier::Identifier)) | (ParameterType::Token, _) => {
+            filter.tokens()?;
         }
-        Ok(Test::NEVER)
-    };
-    filter.judge(|| Test::NEVER, holds)
+        (ParameterType::Date, _) => {
+            filter.dates(scope)?;
+        }
+        (ParameterType::Reference, _) => {
+            filter.read(|name, value| Target::read(name, value, scope.base))?;
+        }
+        _ => {}
+    }
+    Ok(Test::NEVER)
 }
 
 /// A code with its system.
@@ -86,6 +91,12 @@ impl Concept {
             display,
         });
         self
+    }
+
+    /// With a text.
+    #[must_use]
+    pub fn text(self, text: &'static str) -> Concept {
+        Concept { text, ..self }
     }
 
     /// A boolean; R4 gives its values this system.
@@ -152,28 +163,30 @@ pub fn token(scope: &Scope, filter: &Filter, concepts: &[Concept]) -> Result<Tes
 pub enum Text {
     /// The same for all rows for which this holds.
     Given(Test, &'static str),
-    /// A column of the row.
+    /// A column, which stands folded beside itself.
     Column {
+        /// Where it stands.
+        at: Relation,
         /// Its name.
         column: &'static str,
-        /// Where it stands folded: a column there, at the end of a relation.
-        folded: (Relation, &'static str),
+        /// The name of the folded one.
+        folded: &'static str,
     },
 }
 
 impl Text {
-    /// A column that stands folded beside it.
+    /// A column of the row itself.
     pub fn column(column: &'static str, folded: &'static str) -> Text {
-        Text::Column {
-            column,
-            folded: (Relation::Same, folded),
-        }
+        let at = Relation::Same;
+        Text::Column { at, column, folded }
     }
 
     fn present(&self) -> Test {
         match self {
             Text::Given(when, _) => when.clone(),
-            Text::Column { column, .. } => Test::of_column(column, ColumnTest::Present),
+            Text::Column { at, column, .. } => {
+                Test::related(*at, Test::of_column(column, ColumnTest::Present))
+            }
         }
     }
 
@@ -187,14 +200,15 @@ impl Text {
                 };
                 if holds { when.clone() } else { Test::NEVER }
             }
-            Text::Column { column, folded } => {
+            Text::Column { at, column, folded } => {
                 let test = match modifier {
-                    Some(Modifier::Exact) => return Test::column(column, [value.to_owned()]),
-                    Some(Modifier::Contains) => ColumnTest::Contains(fold(value)),
-                    _ => ColumnTest::Begins(fold(value)),
+                    Some(Modifier::Exact) => Test::column(column, [value.to_owned()]),
+                    Some(Modifier::Contains) => {
+                        Test::of_column(folded, ColumnTest::Contains(fold(value)))
+                    }
+                    _ => Test::of_column(folded, ColumnTest::Begins(fold(value))),
                 };
-                let (relation, folded) = *folded;
-                Test::related(relation, Test::of_column(folded, test))
+                Test::related(*at, test)
             }
         }
     }
@@ -322,7 +336,9 @@ impl Dates {
 pub fn date(scope: &Scope, filter: &Filter, dates: Dates) -> Result<Test, Invalid> {
     let holds = || {
         let asked = filter.dates(scope)?;
-        let tests = asked.iter().map(|d| dates.test(d.of_time(scope.now), scope.zone));
+        let tests = asked
+            .iter()
+            .map(|d| dates.test(d.of_time(scope.now), scope.zone));
         Ok(Test::any(tests))
     };
     filter.judge(|| dates.present(), holds)

@@ -14,28 +14,77 @@ pub static DEVICE: Searchable = Searchable {
         profile(absent),
         TAG,
         SECURITY,
-        string_of("device-name", "Device.deviceName.name | Device.type.coding.display | Device.type.text",
-            "Device-device-name", device_name)
-            .sorted(SortBy::Column("name_folded")),
+        string_of(
+            "device-name",
+            "Device.deviceName.name | Device.type.coding.display | Device.type.text",
+            "Device-device-name",
+            device_name,
+        )
+        .sorted(SortBy::Column("name_folded")),
         identifier("Device.identifier", "Device-identifier", rows::identifier),
-        reference_of("location", "Device.location", "Device-location", &["Location"], &[]),
-        string_of("manufacturer", "Device.manufacturer", "Device-manufacturer", |_, _, filter| {
-            string(filter, &[seen("model_manufacturer_code", "manufacturer_folded")])
-        })
+        reference_of(
+            "location",
+            "Device.location",
+            "Device-location",
+            &["Location"],
+            &[],
+        ),
+        string_of(
+            "manufacturer",
+            "Device.manufacturer",
+            "Device-manufacturer",
+            |_, _, filter| {
+                string(
+                    filter,
+                    &[seen("model_manufacturer_code", "manufacturer_folded")],
+                )
+            },
+        )
         .sorted(SortBy::Column("model_manufacturer_code")),
-        string_of("model", "Device.modelNumber", "Device-model", |_, _, filter| {
-            string(filter, &[seen("model_number", "number_folded")])
-        })
+        string_of(
+            "model",
+            "Device.modelNumber",
+            "Device-model",
+            |_, _, filter| string(filter, &[seen("model_number", "number_folded")]),
+        )
         .sorted(SortBy::Column("model_number")),
-        reference_of("organization", "Device.owner", "Device-organization", &["Organization"], &[]),
-        reference_of("patient", "Device.patient", "Device-patient", &["Patient"], &[]),
-        token_of("status", "Device.status", "Device-status", |scope, _, filter| {
-            let active = Concept::new(Test::ALWAYS, "http://hl7.org/fhir/device-status", "active");
-            token(scope, filter, &[active])
-        }),
+        reference_of(
+            "organization",
+            "Device.owner",
+            "Device-organization",
+            &["Organization"],
+            &[],
+        ),
+        reference_of(
+            "patient",
+            "Device.patient",
+            "Device-patient",
+            &["Patient"],
+            &[],
+        ),
+        token_of(
+            "status",
+            "Device.status",
+            "Device-status",
+            |scope, _, filter| {
+                let active =
+                    Concept::new(Test::ALWAYS, "http://hl7.org/fhir/device-status", "active");
+                token(scope, filter, &[active])
+            },
+        ),
         token_of("type", "Device.type", "Device-type", absent),
-        string_of("udi-carrier", "Device.udiCarrier.carrierHRF", "Device-udi-carrier", absent),
-        string_of("udi-di", "Device.udiCarrier.deviceIdentifier", "Device-udi-di", absent),
+        string_of(
+            "udi-carrier",
+            "Device.udiCarrier.carrierHRF",
+            "Device-udi-carrier",
+            absent,
+        ),
+        string_of(
+            "udi-di",
+            "Device.udiCarrier.deviceIdentifier",
+            "Device-udi-di",
+            absent,
+        ),
         uri_of("url", "Device.url", "Device-url", absent),
     ],
 };
@@ -49,27 +98,40 @@ pub static DEVICE_DEFINITION: Searchable = Searchable {
         profile(absent),
         TAG,
         SECURITY,
-        identifier("DeviceDefinition.identifier", "DeviceDefinition-identifier", rows::identifier),
-        reference_of("parent", "DeviceDefinition.parentDevice", "DeviceDefinition-parent",
-            &["DeviceDefinition"], &[]),
-        token_of("type", "DeviceDefinition.type", "DeviceDefinition-type", kind),
+        identifier(
+            "DeviceDefinition.identifier",
+            "DeviceDefinition-identifier",
+            rows::identifier,
+        ),
+        reference_of(
+            "parent",
+            "DeviceDefinition.parentDevice",
+            "DeviceDefinition-parent",
+            &["DeviceDefinition"],
+            &[],
+        ),
+        token_of(
+            "type",
+            "DeviceDefinition.type",
+            "DeviceDefinition-type",
+            kind,
+        ),
     ],
 };
 
 /// What a device part says of its model: the models seen stand folded in a table of their
 /// own, few as they are.
 fn seen(column: &'static str, folded: &'static str) -> Text {
-    Text::Column {
-        column,
-        folded: (Relation::DeviceSeen, folded),
-    }
+    let at = Relation::DeviceSeen;
+    Text::Column { at, column, folded }
 }
 
 /// `device-name`: the name of the model, where it is registered.
 fn device_name(_: &Scope, _: &Source, filter: &Filter) -> Result<Test, Invalid> {
     let name = Text::Column {
+        at: Relation::DeviceModel,
         column: "device_name",
-        folded: (Relation::DeviceModel, "folded"),
+        folded: "folded",
     };
     string(filter, &[name])
 }

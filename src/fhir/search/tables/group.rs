@@ -15,37 +15,90 @@ pub static GROUP: Searchable = Searchable {
         profile(absent),
         TAG,
         SECURITY,
-        token_of("actual", "Group.actual", "Group-actual", |scope, _, filter| {
-            let concepts = [
-                Concept::boolean(of_consortium(), true),
-                Concept::boolean(of_consortium().negated(), false),
-            ];
-            token(scope, filter, &concepts)
-        }),
-        token_of("characteristic", "Group.characteristic.code", "Group-characteristic", |scope, _, filter| {
-            let codes = characteristics(scope).into_iter().map(|(code, _)| code);
-            token(scope, filter, &codes.collect::<Vec<_>>())
-        }),
-        Parameter::new("characteristic-value", ParameterType::Composite, "Group.characteristic",
-            "Group-characteristic-value", characteristic_value),
+        token_of(
+            "actual",
+            "Group.actual",
+            "Group-actual",
+            |scope, _, filter| {
+                let concepts = [
+                    Concept::boolean(of_consortium(), true),
+                    Concept::boolean(of_consortium().negated(), false),
+                ];
+                token(scope, filter, &concepts)
+            },
+        ),
+        token_of(
+            "characteristic",
+            "Group.characteristic.code",
+            "Group-characteristic",
+            |scope, _, filter| {
+                let codes = characteristics(scope).into_iter().map(|(code, _)| code);
+                token(scope, filter, &codes.collect::<Vec<_>>())
+            },
+        ),
+        Parameter::new(
+            "characteristic-value",
+            ParameterType::Composite,
+            "Group.characteristic",
+            "Group-characteristic-value",
+            characteristic_value,
+        ),
         token_of("code", "Group.code", "Group-code", absent),
-        token_of("exclude", "Group.characteristic.exclude", "Group-exclude", |scope, _, filter| {
-            token(scope, filter, &[Concept::boolean(of_consortium().negated(), false)])
-        }),
+        token_of(
+            "exclude",
+            "Group.characteristic.exclude",
+            "Group-exclude",
+            |scope, _, filter| {
+                token(
+                    scope,
+                    filter,
+                    &[Concept::boolean(of_consortium().negated(), false)],
+                )
+            },
+        ),
         identifier("Group.identifier", "Group-identifier", absent),
-        reference_of("managing-entity", "Group.managingEntity", "Group-managing-entity",
-            &["Organization", "Practitioner", "PractitionerRole", "RelatedPerson"], &[MANAGED_BY]),
-        reference_of("member", "Group.member.entity", "Group-member",
-            &["Device", "Group", "Medication", "Patient", "Practitioner", "PractitionerRole", "Substance"], &[]),
+        reference_of(
+            "managing-entity",
+            "Group.managingEntity",
+            "Group-managing-entity",
+            &[
+                "Organization",
+                "Practitioner",
+                "PractitionerRole",
+                "RelatedPerson",
+            ],
+            &[MANAGED_BY],
+        ),
+        reference_of(
+            "member",
+            "Group.member.entity",
+            "Group-member",
+            &[
+                "Device",
+                "Group",
+                "Medication",
+                "Patient",
+                "Practitioner",
+                "PractitionerRole",
+                "Substance",
+            ],
+            &[],
+        ),
         token_of("type", "Group.type", "Group-type", |scope, _, filter| {
             let person = Concept::new(Test::ALWAYS, "http://hl7.org/fhir/group-type", "person");
             token(scope, filter, &[person])
         }),
-        token_of("value", "(Group.characteristic.value as CodeableConcept) | (Group.characteristic.value as boolean)",
-            "Group-value", |scope, _, filter| {
-            let values = characteristics(scope).into_iter().filter_map(|(_, value)| value);
-            token(scope, filter, &values.collect::<Vec<_>>())
-        }),
+        token_of(
+            "value",
+            "(Group.characteristic.value as CodeableConcept) | (Group.characteristic.value as boolean)",
+            "Group-value",
+            |scope, _, filter| {
+                let values = characteristics(scope)
+                    .into_iter()
+                    .filter_map(|(_, value)| value);
+                token(scope, filter, &values.collect::<Vec<_>>())
+            },
+        ),
     ],
 };
 
@@ -69,11 +122,17 @@ fn characteristics(scope: &Scope) -> Vec<(Concept, Option<Concept>)> {
             let code = Concept::coded(when, LOINC, HBA1C, display).text("HbA1c(NGSP)");
             return (code, None);
         }
-        let code = Concept::new(when.clone(), base.code_system("protocol-item"), "medication_codes");
+        let code = Concept::new(
+            when.clone(),
+            base.code_system("protocol-item"),
+            "medication_codes",
+        );
         let system = base.code_system("medication-status");
         let [first, rest @ ..] = TREATMENTS;
         let value = Concept::new(when, system.clone(), first).text(registry::TREATED_BY);
-        let value = rest.into_iter().fold(value, |value, code| value.coding(system.clone(), code, ""));
+        let value = rest
+            .into_iter()
+            .fold(value, |value, code| value.coding(system.clone(), code, ""));
         (code, Some(value))
     };
     Stage::ALL.map(of).to_vec()

@@ -60,7 +60,13 @@ const SECURITY: Parameter = token_of(
 /// `_profile`
 const fn profile(means: Means) -> Parameter {
     let ty = ParameterType::Uri;
-    Parameter::new("_profile", ty, "Resource.meta.profile", "Resource-profile", means)
+    Parameter::new(
+        "_profile",
+        ty,
+        "Resource.meta.profile",
+        "Resource-profile",
+        means,
+    )
 }
 
 /// `identifier`
@@ -142,7 +148,9 @@ fn prefecture_column(source: &Source) -> Option<&'static str> {
         return None;
     };
     let columns = ["residence_prefecture_code", "prefecture_code"];
-    columns.into_iter().find(|name| row.list.field(name).is_some())
+    columns
+        .into_iter()
+        .find(|name| row.list.field(name).is_some())
 }
 
 fn states(source: &Source) -> Vec<Text> {
