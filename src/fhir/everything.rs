@@ -12,6 +12,7 @@ use super::instance::{self, Instance, Origin};
 use super::resource::{Resource, by_name};
 use super::search::form::Pair;
 use super::search::{Scope, Search};
+use crate::store;
 
 /// The types whose instances are about a person, in the order of pages, with the parameter
 /// that finds them.
@@ -66,11 +67,9 @@ pub struct Everything {
     pub next: Option<Place>,
 }
 
-/// A place in the pages: the type, and the numbers of the last one.
-pub type Place = [i64; 6];
-
-/// Where no instance of a type was given yet.
-const START: [i64; 5] = [i64::MIN; 5];
+/// A place in the pages: the type, and the numbers of the last one; none where no instance
+/// of the type was given yet.
+pub type Place = Vec<i64>;
 
 /// The page after a place; `None` where the person is not known.
 ///
@@ -89,21 +88,28 @@ pub async fn page(
     }
     let mut out = Everything::default();
     let mut left = asked.limit;
-    let [first, place @ ..] = after.unwrap_or_default();
+    let after = after.unwrap_or_default();
+    let (first, place) = after.split_first().map_or((0, &[][..]), |(n, p)| (*n, p));
     for (at, (name, parameter)) in (0..).zip(MEMBERS) {
         let Some(resource) = by_name(name).filter(|r| at >= first && asked.wants(r)) else {
             continue;
         };
         let search = asked.search(resource, parameter, id)?;
-        let goes_on = at == first && after.is_some() && place != START;
-        let after = goes_on.then_some(place);
-        let mut found = find::page(from, scope, resource, &search, after, left + 1).await?;
-        let more = found.len() > left;
-        found.truncate(left);
+        let goes_on = at == first && !place.is_empty();
+        let after = goes_on.then(|| store::Place {
+            before: false,
+            numbers: place.to_vec(),
+        });
+        let find::Page { found, more, next } =
+            find::page(from, scope, resource, &search, after, left).await?;
         left -= found.len();
         if more {
-            let [a, b, c, d, e] = found.place().or(after).unwrap_or(START);
-            out.next = Some([at, a, b, c, d, e]);
+            let numbers = match next {
+                Some(next) => next.numbers,
+                None if goes_on => place.to_vec(),
+                None => Vec::new(),
+            };
+            out.next = Some([&[at], numbers.as_slice()].concat());
         }
         if !found.is_empty() {
             out.members.push((resource.name(), found));

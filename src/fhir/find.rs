@@ -3,8 +3,8 @@
 use super::instance::{self, Instance, Origin};
 use super::resource::{Resource, Source};
 use super::search::form::Pair;
-use super::search::{Invalid, Limits, Scope, Search, records};
-use crate::store::{self, Records};
+use super::search::{Invalid, Limits, Scope, Search};
+use crate::store::{self, Place, RecordQuery, Records};
 
 /// Why a search could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -39,25 +39,17 @@ impl Found {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
 
-    /// Keeps the first ones.
-    pub fn truncate(&mut self, len: usize) {
-        match self {
-            Found::Records(records) => records.rows.truncate(len),
-            Found::Instances(instances) => instances.truncate(len),
-        }
-    }
-
-    /// The numbers at which a page that ends with the last one is gone on with.
-    pub fn place(&self) -> Option<[i64; 5]> {
-        match self {
-            Found::Records(records) => records.rows.last().map(|row| records::place(row.key)),
-            Found::Instances(instances) => instances.last().map(|i| {
-                let [source, row, participant] = i.place;
-                [source, row, participant, 0, 0]
-            }),
-        }
-    }
+/// A page of what a search finds.
+#[derive(Debug)]
+pub struct Page {
+    /// What is on it.
+    pub found: Found,
+    /// Whether more comes after it.
+    pub more: bool,
+    /// Where the page after it begins, where something is on it and more comes.
+    pub next: Option<Place>,
 }
 
 /// A search of our own making: every parameter is known.
@@ -81,21 +73,35 @@ pub async fn page(
     scope: &Scope<'_>,
     resource: &'static Resource,
     search: &Search,
-    after: Option<[i64; 5]>,
+    after: Option<Place>,
     limit: usize,
-) -> Result<Found, Error> {
+) -> Result<Page, Error> {
     if matches!(resource.sources, [Source::Record]) {
-        let mut query = records::compile(search, scope)?;
-        query.after = after.map(records::key);
-        query.limit = limit;
-        records::resolve(&mut query, from.store, from.access).await?;
-        return Ok(Found::Records(
-            from.store.search(from.access, &query).await?,
-        ));
+        let query = RecordQuery {
+            test: search.test(scope, &Source::Record)?,
+            sort: search.sort.clone(),
+            from: after,
+            limit,
+        };
+        let page = from.store.search(from.access, &query).await?;
+        return Ok(Page {
+            found: Found::Records(page.records),
+            more: page.more,
+            next: page.next,
+        });
     }
     let queries = instance::compile(resource, search, scope)?;
-    let after = after.map(|[source, row, participant, ..]| [source, row, participant]);
-    Ok(Found::Instances(
-        instance::page(from, &queries, after, limit).await?,
-    ))
+    let after = after.and_then(|place| place.numbers.try_into().ok());
+    let mut instances = instance::page(from, &queries, after, limit + 1).await?;
+    let more = instances.len() > limit;
+    instances.truncate(limit);
+    let next = instances.last().filter(|_| more).map(|i| Place {
+        before: false,
+        numbers: i.place.to_vec(),
+    });
+    Ok(Page {
+        found: Found::Instances(instances),
+        more,
+        next,
+    })
 }

@@ -8,9 +8,10 @@
 
 use super::find::Error;
 use super::instance::Origin;
-use super::search::{Scope, Search, records};
+use super::resource::Source;
+use super::search::{Scope, Search};
 use crate::kind::Kinds;
-use crate::store::{Order, Records};
+use crate::store::{RecordQuery, Records, SortBy, SortKey, Test};
 
 /// Records looked at in one go, at least.
 const AHEAD: usize = 16;
@@ -28,16 +29,25 @@ pub async fn groups(
     search: &Search,
     max: usize,
 ) -> Result<Vec<Records>, Error> {
-    let mut all = records::compile(search, scope)?;
-    records::resolve(&mut all, from.store, from.access).await?;
+    let test = search.test(scope, &Source::Record)?;
+    let places = 0..scope.kinds.len();
+    let matching = places.filter(|&kind| test.for_kind(Some(kind)) != Test::NEVER);
+    let matching: Vec<usize> = matching.collect();
+    let newest_first = SortKey {
+        by: SortBy::Time,
+        descending: true,
+    };
     let max = max.min(GROUP_MAX);
     let mut out = Vec::new();
-    for kinds in alike(scope.kinds, &all.kinds) {
-        let mut query = all.clone();
-        query.kinds = kinds;
-        query.order = Order::TimeDescending;
-        query.limit = (max + AHEAD).min(GROUP_MAX);
-        let mut found = from.store.search(from.access, &query).await?;
+    for kinds in alike(scope.kinds, &matching) {
+        let kinds = kinds.into_iter().map(|kind| (kind, Test::ALWAYS));
+        let query = RecordQuery {
+            test: Test::all([test.clone(), Test::of_kinds(kinds)]),
+            sort: vec![newest_first],
+            from: None,
+            limit: (max + AHEAD).min(GROUP_MAX),
+        };
+        let mut found = from.store.search(from.access, &query).await?.records;
         let mut times = 0;
         let mut last = None;
         let kept = found.rows.iter().take_while(|row| {

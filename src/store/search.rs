@@ -78,6 +78,8 @@ struct Part {
 pub struct Page {
     /// The records, in the order asked for.
     pub records: Records,
+    /// Whether there are more in the direction in which the page was read.
+    pub more: bool,
     /// Where the page after this one begins, where there is one.
     pub next: Option<Place>,
     /// Where the page before this one ends, where there may be one.
@@ -146,6 +148,7 @@ impl Store {
         }
         let mut page = Page {
             records: self.resolve(found.raw).await?,
+            more,
             next: None,
             previous: None,
             places: found.places,

@@ -34,7 +34,10 @@ pub async fn everything(
     let search = format!("{address}?{used}");
     let cursor = arguments.cursor.as_deref();
     let after = match cursor {
-        Some(text) => Some(cursor::decode(&search, text).ok_or_else(wrong_cursor)?),
+        Some(text) => {
+            let (_, numbers) = cursor::decode(&search, text).ok_or_else(wrong_cursor)?;
+            Some(numbers)
+        }
         None => None,
     };
     let access = call.app.access();
@@ -46,7 +49,7 @@ pub async fn everything(
     let page = page.ok_or_else(|| no_such(patient.name()))?;
     let mut links = vec![("self", link(&address, &used, cursor))];
     if let Some(place) = page.next {
-        let cursor = cursor::encode(&search, &place);
+        let cursor = cursor::encode(&search, false, &place);
         links.push(("next", link(&address, &used, Some(&cursor))));
     }
     let head = Head {

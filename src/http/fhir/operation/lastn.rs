@@ -7,7 +7,7 @@ use crate::fhir::instance::Origin;
 use crate::fhir::lastn;
 use crate::fhir::parameters::Arguments;
 use crate::fhir::resource::Resource;
-use crate::fhir::search::{Invalid, Limits, Search};
+use crate::fhir::search::{Criterion, Invalid, Limits, Modifier, Search};
 use crate::fhir::searchset::Head;
 use crate::http::error::Result;
 use crate::http::fhir::call::Call;
@@ -27,13 +27,14 @@ pub async fn lastn(
     if call.is_strict() && !search.ignored.is_empty() {
         return Err(refused(&search));
     }
-    let mut subjects = search
-        .filters
-        .iter()
-        .filter(|f| SUBJECT.contains(&f.parameter.name));
-    if !subjects
-        .any(|f| f.values.len() == 1 && !f.name.contains(":missing") && !f.name.contains(":not"))
-    {
+    let mut filters = search.criteria.iter().filter_map(Criterion::filter);
+    let one_subject = filters.any(|filter| {
+        let name = filter.name.split([':', '.']).next().unwrap_or_default();
+        SUBJECT.contains(&name)
+            && filter.values.len() == 1
+            && filter.modifier != Some(Modifier::Missing)
+    });
+    if !one_subject {
         return Err(Invalid::new(
             "patient",
             "one person is expected: patient or subject, such as patient=Patient/[id]",
