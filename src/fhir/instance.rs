@@ -28,8 +28,6 @@ pub struct Instance {
     pub version: u32,
     /// `meta.lastUpdated`, in milliseconds since the epoch.
     pub updated_at: i64,
-    /// The numbers of its place in the search that found it.
-    pub place: Vec<i64>,
 }
 
 impl Instance {
@@ -39,7 +37,6 @@ impl Instance {
             body,
             version,
             updated_at,
-            place: Vec::new(),
         }
     }
 }
@@ -128,7 +125,9 @@ pub async fn count(from: Origin<'_>, queries: &Queries) -> Result<u64> {
 pub struct InstancePage {
     /// The instances.
     pub instances: Vec<Instance>,
-    /// Where the next page begins, where there is one.
+    /// Whether more come after them.
+    pub more: bool,
+    /// Where the next page begins, where something is on this one and more come.
     pub next: Option<Place>,
     /// Where the page before ends, where there may be one.
     pub previous: Option<Place>,
@@ -159,13 +158,13 @@ pub async fn page(
         }
     }
     // One that went meanwhile is not there.
-    let instances = found.rows.into_iter().filter_map(|row| {
-        let mut instance = made.remove(&(row.part, (row.id, row.participant)))?;
-        instance.place = row.place;
-        Some(instance)
-    });
+    let instances = found
+        .rows
+        .into_iter()
+        .filter_map(|row| made.remove(&(row.part, (row.id, row.participant))));
     Ok(InstancePage {
         instances: instances.collect(),
+        more: found.more,
         next: found.next,
         previous: found.previous,
     })

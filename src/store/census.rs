@@ -16,7 +16,6 @@ use super::db::{bind, query};
 use super::layout::Slot;
 use super::{Access, Result, Store};
 use crate::fhir::canonical::LOINC;
-use crate::mapping::{Hole, Node};
 use crate::registry::{HBA1C, Stage, TREATMENTS};
 use crate::time;
 

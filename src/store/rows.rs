@@ -35,7 +35,7 @@ pub struct RowKey {
     /// Of a delivery the participant.
     pub participant: i64,
     /// The numbers of its place in the order of the query.
-    pub place: Vec<i64>,
+    place: Vec<i64>,
 }
 
 /// A page of rows.
@@ -43,7 +43,9 @@ pub struct RowKey {
 pub struct RowPage {
     /// The rows, in the order asked for.
     pub rows: Vec<RowKey>,
-    /// Where the page after this one begins, where there is one.
+    /// Whether more come after them.
+    pub more: bool,
+    /// Where the page after this one begins, where something is on this one and more come.
     pub next: Option<Place>,
     /// Where the page before this one ends, where there may be one.
     pub previous: Option<Place>,
@@ -246,7 +248,7 @@ impl Store {
                 bound.extend_from_slice(&condition.bound);
             }
         }
-        if selects.is_empty() || query.limit == 0 {
+        if selects.is_empty() {
             return Ok(RowPage::default());
         }
         // One more tells whether there are more.
@@ -268,13 +270,14 @@ impl Store {
             before,
             numbers: row.place.clone(),
         };
-        let (before, after) = match back {
+        let (before, more) = match back {
             true => (more, true),
             false => (query.from.is_some(), more),
         };
         Ok(RowPage {
+            more,
             previous: rows.first().filter(|_| before).map(|row| place(row, true)),
-            next: rows.last().filter(|_| after).map(|row| place(row, false)),
+            next: rows.last().filter(|_| more).map(|row| place(row, false)),
             rows,
         })
     }

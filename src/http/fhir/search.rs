@@ -79,16 +79,12 @@ struct This<'a> {
 impl This<'_> {
     async fn records(&self) -> Result<Vec<u8>> {
         let (store, access) = (self.call.app.store(), self.call.app.access());
-        let mut query = RecordQuery {
+        let query = RecordQuery {
             test: self.search.test(&self.call.scope(), &Source::Record)?,
             sort: self.search.sort.clone(),
-            from: None,
+            from: self.place()?,
             limit: self.search.count,
         };
-        if let Some(text) = &self.search.cursor {
-            let (before, numbers) = cursor::decode(&self.id, text).ok_or_else(wrong_cursor)?;
-            query.from = Some(Place { before, numbers });
-        }
         let total = match self.search.total {
             Total::Accurate => Some(store.count(&access, &query).await?),
             Total::None => None,
@@ -97,9 +93,7 @@ impl This<'_> {
             return Ok(self.begin(total, [None, None]).done_with(self));
         }
         let found = store.search(&access, &query).await?;
-        let cursor = |place: &Place| cursor::encode(&self.id, place.before, &place.numbers);
-        let around = [&found.previous, &found.next].map(|place| place.as_ref().map(cursor));
-        let mut page = self.begin(total, around);
+        let mut page = self.begin(total, [found.previous, found.next]);
         let found = found.records;
         let mut renderer = Renderer::new(store, &found).await?;
         let mut url = format!("{}/", self.address);
@@ -122,7 +116,7 @@ impl This<'_> {
             access: &access,
         };
         let queries = instance::compile(self.resource, self.search, &self.call.scope())?;
-        let after = self.row_place()?;
+        let place = self.place()?;
         let total = match self.search.total {
             Total::Accurate => Some(instance::count(origin, &queries).await?),
             Total::None => None,
@@ -130,13 +124,9 @@ impl This<'_> {
         if self.search.count == 0 {
             return Ok(self.begin(total, [None, None]).done_with(self));
         }
-        let mut found = instance::page(origin, &queries, after, self.search.count + 1).await?;
-        let more = found.len() > self.search.count;
-        found.truncate(self.search.count);
-        let last = found.last().filter(|_| more);
-        let next = last.map(|i| cursor::encode(&self.id, false, &i.place));
-        let mut page = self.begin(total, [None, next]);
-        for instance in &found {
+        let found = instance::page(origin, &queries, place, self.search.count).await?;
+        let mut page = self.begin(total, [found.previous, found.next]);
+        for instance in &found.instances {
             let body = serde_json::to_vec(&instance.body).map_err(Problem::internal)?;
             let url = format!("{}/{}", self.address, instance.id);
             page.0
@@ -145,26 +135,26 @@ impl This<'_> {
         Ok(page.done_with(self))
     }
 
-    /// Where a page of rows begins.
-    fn row_place(&self) -> Result<Option<instance::Place>> {
+    /// Where the page begins, or ends.
+    fn place(&self) -> Result<Option<Place>> {
         let Some(text) = &self.search.cursor else {
             return Ok(None);
         };
-        let place = cursor::decode(&self.id, text);
-        let place = place.and_then(|(_, numbers)| numbers.try_into().ok());
-        place.map(Some).ok_or_else(wrong_cursor)
+        let (before, numbers) = cursor::decode(&self.id, text).ok_or_else(wrong_cursor)?;
+        Ok(Some(Place { before, numbers }))
     }
 
-    /// A page with its links; around it are the cursors of the pages before and after it.
-    fn begin(&self, total: Option<u64>, [previous, next]: [Option<String>; 2]) -> Started {
+    /// A page with its links; around it are the pages before and after it.
+    fn begin(&self, total: Option<u64>, [previous, next]: [Option<Place>; 2]) -> Started {
         let used = &self.search.used;
         let cursor = self.search.cursor.as_deref();
         let mut links = vec![("self", link(&self.address, used, cursor))];
         if cursor.is_some() {
             links.push(("first", link(&self.address, used, None)));
         }
-        for (relation, cursor) in [("previous", previous), ("next", next)] {
-            if let Some(cursor) = cursor {
+        for (relation, place) in [("previous", previous), ("next", next)] {
+            if let Some(place) = place {
+                let cursor = cursor::encode(&self.id, place.before, &place.numbers);
                 links.push((relation, link(&self.address, used, Some(&cursor))));
             }
         }

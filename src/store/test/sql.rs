@@ -242,7 +242,10 @@ impl<'a> Compiler<'a> {
                 .replace("{far}", &name)
                 .replace("{laboratory}", laboratory.as_deref().unwrap_or_default())
                 .replace("{inner}", &condition.sql);
-            let bound = condition.bound.repeat(join.sql.matches("{inner}").count());
+            let times = join.sql.matches("{inner}").count();
+            let bound = std::iter::repeat_n(condition.bound, times)
+                .flatten()
+                .collect();
             parts.push(Condition::new(text, bound));
         }
         Condition::any(parts)
