@@ -22,7 +22,16 @@ pub enum Interaction {
     Read,
     /// `GET [type]/[id]/_history/[vid]`
     Vread,
-    /// `DELETE [type]/[id]`
+    /// `POST [type]`, with `If-None-Exist` or without
+    Create,
+    /// `POST [type]` with `If-None-Exist`, of a type that registries write: it finds what is
+    /// there, and creates nothing
+    ConditionalCreate,
+    /// `PUT [type]/[id]`, `PUT [type]?…`
+    Update,
+    /// `PATCH [type]/[id]`, `PATCH [type]?…`
+    Patch,
+    /// `DELETE [type]/[id]`, `DELETE [type]?…`
     Delete,
     /// `GET [type]/[id]/_history`
     HistoryInstance,
@@ -33,16 +42,20 @@ pub enum Interaction {
 }
 
 impl Interaction {
-    /// The code of FHIR's `restful-interaction`.
-    pub fn code(self) -> &'static str {
-        match self {
+    /// The code of FHIR's `restful-interaction`; a conditional create alone has none.
+    pub fn code(self) -> Option<&'static str> {
+        Some(match self {
             Interaction::Read => "read",
             Interaction::Vread => "vread",
+            Interaction::Create => "create",
+            Interaction::ConditionalCreate => return None,
+            Interaction::Update => "update",
+            Interaction::Patch => "patch",
             Interaction::Delete => "delete",
             Interaction::HistoryInstance => "history-instance",
             Interaction::HistoryType => "history-type",
             Interaction::Search => "search-type",
-        }
+        })
     }
 }
 
@@ -132,10 +145,16 @@ impl Resource {
     }
 }
 
-use Interaction::{Delete, HistoryInstance, HistoryType, Read, Search, Vread};
+use Interaction::{
+    ConditionalCreate, Create, Delete, HistoryInstance, HistoryType, Patch, Read, Search, Update,
+    Vread,
+};
 
 /// What a resource has that comes from a registry, or is derived.
 const SHOWN: &[Interaction] = &[Read, Vread, Search];
+
+/// What a resource has that registries write, and that others refer to.
+const LISTED: &[Interaction] = &[Read, Vread, ConditionalCreate, Search];
 
 /// All resources, by name.
 pub static RESOURCES: &[Resource] = &[
@@ -150,7 +169,7 @@ pub static RESOURCES: &[Resource] = &[
         searchable: &DEVICE_DEFINITION,
         about: "The registered device models, with the recording times of activity monitors.",
         sources: &[Source::Model],
-        interactions: SHOWN,
+        interactions: LISTED,
         profiles: &[],
     },
     Resource {
@@ -166,7 +185,17 @@ pub static RESOURCES: &[Resource] = &[
         searchable: &OBSERVATION,
         about: "The records, one Observation each. Former versions stay readable.",
         sources: &[Source::Record],
-        interactions: &[Read, Vread, Delete, HistoryInstance, HistoryType, Search],
+        interactions: &[
+            Read,
+            Vread,
+            Create,
+            Update,
+            Patch,
+            Delete,
+            HistoryInstance,
+            HistoryType,
+            Search,
+        ],
         profiles: &[],
     },
     Resource {
@@ -182,7 +211,7 @@ pub static RESOURCES: &[Resource] = &[
                 make: registry::organization_laboratory,
             }),
         ],
-        interactions: SHOWN,
+        interactions: LISTED,
         profiles: &["http://jpfhir.jp/fhir/core/StructureDefinition/JP_Organization"],
     },
     Resource {
@@ -206,7 +235,7 @@ pub static RESOURCES: &[Resource] = &[
             list: &CONSORTIA,
             make: registry::research_study,
         })],
-        interactions: SHOWN,
+        interactions: LISTED,
         profiles: &[],
     },
     Resource {

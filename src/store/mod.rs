@@ -14,6 +14,7 @@
 
 mod backup;
 mod census;
+mod change;
 mod changes;
 mod db;
 mod delete;
@@ -29,6 +30,7 @@ mod query;
 mod read;
 mod readers;
 mod receipt;
+mod referred;
 mod registry;
 mod rows;
 mod search;
@@ -38,6 +40,7 @@ mod table;
 mod test;
 mod walk;
 mod walk_column;
+mod work;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -54,8 +57,8 @@ use readers::Readers;
 
 pub use backup::restore;
 pub use census::Census;
+pub use change::{Change, Changes, Deleted, Deletion, Done, IfMatch, RecordChanges, Rule};
 pub use changes::ChangeQuery;
-pub use delete::Deleted;
 pub use device::StoredDevice;
 pub use entries::{Entry, Outcome};
 pub use group::{GroupOf, StoredGroup};
@@ -63,6 +66,7 @@ pub use provenance::{Delivery, DeliveryKey};
 pub use query::{Place, RecordKey, RecordQuery, SORT_KEYS_MAX, SortBy, SortKey, TimeTest};
 pub use read::{Person, Records, StoredRecord};
 pub use receipt::{Counts, QuarantineRow, Receipt, ReceiptQuery};
+pub use referred::Referred;
 pub use registry::{Changed, Stored};
 pub use rows::{RowKey, RowPage, RowQuery};
 pub use search::Page;

@@ -2,19 +2,15 @@
 
 use std::collections::HashSet;
 
-use super::{NULL, Pending, Written};
-use crate::store::db::{Transaction, query};
+use super::{NULL, Pending};
+use crate::store::db::query;
+use crate::store::work::Work;
 use crate::store::{Result, Store, sql};
 
 impl Store {
     /// Notes the pairs of device and participant that written records bring and that are not
     /// known yet.
-    pub(super) async fn note_uses(
-        &self,
-        tx: &mut Transaction,
-        by_kind: &[Vec<Pending>],
-        written: &mut Written,
-    ) -> Result<()> {
+    pub(super) async fn note_uses(&self, work: &mut Work, by_kind: &[Vec<Pending>]) -> Result<()> {
         let mut new: HashSet<(i64, i64), foldhash::fast::RandomState> = HashSet::default();
         // Records of a participant stand together: the last pair is the next one mostly.
         let mut last = (NULL, NULL);
@@ -40,9 +36,9 @@ impl Store {
             let values = chunk
                 .iter()
                 .flat_map(|&(device, participant)| [device, participant]);
-            query(text).bind_all(values).execute(&mut *tx).await?;
+            query(text).bind_all(values).execute(&mut work.tx).await?;
         }
-        written.new_uses = new;
+        work.new_uses.extend(new);
         Ok(())
     }
 }
