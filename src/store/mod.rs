@@ -52,7 +52,9 @@ use db::Transaction;
 use readers::Readers;
 
 pub use backup::restore;
-pub use change::{Change, Changes, Deleted, Deletion, Done, IfMatch, RecordChanges, Rule};
+pub use change::{
+    Change, Changes, Deleted, Deletion, DeviceChange, Done, IfMatch, RecordChanges, Rule,
+};
 pub use changes::ChangeQuery;
 pub use device::{DeviceQuery, StoredDevice};
 pub use entries::{Entry, Outcome};
@@ -61,7 +63,9 @@ pub use query::{Place, RecordKey, RecordQuery, SORT_KEYS_MAX, SortBy, SortKey, T
 pub use read::{Person, Records, StoredRecord};
 pub use receipt::{Counts, QuarantineRow, Receipt, ReceiptQuery};
 pub use referred::Referred;
-pub use registry::{Changed, Stored};
+pub use registry::{
+    Changed, ParticipantChange, ParticipantChanged, ParticipantDeletion, RowVersion, Stored,
+};
 pub use rows::RowQuery;
 pub use search::Page;
 pub use submit::{Handling, Submit};
