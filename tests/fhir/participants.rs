@@ -152,13 +152,13 @@ async fn what_a_patient_lacks_is_told_with_its_place() {
         ),
         (
             with("birthDate", json!("1970-13")),
-            422,
+            400,
             "time-invalid",
             "Patient.birthDate",
         ),
         (
             with("gender", json!("m")),
-            422,
+            400,
             "code-unknown",
             "Patient.gender",
         ),
@@ -340,7 +340,7 @@ async fn a_research_subject_changes_the_participation() {
     for (change, code, expression) in [
         (
             json!({ "period": { "start": "2016-09-01", "end": "2016-08-31" } }),
-            "time-invalid",
+            "record-inconsistent",
             "ResearchSubject.period.end",
         ),
         (
@@ -360,7 +360,7 @@ async fn a_research_subject_changes_the_participation() {
         ),
         (
             json!({ "status": "candidate" }),
-            "code-unknown",
+            "status-not-final",
             "ResearchSubject.status",
         ),
     ] {

@@ -411,8 +411,18 @@ impl<'a, 'k, 't> Reading<'a, 'k, 't> {
                 self.not_kept(value);
             }
             other => {
-                let expected = "on-study or off-study";
-                self.tell(Code::CodeUnknown, value, "", expected, other);
+                let code = match other {
+                    "candidate"
+                    | "eligible"
+                    | "follow-up"
+                    | "ineligible"
+                    | "not-registered"
+                    | "pending-on-study"
+                    | "potential-candidate"
+                    | "screening" => Code::StatusNotFinal,
+                    _ => Code::CodeUnknown,
+                };
+                self.tell(code, value, "", "on-study or off-study", other);
             }
         }
     }

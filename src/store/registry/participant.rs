@@ -257,7 +257,9 @@ impl Group {
         self.row.provisional &= self.is_incomplete();
         for (_, wrong) in self.row.inconsistencies() {
             let pointer = format!("{}.period.end", first.pointer);
-            said.push(Fault::new(wrong.code, pointer, first.place).expected(wrong.expected));
+            // A day of the calendar, so no mistake of FHIR's.
+            let code = Code::RecordInconsistent;
+            said.push(Fault::new(code, pointer, first.place).expected(wrong.expected));
         }
         if said.iter().any(Fault::is_error) {
             for member in self.members.drain(..) {
