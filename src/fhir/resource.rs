@@ -160,9 +160,9 @@ const LISTED: &[Interaction] = &[Read, Vread, ConditionalCreate, Search];
 pub static RESOURCES: &[Resource] = &[
     Resource {
         searchable: &DEVICE,
-        about: "One per serial number seen in a record.",
+        about: "One per serial number seen in a record, or written here.",
         sources: &[Source::Device],
-        interactions: SHOWN,
+        interactions: &[Read, Vread, Create, Update, Search],
         profiles: &[],
     },
     Resource {
@@ -216,9 +216,18 @@ pub static RESOURCES: &[Resource] = &[
     },
     Resource {
         searchable: &PATIENT,
-        about: "The registered participants.",
+        about: "The registered participants. A Patient written here is one: it needs our identifier with a known consortium, birthDate and gender. Former versions stay readable.",
         sources: &[Source::Row(PARTICIPANT)],
-        interactions: SHOWN,
+        interactions: &[
+            Read,
+            Vread,
+            Create,
+            Update,
+            Patch,
+            Delete,
+            HistoryInstance,
+            Search,
+        ],
         profiles: &["http://jpfhir.jp/fhir/core/StructureDefinition/JP_Patient"],
     },
     Resource {
@@ -240,12 +249,12 @@ pub static RESOURCES: &[Resource] = &[
     },
     Resource {
         searchable: &RESEARCH_SUBJECT,
-        about: "Each participant's period of participation and study arm.",
+        about: "Each participant's period of participation and study arm; it has the id of the Patient. Former versions stay readable.",
         sources: &[Source::Row(RowSource {
             list: &PARTICIPANTS,
             make: registry::research_subject,
         })],
-        interactions: SHOWN,
+        interactions: &[Read, Vread, Create, Update, HistoryInstance, Search],
         profiles: &[],
     },
 ];

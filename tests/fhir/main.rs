@@ -12,6 +12,7 @@ mod interactions;
 mod lastn;
 mod model;
 mod operations;
+mod participants;
 mod patch;
 mod registry;
 mod search;

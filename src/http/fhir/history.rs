@@ -6,8 +6,9 @@ use axum::response::Response;
 
 use super::call::{Call, Version, no_such};
 use crate::fhir::id::ObservationKey;
+use crate::fhir::instance::{self, Origin};
 use crate::fhir::render::Renderer;
-use crate::fhir::resource::Resource;
+use crate::fhir::resource::{Resource, Source};
 use crate::fhir::search::form::{self, Pair};
 use crate::fhir::search::{CURSOR, Invalid, cursor};
 use crate::fhir::searchset::{Head, Page};
@@ -20,6 +21,9 @@ use crate::time;
 pub async fn instance(resource: &'static Resource, call: &Call, id: &str) -> Result<Response> {
     let path = format!("{}/{id}/_history", resource.name());
     let asked = Asked::read(call, path)?;
+    if !matches!(resource.sources, [Source::Record]) {
+        return of_row(resource, call, &asked, id).await;
+    }
     let key = ObservationKey::decode(id).ok_or_else(|| no_such(resource.name()))?;
     let mut versions = call.app.store().history(&call.app.access(), &key).await?;
     if versions.rows.is_empty() {
@@ -34,6 +38,51 @@ pub async fn instance(resource: &'static Resource, call: &Call, id: &str) -> Res
     }
     let place = |row: &StoredRecord| vec![i64::from(row.version)];
     page(resource, call, &asked, versions, Some(total), place).await
+}
+
+/// The versions of what comes from a registry row.
+async fn of_row(
+    resource: &'static Resource,
+    call: &Call,
+    asked: &Asked,
+    id: &str,
+) -> Result<Response> {
+    let access = call.app.access();
+    let origin = Origin {
+        store: call.app.store(),
+        access: &access,
+    };
+    let mut versions = instance::versions(origin, resource, id).await?;
+    if versions.is_empty() {
+        return Err(no_such(resource.name()));
+    }
+    let since = asked.since.unwrap_or(i64::MIN);
+    versions.retain(|version| version.updated_at >= since);
+    let total = versions.len() as u64;
+    if let Some(text) = &asked.cursor {
+        let [before] = asked.place(text)?;
+        versions.retain(|version| i64::from(version.number) < before);
+    }
+    let more = versions.len() > asked.count;
+    versions.truncate(asked.count);
+    let last = versions.last().filter(|_| more);
+    let next = last.map(|version| vec![i64::from(version.number)]);
+    let mut page = begin(call, asked, Some(total), next);
+    let subset = call.subset()?;
+    let address = format!("{}/{id}", resource.name());
+    for found in versions {
+        let version = Version {
+            number: found.number,
+            updated_at: found.updated_at,
+        };
+        let body = found.body.map(|mut body| {
+            subset.apply(&mut body);
+            serde_json::to_vec(&body)
+        });
+        let body = body.transpose().map_err(Problem::internal)?;
+        page.entry(|out| entry(out, call, resource, &address, version, body.as_deref()));
+    }
+    call.answer(StatusCode::OK, page.done())
 }
 
 /// The versions of all resources of a type.
@@ -75,63 +124,71 @@ async fn page(
 ) -> Result<Response> {
     let more = versions.rows.len() > asked.count;
     versions.rows.truncate(asked.count);
-    let mut links = vec![("self", asked.link(call, asked.cursor.as_deref()))];
-    if let Some(last) = versions.rows.last().filter(|_| more) {
-        let cursor = cursor::encode(&asked.search(), false, &place(last));
-        links.push(("next", asked.link(call, Some(&cursor))));
-    }
-    let mut page = Page::new(&Head {
-        bundle_type: "history",
-        total,
-        links: &links,
-    });
+    let next = versions.rows.last().filter(|_| more).map(place);
+    let mut page = begin(call, asked, total, next);
     let mut renderer = Renderer::new(call.app.store(), &versions).await?;
     let subset = call.subset()?;
     for row in &versions.rows {
-        let mut body = Vec::new();
+        let mut body = None;
         if !row.deleted {
-            renderer.write(row, &mut body);
-            body = subset.applied(body).map_err(Problem::internal)?;
+            let mut written = Vec::new();
+            renderer.write(row, &mut written);
+            body = Some(subset.applied(written).map_err(Problem::internal)?);
         }
         let address = format!("{}/{}", resource.name(), row.id.encode());
-        page.entry(|out| entry(out, call, resource, &address, row, &body));
+        let version = Version {
+            number: row.version,
+            updated_at: row.last_updated,
+        };
+        page.entry(|out| entry(out, call, resource, &address, version, body.as_deref()));
     }
     call.answer(StatusCode::OK, page.done())
 }
 
+/// Begins a page, after which `next` is where it is gone on with.
+fn begin(call: &Call, asked: &Asked, total: Option<u64>, next: Option<Vec<i64>>) -> Page {
+    let mut links = vec![("self", asked.link(call, asked.cursor.as_deref()))];
+    if let Some(place) = next {
+        let cursor = cursor::encode(&asked.search(), false, &place);
+        links.push(("next", asked.link(call, Some(&cursor))));
+    }
+    Page::new(&Head {
+        bundle_type: "history",
+        total,
+        links: &links,
+    })
+}
+
+/// One version; without a body it is a deletion.
 fn entry(
     out: &mut Vec<u8>,
     call: &Call,
     resource: &Resource,
     address: &str,
-    row: &StoredRecord,
-    body: &[u8],
+    version: Version,
+    body: Option<&[u8]>,
 ) {
     out.extend_from_slice(b"\"fullUrl\":");
     json::string_into(out, &format!("{}/{address}", call.base));
-    if !row.deleted {
+    if let Some(body) = body {
         out.extend_from_slice(b",\"resource\":");
         out.extend_from_slice(body);
     }
-    let (method, url, status) = match (row.deleted, row.version) {
-        (true, _) => ("DELETE", address, "204"),
-        (false, 1) => ("POST", resource.name(), "201"),
-        (false, _) => ("PUT", address, "200"),
+    let (method, url, status) = match (body, version.number) {
+        (None, _) => ("DELETE", address, "204"),
+        (Some(_), 1) => ("POST", resource.name(), "201"),
+        (Some(_), _) => ("PUT", address, "200"),
     };
     for (name, value) in [(",\"request\":{\"method\":", method), (",\"url\":", url)] {
         out.extend_from_slice(name.as_bytes());
         json::string_into(out, value);
     }
-    let version = Version {
-        number: row.version,
-        updated_at: row.last_updated,
-    };
     out.extend_from_slice(b"},\"response\":{\"status\":");
     json::string_into(out, status);
     out.extend_from_slice(b",\"etag\":");
     json::string_into(out, &version.etag());
     out.extend_from_slice(b",\"lastModified\":\"");
-    time::write_instant(out, row.last_updated);
+    time::write_instant(out, version.updated_at);
     out.extend_from_slice(b"\"}");
 }
 
