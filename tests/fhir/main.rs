@@ -16,3 +16,4 @@ mod search;
 mod server;
 mod subset;
 mod update;
+mod validate;
