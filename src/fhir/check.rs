@@ -11,6 +11,7 @@ use fhirbolt_shared::FhirReleases;
 use fhirbolt_shared::path::ElementPath;
 use serde_json::Value;
 
+use super::elements;
 use crate::fault::Code;
 use crate::json::Reader;
 use crate::tape::{NodeKind, Tape, View};
@@ -44,14 +45,14 @@ pub fn misfits(resource: View) -> Vec<Misfit> {
         found: Vec::new(),
     };
     walker.resource(resource);
-    let root = resource.text_of("resourceType").unwrap_or_default();
     let found = walker.found.into_iter().map(|(code, node, expected)| {
-        let mut path = root.to_owned();
+        let mut path = String::new();
         resource.path_to(node, &mut path);
+        let name = resource.text_of("resourceType").unwrap_or_default();
         Misfit {
             code,
             node,
-            path,
+            path: name.to_owned() + &elements::fhir_path(&path),
             expected,
         }
     });
@@ -259,7 +260,7 @@ mod tests {
             (
                 r#"{"resourceType":"Observation","valueQuantity":{"value":"6.5"}}"#,
                 Code::Type,
-                "Observation.valueQuantity.value",
+                "Observation.value.value",
             ),
             (
                 r#"{"resourceType":"Patient","active":"true"}"#,

@@ -63,7 +63,7 @@ impl Finding {
             rule => format!("{rule}: {text}"),
         };
         let mut issue = Issue::new(self.severity, self.issue_type, text);
-        issue.expression.push(self.at.clone());
+        issue.expression.push(elements::fhir_path(&self.at));
         issue
     }
 }
