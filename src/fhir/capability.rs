@@ -231,7 +231,7 @@ fn about(kinds: &Kinds, resource: &Resource) -> String {
 }
 
 /// The profiles that instances claim: for Observation those of the record kinds.
-fn profiles(kinds: &Kinds, resource: &Resource) -> Vec<String> {
+pub fn profiles(kinds: &Kinds, resource: &Resource) -> Vec<String> {
     let mut out: Vec<String> = resource.profiles.iter().map(|p| (*p).to_owned()).collect();
     if resource.name() == "Observation" {
         let claimed = kinds.iter().flat_map(|kind| {

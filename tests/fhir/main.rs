@@ -19,3 +19,4 @@ mod search;
 mod server;
 mod subset;
 mod update;
+mod validate;
