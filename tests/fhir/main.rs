@@ -5,5 +5,6 @@ mod interactions;
 mod model;
 mod operations;
 mod registry;
+mod rules;
 mod search;
 mod server;

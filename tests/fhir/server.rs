@@ -57,6 +57,11 @@ impl Answer {
 impl Server {
     /// Registries loaded, no records.
     pub async fn empty() -> Server {
+        Server::with(Settings::default()).await
+    }
+
+    /// As [`Server::empty`], with these settings.
+    pub async fn with(settings: Settings) -> Server {
         let dir = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", dir.path().join("kenko.db").display());
         let kinds = Arc::new(Kinds::embedded().unwrap());
@@ -68,7 +73,7 @@ impl Server {
             let done = store.change_registry(list, &rows, false).await.unwrap();
             done.unwrap();
         }
-        let router = app(App::new(store.clone(), Settings::default()));
+        let router = app(App::new(store.clone(), settings));
         Server {
             store,
             router,
