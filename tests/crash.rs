@@ -134,19 +134,20 @@ fn check(folder: &Path, acknowledged: &[u32]) {
         let store = Store::open(&url, kinds).await.unwrap();
         let access = Access::operator();
         let mut query = RecordQuery {
-            kinds: (0..store.kinds().len()).collect(),
             limit: 5000,
             ..RecordQuery::default()
         };
         let mut by_serial: HashMap<String, usize> = HashMap::new();
         loop {
             let page = store.search(&access, &query).await.unwrap();
-            let Some(last) = page.rows.last() else { break };
-            query.after = Some(last.key);
-            for row in &page.rows {
+            for row in &page.records.rows {
                 *by_serial
-                    .entry(page.record(row).source().to_owned())
+                    .entry(page.records.record(row).source().to_owned())
                     .or_default() += 1;
+            }
+            query.from = page.next;
+            if query.from.is_none() {
+                break;
             }
         }
         for (serial, count) in &by_serial {

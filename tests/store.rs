@@ -7,7 +7,8 @@ use kenko_fhir::kind::{Edition, Kinds};
 use kenko_fhir::mapping::forward;
 use kenko_fhir::registry::{self, List};
 use kenko_fhir::store::{
-    Access, Counts, Handling, Outcome, Predicate, Receipt, RecordQuery, Store, Submit,
+    Access, Counts, Handling, Outcome, Receipt, RecordQuery, Relation, SortBy, SortKey, Store,
+    Submit, Test,
 };
 
 struct Fixture {
@@ -63,14 +64,11 @@ impl Fixture {
 
     async fn all(&self) -> kenko_fhir::store::Records {
         let query = RecordQuery {
-            kinds: (0..self.store.kinds().len()).collect(),
             limit: 100_000,
             ..RecordQuery::default()
         };
-        self.store
-            .search(&Access::operator(), &query)
-            .await
-            .unwrap()
+        let page = self.store.search(&Access::operator(), &query).await;
+        page.unwrap().records
     }
 }
 
@@ -401,40 +399,49 @@ async fn pages_lose_and_repeat_nothing() {
         created += f.send(&text).await.counts.created;
     }
     let access = Access::operator();
-    use kenko_fhir::store::Order::*;
-    for order in [Key, Time, TimeDescending, Write, WriteDescending] {
+    let key = |by, descending| vec![SortKey { by, descending }];
+    let sorts = [
+        Vec::new(),
+        key(SortBy::Time, false),
+        key(SortBy::Time, true),
+        key(SortBy::Written, false),
+        key(SortBy::Written, true),
+    ];
+    for (n, sort) in sorts.into_iter().enumerate() {
         for limit in [1, 3, 7, 100] {
             for people in [false, true] {
                 let mut query = RecordQuery {
-                    kinds: (0..f.store.kinds().len()).collect(),
-                    order,
+                    sort: sort.clone(),
                     limit,
                     ..RecordQuery::default()
                 };
                 let all = f.all().await;
                 if people {
-                    let mut hashes: Vec<_> = all.rows.iter().map(|r| r.person.hash).collect();
-                    hashes.dedup();
-                    query.predicates.push(Predicate::Participants(hashes));
+                    let hashes = all.rows.iter().map(|r| r.person.hash).collect();
+                    let people = Test::Hash(hashes);
+                    query.test = Test::related(Relation::RecordParticipant, people);
                 }
                 let mut seen = Vec::new();
                 let mut times = Vec::new();
                 loop {
                     let page = f.store.search(&access, &query).await.unwrap();
-                    let Some(last) = page.rows.last() else { break };
-                    query.after = Some(last.key);
-                    seen.extend(page.rows.iter().map(|r| r.key));
-                    times.extend(page.rows.iter().map(|r| (r.key.time, r.key.write)));
+                    let rows = &page.records.rows;
+                    seen.extend(rows.iter().map(|r| r.key));
+                    times.extend(rows.iter().map(|r| (r.key.time, r.key.write)));
+                    query.from = page.next;
+                    if query.from.is_none() {
+                        break;
+                    }
                 }
-                assert_eq!(seen.len() as u64, created, "{order:?} {limit} {people}");
+                assert_eq!(seen.len() as u64, created, "{sort:?} {limit} {people}");
                 let count = f.store.count(&access, &query).await.unwrap();
                 assert_eq!(count, created);
-                match order {
-                    Time => assert!(times.is_sorted_by_key(|t| t.0)),
-                    TimeDescending => assert!(times.is_sorted_by_key(|t| -t.0)),
-                    Write => assert!(times.is_sorted_by_key(|t| t.1)),
-                    WriteDescending => assert!(times.is_sorted_by_key(|t| -t.1)),
-                    Key => {}
+                match n {
+                    0 => {}
+                    1 => assert!(times.is_sorted_by_key(|t| t.0)),
+                    2 => assert!(times.is_sorted_by_key(|t| -t.0)),
+                    3 => assert!(times.is_sorted_by_key(|t| t.1)),
+                    _ => assert!(times.is_sorted_by_key(|t| -t.1)),
                 }
                 seen.sort();
                 seen.dedup();
@@ -460,12 +467,11 @@ async fn a_backup_is_a_database_and_comes_back() {
     let url = format!("sqlite://{}", other.display());
     let store = Store::open(&url, f.store.kinds().clone()).await.unwrap();
     let query = RecordQuery {
-        kinds: (0..store.kinds().len()).collect(),
         limit: 100,
         ..RecordQuery::default()
     };
     let found = store.search(&Access::operator(), &query).await.unwrap();
-    assert_eq!(found.rows.len() as u64, created);
+    assert_eq!(found.records.rows.len() as u64, created);
     std::fs::write(dir.path().join("not.db"), "not a database").unwrap();
     assert!(
         kenko_fhir::store::restore(&dir.path().join("not.db"), &other)

@@ -3,7 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::resource::{Interaction, Operation, RESOURCES, Resource};
+use super::operation::{OPERATIONS, Operation};
+use super::resource::{Interaction, RESOURCES, Resource};
 use super::search::Parameter;
 use crate::kind::Kinds;
 use crate::mapping::Node;
@@ -64,14 +65,11 @@ pub fn statement(kinds: &Kinds, server: Server, mode: Mode) -> Value {
     rest.insert("documentation".into(), DOCUMENTATION.into());
     rest.insert("resource".into(), resources.into());
     if mode == Mode::Full {
-        let operations = Operation::ALL.map(|operation| {
-            json!({
-                "name": operation.name(),
-                "definition": format!("{}/OperationDefinition/{}", kinds.canonical.base(), operation.name()),
-                "documentation": operation.about(),
-            })
-        });
-        rest.insert("operation".into(), operations.to_vec().into());
+        let operations = OPERATIONS.iter().filter(|o| o.system);
+        rest.insert(
+            "operation".into(),
+            operations.map(|o| operation(kinds, o)).collect(),
+        );
     }
     out.insert("rest".into(), json!([rest]));
     Value::Object(out)
@@ -124,7 +122,21 @@ fn resource(kinds: &Kinds, resource: &Resource) -> Value {
     out.insert("referencePolicy".into(), json!(["literal", "local"]));
     let parameters = resource.searchable.parameters.iter();
     out.insert("searchParam".into(), parameters.map(parameter).collect());
+    let operations: Vec<Value> = Operation::of(resource)
+        .map(|o| operation(kinds, o))
+        .collect();
+    if !operations.is_empty() {
+        out.insert("operation".into(), operations.into());
+    }
     Value::Object(out)
+}
+
+fn operation(kinds: &Kinds, operation: &Operation) -> Value {
+    json!({
+        "name": operation.name,
+        "definition": operation.definition(&kinds.canonical),
+        "documentation": operation.about,
+    })
 }
 
 fn parameter(parameter: &Parameter) -> Value {
@@ -137,18 +149,19 @@ fn parameter(parameter: &Parameter) -> Value {
     out.insert("definition".into(), definition.into());
     out.insert("type".into(), parameter.ty.as_str().into());
     let mut told = format!("Reads {}.", parameter.reads);
-    if !parameter.modifiers.is_empty() {
+    let modifiers = parameter.modifier_names();
+    if !modifiers.is_empty() {
         told.push_str(" Modifiers: :");
-        told.push_str(&parameter.modifiers.join(", :"));
+        told.push_str(&modifiers.join(", :"));
         told.push('.');
     }
-    if let Some(target) = parameter.target {
-        let chains: Vec<&str> = target.parameters.iter().map(|p| p.name).collect();
-        told.push_str(&format!(
-            " Chains to {}: {}.",
-            target.resource_type,
-            chains.join(", ")
-        ));
+    let targets: Vec<&str> = parameter
+        .links
+        .iter()
+        .map(|link| link.resource.resource_type)
+        .collect();
+    if !targets.is_empty() {
+        told.push_str(&format!(" Chains to {}.", targets.join(", ")));
     }
     out.insert("documentation".into(), told.into());
     Value::Object(out)

@@ -54,7 +54,7 @@ pub fn kind_hash(label: &str) -> [u8; 3] {
 }
 
 /// What an Observation id says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ObservationKey {
     /// Hash of consortium and person.
     pub participant: Hash96,

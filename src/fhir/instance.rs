@@ -8,13 +8,12 @@ use super::canonical::Canonical;
 use super::id;
 use super::registry::{self, Activity, Meta, Provenance};
 use super::resource::{Resource, RowSource, Source};
-use super::search::parameter::Means;
-use super::search::rows::{RowMeaning, delivery};
+use super::search::rows::has_ids;
 use super::search::{Invalid, Scope, Search};
 use crate::registry::{ACTIVITY_RECORDING_TIMES, DEVICES};
 use crate::store::{
-    Access, Delivery, DeliveryKey, DeliveryQuery, DeviceQuery, Result, RowQuery, RowTest, Store,
-    Stored, StoredDevice,
+    Access, Delivery, DeliveryKey, DeliveryQuery, DeviceQuery, Result, RowQuery, Store, Stored,
+    StoredDevice, Test,
 };
 use crate::time;
 
@@ -90,23 +89,8 @@ pub fn compile(
 ) -> std::result::Result<Queries, Invalid> {
     let mut queries = Vec::new();
     for source in resource.sources {
-        let mut all: Vec<Vec<RowTest>> = Vec::new();
-        let mut ids: Option<Vec<_>> = None;
-        for filter in &search.filters {
-            let Means::Rows(means) = filter.parameter.means else {
-                continue;
-            };
-            match means(scope, source, filter)? {
-                RowMeaning::Tests(tests) => all.push(tests),
-                RowMeaning::Deliveries(these) => {
-                    ids = Some(match ids {
-                        None => these,
-                        Some(former) => former.into_iter().filter(|k| these.contains(k)).collect(),
-                    });
-                }
-            }
-        }
-        queries.extend(query(source, all, ids).map(|query| (*source, query)));
+        let test = search.test(scope, source)?;
+        queries.extend(query(source, test).map(|query| (*source, query)));
     }
     Ok(Queries(queries))
 }
@@ -123,50 +107,38 @@ pub fn all(
         if let Source::Row(RowSource { list, .. }) = source {
             for (field, value) in [("consortium_id", consortium_id), ("person_id", person_id)] {
                 if let (Some(value), true) = (value, list.field(field).is_some()) {
-                    tests.push(vec![RowTest::Fields(vec![(field, value.to_owned())])]);
+                    tests.push(Test::column(field, [value.to_owned()]));
                 }
             }
         }
-        queries.extend(query(source, tests, None).map(|query| (*source, query)));
+        queries.extend(query(source, Test::all(tests)).map(|query| (*source, query)));
     }
     Queries(queries)
 }
 
-fn query(
-    source: &Source,
-    all: Vec<Vec<RowTest>>,
-    ids: Option<Vec<(String, id::Hash96)>>,
-) -> Option<Query> {
-    let rows = |list| RowQuery {
+fn query(source: &Source, test: Test) -> Option<Query> {
+    let limit = 1;
+    let rows = |list, test| RowQuery {
         list,
-        all: all.clone(),
+        test,
         after: 0,
-        limit: 1,
+        limit,
     };
     Some(match source {
         Source::Record => return None,
-        Source::Row(row) => Query::Rows(rows(row.list)),
-        Source::Model => Query::Rows(rows(&DEVICES)),
+        Source::Row(row) => Query::Rows(rows(row.list, test)),
+        Source::Model => Query::Rows(rows(&DEVICES, test)),
         Source::Device => Query::Devices(DeviceQuery {
-            all,
+            test,
             after: 0,
-            limit: 1,
+            limit,
         }),
         Source::Delivery => Query::Deliveries(DeliveryQuery {
-            ids,
-            updated: all.iter().map(|tests| ranges(tests)).collect(),
+            test,
             after: DeliveryKey::default(),
-            limit: 1,
+            limit,
         }),
     })
-}
-
-fn ranges(tests: &[RowTest]) -> Vec<(i64, i64)> {
-    let ranges = tests.iter().filter_map(|test| match test {
-        RowTest::Updated(from, until) => Some((*from, *until)),
-        _ => None,
-    });
-    ranges.collect()
 }
 
 /// How many instances match.
@@ -279,16 +251,9 @@ pub async fn by_ids(
     ids.dedup();
     let mut out = Vec::new();
     for some in ids.chunks(IDS) {
-        let hashes = || some.iter().filter_map(|id| id::decode_hash(id));
         let queries = resource.sources.iter().filter_map(|source| {
-            let query = match source {
-                Source::Delivery => {
-                    let ids = some.iter().filter_map(|id| delivery(id)).collect();
-                    query(source, Vec::new(), Some(ids))
-                }
-                _ => query(source, vec![hashes().map(RowTest::Hash).collect()], None),
-            };
-            query.map(|query| (*source, query))
+            let query = query(source, has_ids(source, some.iter().copied()))?;
+            Some((*source, query))
         });
         let queries = Queries(queries.collect());
         out.extend(page(from, &queries, None, some.len()).await?);
@@ -318,10 +283,10 @@ async fn of_rows(
 /// Device models. Two rows make one, so the sum of their versions is its version.
 async fn models(from: Origin<'_>, rows: Vec<Stored>, at: i64) -> Result<Vec<Instance>> {
     // Rows of both lists with the same key have the same hash.
-    let hash = |stored: &Stored| RowTest::Hash(id::hash96("device-model", &stored.row.key()));
+    let hash = |stored: &Stored| id::hash96("device-model", &stored.row.key());
     let query = RowQuery {
         list: &ACTIVITY_RECORDING_TIMES,
-        all: vec![rows.iter().map(hash).collect()],
+        test: Test::Hash(rows.iter().map(hash).collect()),
         after: 0,
         limit: rows.len(),
     };

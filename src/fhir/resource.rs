@@ -8,10 +8,9 @@ use serde_json::Value;
 
 use super::canonical::Canonical;
 use super::registry::{self, Meta};
-use super::search::Searchable;
-use super::search::parameter::{
+use super::search::{
     DEVICE, DEVICE_DEFINITION, OBSERVATION, ORGANIZATION, PATIENT, PROVENANCE, RESEARCH_STUDY,
-    RESEARCH_SUBJECT,
+    RESEARCH_SUBJECT, Searchable,
 };
 use crate::registry::{CONSORTIA, LABORATORIES, List, PARTICIPANTS, Row};
 
@@ -68,6 +67,16 @@ pub enum Source {
     Device,
     /// What a write did to the records of a participant.
     Delivery,
+}
+
+impl Source {
+    /// Whether both are made from the rows of the same table.
+    pub fn is(&self, other: &Source) -> bool {
+        match (self, other) {
+            (Source::Row(own), Source::Row(other)) => own.list == other.list,
+            _ => std::mem::discriminant(self) == std::mem::discriminant(other),
+        }
+    }
 }
 
 /// The rows of participants as Patients.
@@ -191,42 +200,6 @@ pub static RESOURCES: &[Resource] = &[
 /// The resource type of this name.
 pub fn by_name(name: &str) -> Option<&'static Resource> {
     RESOURCES.iter().find(|r| r.name() == name)
-}
-
-/// An operation on the whole system (<https://hl7.org/fhir/R4/operations.html>).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operation {
-    /// `$to-fhir`
-    ToFhir,
-    /// `$to-exchange`
-    ToExchange,
-}
-
-impl Operation {
-    /// All of them.
-    pub const ALL: [Operation; 2] = [Operation::ToFhir, Operation::ToExchange];
-
-    /// The name, without the dollar sign.
-    pub fn name(self) -> &'static str {
-        match self {
-            Operation::ToFhir => "to-fhir",
-            Operation::ToExchange => "to-exchange",
-        }
-    }
-
-    /// What it does.
-    pub fn about(self) -> &'static str {
-        match self {
-            Operation::ToFhir => {
-                "A submission of the protocol in, a collection Bundle out; nothing is stored."
-            }
-            Operation::ToExchange => {
-                "A Bundle, a resource or NDJSON in, Parameters out: one submission of the protocol \
-                 a consortium (Binary) and what there is to say about it (OperationOutcome); \
-                 nothing is stored."
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -2,8 +2,7 @@
 
 use super::db::{Transaction, bind, query};
 use super::query::Condition;
-use super::rows::{RowTest, and_any};
-use super::{Access, Result, Store, sql};
+use super::{Access, Result, Store, Table, Test, sql};
 use crate::registry::{DEVICES, Row, Value};
 
 /// A device part, with what the registry says about its model.
@@ -26,10 +25,10 @@ pub struct StoredDevice {
 }
 
 /// Which devices are asked for.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct DeviceQuery {
-    /// Of each group of tests, one holds.
-    pub all: Vec<Vec<RowTest>>,
+    /// What holds for the devices.
+    pub test: Test,
     /// Devices after this number.
     pub after: i64,
     /// Devices at most.
@@ -37,25 +36,21 @@ pub struct DeviceQuery {
 }
 
 /// A device part that no write kept (all of its records were refused) is not shown.
-const FROM: &str = "FROM (SELECT d.*, w.at AS seen_at, m.id AS model_id, m.version AS model_version, \
+pub(super) const SHOWN: &str = "(SELECT d.*, w.at AS seen_at, m.id AS model_id, m.version AS model_version, \
     m.updated_at AS model_updated, m.device_name, \
     max(w.at, coalesce(m.updated_at, 0)) AS updated_at \
     FROM device d JOIN write w ON w.id = d.first_write LEFT JOIN device_model m \
     ON m.model_manufacturer_code = d.model_manufacturer_code AND m.model_number = d.model_number)";
 
-fn condition(query: &DeviceQuery) -> Condition {
-    let mut condition = Condition::default();
-    condition.and("id > ?", &[query.after.into()]);
-    for tests in &query.all {
-        and_any(&mut condition, &DEVICES, "updated_at", tests);
-        if condition.is_never() {
-            break;
-        }
-    }
-    condition
-}
-
 impl Store {
+    async fn device_condition(&self, query: &DeviceQuery) -> Result<Condition> {
+        let mut condition = self
+            .condition_on(&query.test, Table::Device, "device")
+            .await?;
+        condition.and("device.id > ?", &[query.after.into()]);
+        Ok(condition)
+    }
+
     /// The devices that a query asks for, at most `limit` of them.
     ///
     /// # Errors
@@ -65,14 +60,14 @@ impl Store {
         _access: &Access,
         query: &DeviceQuery,
     ) -> Result<Vec<StoredDevice>> {
-        let condition = condition(query);
+        let condition = self.device_condition(query).await?;
         if condition.is_never() || query.limit == 0 {
             return Ok(Vec::new());
         }
         let text = format!(
             "SELECT id, model_manufacturer_code, model_number, production_specification_serial, \
              model_id IS NOT NULL, device_name, coalesce(model_version, 0), updated_at \
-             {FROM} WHERE {} ORDER BY id LIMIT {}",
+             FROM {SHOWN} device WHERE {} ORDER BY id LIMIT {}",
             condition.sql, query.limit
         );
         let rows = bind(&text, &condition.bound).fetch_all(&self.read).await?;
@@ -105,14 +100,18 @@ impl Store {
     /// # Errors
     /// [`Error::Database`](super::Error::Database).
     pub async fn device_count(&self, _access: &Access, query: &DeviceQuery) -> Result<u64> {
-        let condition = condition(&DeviceQuery {
+        let all = DeviceQuery {
             after: 0,
             ..query.clone()
-        });
+        };
+        let condition = self.device_condition(&all).await?;
         if condition.is_never() {
             return Ok(0);
         }
-        let text = format!("SELECT count(*) {FROM} WHERE {}", condition.sql);
+        let text = format!(
+            "SELECT count(*) FROM {SHOWN} device WHERE {}",
+            condition.sql
+        );
         let row = bind(&text, &condition.bound).fetch_one(&self.read).await?;
         Ok(row.try_get::<i64>(0)? as u64)
     }

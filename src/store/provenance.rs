@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::db::{self, Bound, bind};
 use super::query::Condition;
 use super::read::{DELETED, Person};
-use super::{Access, Error, Result, Store, sql};
+use super::{Access, Error, Result, Store, Table, Test, sql};
 use crate::fhir::id::{self, Hash96, ObservationKey};
 
 /// A write and a participant, as the store numbers them.
@@ -43,12 +43,10 @@ pub struct Delivery {
 }
 
 /// Which deliveries are asked for.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct DeliveryQuery {
-    /// With one of these ids: of the write, and hash of the participant.
-    pub ids: Option<Vec<(String, Hash96)>>,
-    /// Of each group of ranges of milliseconds, one holds its time.
-    pub updated: Vec<Vec<(i64, i64)>>,
+    /// What holds for the deliveries.
+    pub test: Test,
     /// After this one.
     pub after: DeliveryKey,
     /// So many at most.
@@ -110,36 +108,17 @@ impl Store {
 
     /// The statement that lists write and participant; `None` where nothing can match.
     async fn pairs(&self, query: &DeliveryQuery) -> Result<Option<Condition>> {
-        let mut condition = Condition::default();
-        condition.and(
-            "(write, participant) > (?, ?)",
-            &[query.after.write.into(), query.after.participant.into()],
-        );
-        for ranges in &query.updated {
-            let ranges = self.write_ranges(ranges).await?;
-            condition.and_ranges("write", &ranges);
-        }
-        if let Some(ids) = &query.ids {
-            let mut parts = Vec::new();
-            let mut bound: Vec<Bound> = Vec::new();
-            for (id, hash) in ids {
-                parts.push(
-                    "(write = (SELECT id FROM write WHERE submission = ?) \
-                     AND participant = (SELECT id FROM participant WHERE hash = ?))",
-                );
-                bound.extend([id.as_str().into(), hash.into()]);
-            }
-            match parts.is_empty() {
-                true => condition = Condition::never(),
-                false => condition.and(&format!("({})", parts.join(" OR ")), &bound),
-            }
-        }
-        if condition.is_never() || query.limit == 0 && query.ids.is_some() {
+        let mut condition = self.condition_on(&query.test, Table::Delivery, "d").await?;
+        if condition.is_never() {
             return Ok(None);
         }
+        condition.and(
+            "(d.write, d.participant) > (?, ?)",
+            &[query.after.write.into(), query.after.participant.into()],
+        );
         let select = |table: &str| {
             format!(
-                "SELECT write, participant FROM {table} WHERE {}",
+                "SELECT d.write, d.participant FROM {table} d WHERE {}",
                 condition.sql
             )
         };

@@ -1,15 +1,10 @@
-//! What records are asked for, and the statements that answer it.
+//! What records are asked for, and the parts of statements that answer it.
 //!
-//! A [`RecordQuery`] is a conjunction of [`Predicate`]s over one or more kinds. Which
-//! kinds can match is known when the query is made (codes and categories are constants of
-//! a mapping), so a query falls into *units*: one kind, of one participant or of all.
-//! Every unit is one range of the primary key or of the index (kind, time), walked in key
-//! order. A page is taken from the units in turn, or merged from them where it is sorted
-//! by time; a page deep in a list costs what the first one costs.
+//! A [`RecordQuery`] is a [`Test`], an order and a place in that order. How it is walked
+//! is said in `read.rs`.
 
+use super::Test;
 use super::db::Bound;
-use super::{FieldTest, RowTest};
-use crate::fhir::id::{Hash96, ObservationKey};
 use crate::kind::Kind;
 use crate::time;
 
@@ -28,20 +23,45 @@ pub struct RecordKey {
     pub write: i64,
 }
 
-/// The order of the answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Order {
-    /// Whatever is cheap: by kind, then time.
-    #[default]
-    Key,
-    /// `_sort=date`
+/// What records, or rows of another table, can be sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SortBy {
+    /// Of a record: its time.
     Time,
-    /// `_sort=-date`
-    TimeDescending,
-    /// `_sort=_lastUpdated`
-    Write,
-    /// `_sort=-_lastUpdated`
-    WriteDescending,
+    /// When it was last written.
+    Written,
+    /// Of a record: the first code of its kind.
+    Code,
+    /// Of a record: `Observation.status`.
+    Status,
+    /// Of a record: the number in `value[x]`, whatever its unit.
+    Value,
+    /// Of a record: its participant, as the store numbers them.
+    Participant,
+    /// Of a row: this column.
+    Column(&'static str),
+}
+
+/// One key of an order. What has no value comes last, whichever way it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SortKey {
+    /// What is compared.
+    pub by: SortBy,
+    /// Whether the greatest comes first.
+    pub descending: bool,
+}
+
+/// Keys of an order at most; what follows hardly decides anything.
+pub const SORT_KEYS_MAX: usize = 4;
+
+/// A place in the order in which a query is walked: what a page cursor carries. Only the
+/// store writes and understands the numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Whether what comes before it is asked for, not what comes after it.
+    pub before: bool,
+    /// The numbers.
+    pub numbers: Vec<i64>,
 }
 
 /// One comparison of a record's time with a searched value, both as intervals
@@ -124,36 +144,28 @@ impl TimeTest {
     }
 }
 
-/// A condition on records.
-#[derive(Debug, Clone)]
-pub enum Predicate {
-    /// Of one of these participants, by hash; nothing where the list is empty.
-    Participants(Vec<Hash96>),
-    /// One of these records, by what their ids say.
-    Keys(Vec<ObservationKey>),
-    /// Any of these tests of `observation_time`.
-    Time(Vec<TimeTest>),
-    /// Last updated in any of these ranges of milliseconds (from included, until not).
-    Updated(Vec<(i64, i64)>),
-    /// Of a participant whose registry row passes any of these tests.
-    Those(Vec<RowTest>),
-    /// Of one of these kinds (by place) and, where tests are given, passing any of them.
-    OfKind(Vec<(usize, Vec<FieldTest>)>),
-}
-
 /// What is asked for.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct RecordQuery {
-    /// Places of the kinds that can match.
-    pub kinds: Vec<usize>,
-    /// All of these hold.
-    pub predicates: Vec<Predicate>,
-    /// The order.
-    pub order: Order,
-    /// Only what stands after this record in that order.
-    pub after: Option<RecordKey>,
+    /// What holds for the records.
+    pub test: Test,
+    /// Their order; whatever is cheap where there is no key.
+    pub sort: Vec<SortKey>,
+    /// Where the page begins (or ends).
+    pub from: Option<Place>,
     /// Records at most.
     pub limit: usize,
+}
+
+impl Default for RecordQuery {
+    fn default() -> RecordQuery {
+        RecordQuery {
+            test: Test::ALWAYS,
+            sort: Vec::new(),
+            from: None,
+            limit: 0,
+        }
+    }
 }
 
 /// A condition with its bound values.
@@ -164,11 +176,70 @@ pub(super) struct Condition {
 }
 
 impl Condition {
+    pub fn new(sql: impl Into<String>, bound: Vec<Bound>) -> Condition {
+        Condition {
+            sql: sql.into(),
+            bound,
+        }
+    }
+
+    /// Any of these holds.
+    pub fn any(parts: impl IntoIterator<Item = Condition>) -> Condition {
+        let mut kept: Vec<Condition> = Vec::new();
+        for part in parts {
+            if part.is_always() {
+                return part;
+            }
+            if !part.is_never() {
+                kept.push(part);
+            }
+        }
+        match kept.len() {
+            0 => Condition::never(),
+            1 => kept.swap_remove(0),
+            _ => {
+                let sql: Vec<&str> = kept.iter().map(|p| p.sql.as_str()).collect();
+                let sql = format!("(({}))", sql.join(") OR ("));
+                Condition::new(sql, kept.into_iter().flat_map(|p| p.bound).collect())
+            }
+        }
+    }
+
+    pub fn in_brackets(self) -> Condition {
+        Condition::new(format!("({})", self.sql), self.bound)
+    }
+
     pub fn and(&mut self, sql: &str, bound: &[Bound]) {
         self.sql
             .push_str(if self.sql.is_empty() { "" } else { " AND " });
         self.sql.push_str(sql);
         self.bound.extend_from_slice(bound);
+    }
+
+    /// Adds a whole condition.
+    pub fn and_also(&mut self, other: Condition) {
+        if other.is_never() {
+            *self = other;
+        } else if !other.is_always() && !self.is_never() {
+            self.and(&other.sql, &other.bound);
+        }
+    }
+
+    pub fn is_always(&self) -> bool {
+        self.sql == "1 = 1"
+    }
+
+    /// Itself; where nothing was added, what always holds.
+    pub fn or_always(self) -> Condition {
+        if self.sql.is_empty() {
+            Condition::always()
+        } else {
+            self
+        }
+    }
+
+    pub fn always() -> Condition {
+        Condition::new("1 = 1", Vec::new())
     }
 
     pub fn is_never(&self) -> bool {
@@ -208,15 +279,15 @@ impl Condition {
         }
     }
 
-    /// Adds tests of a record's time, any of which may hold. A kind whose midnight stands
-    /// for the day compares those records as days.
-    pub fn and_time(&mut self, kind: &Kind, tests: &[TimeTest]) {
+    /// Adds tests of a record's time (`column`), any of which may hold. A kind whose midnight
+    /// stands for the day compares those records as days.
+    pub fn and_time(&mut self, column: &str, kind: &Kind, tests: &[TimeTest]) {
         let ranges = |length: i64| -> Vec<(i64, i64)> {
             tests.iter().flat_map(|t| t.ranges(length)).collect()
         };
         let instants = ranges(1000);
         if kind.midnight == crate::kind::Midnight::Instant {
-            self.and_ranges("r.time", &instants);
+            self.and_ranges(column, &instants);
             return;
         }
         let days = ranges(time::DAY * 1000);
@@ -228,14 +299,14 @@ impl Condition {
             *self = Condition::never();
             return;
         };
-        self.and_range("r.time", lo, hi);
-        let midnight = "(r.time + 32400) % 86400 = 0";
+        self.and_range(column, lo, hi);
+        let midnight = format!("({column} + 32400) % 86400 = 0");
         let mut either = Vec::new();
         let mut bound = Vec::new();
         for (test, ranges) in [("NOT ", &instants), ("", &days)] {
             let mut part = Condition::default();
             part.and(&format!("{test}{midnight}"), &[]);
-            part.and_ranges("r.time", ranges);
+            part.and_ranges(column, ranges);
             if !part.is_never() {
                 either.push(part.sql);
                 bound.extend(part.bound);

@@ -1,16 +1,14 @@
-//! Reading records: by key, by query, by page.
+//! Reading records: by key, with their versions; and what a read row becomes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::db::{self, Bound, bind};
+use super::db::{self, bind};
 use super::dictionary::{DevicePart, Word};
 use super::layout::{KindLayout, Slot};
-use super::query::Condition;
-use super::sql;
-use super::{Access, Error, Order, Predicate, RecordKey, RecordQuery, Result, Store};
-use crate::fhir::id::{Hash96, ObservationKey};
-use crate::kind::{Kind, Kinds, Type};
+use super::{Access, Error, RecordKey, Result, Store};
+use crate::fhir::id::ObservationKey;
+use crate::kind::{Kinds, Type};
 use crate::record::{Cell, Record, Texts};
 
 pub use super::dictionary::Person;
@@ -129,42 +127,7 @@ impl Raw {
     }
 }
 
-/// One range of the primary key or of an index: one kind, of one participant or of all.
-struct Unit {
-    kind: usize,
-    participant: Option<Hash96>,
-}
-
 impl Store {
-    /// The records that a query asks for, at most `limit` of them.
-    ///
-    /// # Errors
-    /// [`Error::Database`], [`Error::Damaged`].
-    pub async fn search(&self, _access: &Access, query: &RecordQuery) -> Result<Records> {
-        let raw = match query.order {
-            Order::Key => self.in_key_order(query).await?,
-            _ => self.merged(query).await?,
-        };
-        self.resolve(raw).await
-    }
-
-    /// How many records a query matches, whatever its limit and place.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub async fn count(&self, _access: &Access, query: &RecordQuery) -> Result<u64> {
-        let mut total = 0;
-        for unit in units(query) {
-            let Some(condition) = self.condition(&unit, query).await? else {
-                continue;
-            };
-            let sql = format!("SELECT count(*) FROM record r WHERE {}", condition.sql);
-            let row = bind(&sql, &condition.bound).fetch_one(&self.read).await?;
-            total += row.try_get::<i64>(0)? as u64;
-        }
-        Ok(total)
-    }
-
     /// The current version of the record with this id, a deletion included.
     ///
     /// # Errors
@@ -224,238 +187,6 @@ impl Store {
         // The time leads to a few records at most; the source decides.
         records.rows.retain(|row| row.id.source == id.source);
         Ok(records)
-    }
-
-    /// By unit, then by key within the unit.
-    async fn in_key_order(&self, query: &RecordQuery) -> Result<Vec<Raw>> {
-        let mut out = Vec::new();
-        let mut reached = query.after.is_none();
-        for unit in units(query) {
-            if out.len() >= query.limit {
-                break;
-            }
-            let layout = self.layout.of(unit.kind);
-            let mut after = None;
-            if !reached {
-                // Skip the units before the one that the cursor stands in.
-                let Some(key) = query.after else { break };
-                if key.kind != layout.id || !self.is_of(&unit, key.participant).await? {
-                    continue;
-                }
-                reached = true;
-                after = Some(key);
-            }
-            let Some(mut condition) = self.condition(&unit, query).await? else {
-                continue;
-            };
-            let order = if unit.participant.is_some() {
-                if let Some(key) = after {
-                    condition.and(
-                        "(r.time, r.source) > (?, ?)",
-                        &[key.time.into(), key.source.into()],
-                    );
-                }
-                "r.time, r.source"
-            } else {
-                if let Some(key) = after {
-                    condition.and(
-                        "(r.time, r.participant, r.source) > (?, ?, ?)",
-                        &[key.time.into(), key.participant.into(), key.source.into()],
-                    );
-                }
-                "r.time, r.participant, r.source"
-            };
-            let limit = query.limit - out.len();
-            out.extend(self.unit(&unit, &condition, order, limit).await?);
-        }
-        Ok(out)
-    }
-
-    async fn is_of(&self, unit: &Unit, participant: i64) -> Result<bool> {
-        let Some(hash) = unit.participant else {
-            return Ok(true);
-        };
-        let people = self.dictionary.people(&self.read, &[participant]).await?;
-        Ok(people.get(&participant).is_some_and(|p| p.hash == hash))
-    }
-
-    /// The first of every unit, merged by time or by write.
-    async fn merged(&self, query: &RecordQuery) -> Result<Vec<Raw>> {
-        let (columns, descending): (&[&str], bool) = match query.order {
-            Order::Write => (&["write", "participant", "time", "source"], false),
-            Order::WriteDescending => (&["write", "participant", "time", "source"], true),
-            Order::TimeDescending => (&["time", "participant", "source"], true),
-            Order::Time | Order::Key => (&["time", "participant", "source"], false),
-        };
-        let (direction, beyond) = if descending {
-            (" DESC", '<')
-        } else {
-            ("", '>')
-        };
-        let listed = |suffix: &str| {
-            let names: Vec<String> = columns.iter().map(|c| format!("r.{c}{suffix}")).collect();
-            names.join(", ")
-        };
-        let order = listed(direction);
-        // All units are ordered by these columns, and records alike in them by kind.
-        let rank = |key: &RecordKey| -> [i64; 5] {
-            let mut rank = [0; 5];
-            for (place, column) in rank.iter_mut().zip(columns) {
-                *place = match *column {
-                    "write" => key.write,
-                    "time" => key.time,
-                    "participant" => key.participant,
-                    _ => key.source,
-                };
-            }
-            rank[4] = key.kind;
-            rank
-        };
-        let mut out = Vec::new();
-        for unit in units(query) {
-            let Some(mut condition) = self.condition(&unit, query).await? else {
-                continue;
-            };
-            if let Some(key) = query.after {
-                let kind = self.layout.of(unit.kind).id;
-                let behind = if descending {
-                    kind < key.kind
-                } else {
-                    kind > key.kind
-                };
-                let or_equal = if behind { "=" } else { "" };
-                let bound: Vec<Bound> = rank(&key)[..columns.len()]
-                    .iter()
-                    .copied()
-                    .map(Bound::from)
-                    .collect();
-                let placeholders = sql::list(columns.len());
-                condition.and(
-                    &format!("({}) {beyond}{or_equal} ({placeholders})", listed("")),
-                    &bound,
-                );
-            }
-            out.extend(self.unit(&unit, &condition, &order, query.limit).await?);
-        }
-        out.sort_unstable_by_key(|raw| {
-            rank(&RecordKey {
-                participant: raw.participant,
-                kind: self.layout.of(raw.kind).id,
-                time: raw.time,
-                source: raw.source,
-                write: raw.write,
-            })
-        });
-        if descending {
-            out.reverse();
-        }
-        out.truncate(query.limit);
-        Ok(out)
-    }
-
-    async fn unit(
-        &self,
-        unit: &Unit,
-        condition: &Condition,
-        order: &str,
-        limit: usize,
-    ) -> Result<Vec<Raw>> {
-        let layout = self.layout.of(unit.kind);
-        let sql = format!(
-            "SELECT {FIXED}{}{} FROM record r WHERE {} ORDER BY {order} LIMIT ?",
-            comma(layout),
-            layout.column_list("r."),
-            condition.sql,
-        );
-        let rows = bind(&sql, &condition.bound)
-            .bind(limit as i64)
-            .fetch_all(&self.read)
-            .await?;
-        rows.iter()
-            .map(|row| Raw::read(unit.kind, layout.columns, row))
-            .collect()
-    }
-
-    /// The condition of a unit; `None` where nothing can match.
-    async fn condition(&self, unit: &Unit, query: &RecordQuery) -> Result<Option<Condition>> {
-        let kind: &Kind = self.kinds.at(unit.kind);
-        let layout = self.layout.of(unit.kind);
-        let mut condition = Condition::default();
-        if let Some(hash) = &unit.participant {
-            condition.and(
-                "r.participant = (SELECT id FROM participant WHERE hash = ?)",
-                &[hash.into()],
-            );
-        }
-        // A literal: the indexes of one kind each make SQLite prepare a statement with a
-        // bound kind anew whenever it is bound.
-        condition.and(&format!("r.kind = {}", layout.id), &[]);
-        condition.and("r.state <> 2", &[]);
-        for predicate in &query.predicates {
-            match predicate {
-                // Told by the unit.
-                Predicate::Participants(_) => {}
-                Predicate::Time(tests) => condition.and_time(kind, tests),
-                Predicate::Updated(ranges) => {
-                    let ranges = self.write_ranges(ranges).await?;
-                    condition.and_ranges("r.write", &ranges);
-                }
-                Predicate::Those(tests) => super::rows::and_participant(&mut condition, tests),
-                Predicate::OfKind(kinds) => {
-                    let Some((_, tests)) = kinds.iter().find(|(place, _)| *place == unit.kind)
-                    else {
-                        return Ok(None);
-                    };
-                    super::field::and_fields(&mut condition, layout, tests);
-                }
-                Predicate::Keys(keys) => {
-                    let keys: Vec<_> = keys.iter().filter(|k| k.kind == kind.hash).collect();
-                    if keys.is_empty() {
-                        return Ok(None);
-                    }
-                    let mut parts = Vec::new();
-                    let mut bound = Vec::new();
-                    for key in keys {
-                        for source in self.sources(key, layout.id).await? {
-                            parts.push("(r.participant = ? AND r.time = ? AND r.source = ?)");
-                            bound.extend([source.0.into(), key.seconds.into(), source.1.into()]);
-                        }
-                    }
-                    if parts.is_empty() {
-                        return Ok(None);
-                    }
-                    condition.and(&format!("({})", parts.join(" OR ")), &bound);
-                }
-            }
-            if condition.is_never() {
-                return Ok(None);
-            }
-        }
-        Ok(Some(condition))
-    }
-
-    /// The rows that an id can mean: (participant, source).
-    async fn sources(&self, key: &ObservationKey, kind: i64) -> Result<Vec<(i64, i64)>> {
-        let sql = format!(
-            "SELECT r.participant, r.source FROM participant p CROSS JOIN record r \
-             WHERE p.hash = ? AND r.participant = p.id AND r.kind = {kind} AND r.time = ?"
-        );
-        let bound = [(&key.participant).into(), key.seconds.into()];
-        let mut out = Vec::new();
-        for row in bind(&sql, &bound).fetch_all(&self.read).await? {
-            let (participant, source): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
-            let hash = match source {
-                0 => crate::fhir::id::source_hash(""),
-                _ => {
-                    let words = self.dictionary.words(&self.read, &[source]).await?;
-                    words.get(&source).map_or([0; 12], |w| w.hash)
-                }
-            };
-            if hash == key.source {
-                out.push((participant, source));
-            }
-        }
-        Ok(out)
     }
 
     /// A range of times as ranges of write ids.
@@ -606,44 +337,6 @@ impl Places {
             .entry(key)
             .or_insert_with(|| texts.push(text.clone()));
         Cell::plain(i64::from(place))
-    }
-}
-
-/// The units of a query, in the order of pages.
-fn units(query: &RecordQuery) -> Vec<Unit> {
-    let mut participants: Option<Vec<Hash96>> = None;
-    for predicate in &query.predicates {
-        let these: Vec<Hash96> = match predicate {
-            Predicate::Participants(hashes) => hashes.clone(),
-            Predicate::Keys(keys) => keys.iter().map(|k| k.participant).collect(),
-            _ => continue,
-        };
-        participants = Some(match participants {
-            None => {
-                let mut seen = std::collections::HashSet::new();
-                these.into_iter().filter(|h| seen.insert(*h)).collect()
-            }
-            Some(former) => former.into_iter().filter(|h| these.contains(h)).collect(),
-        });
-    }
-    match participants {
-        None => query
-            .kinds
-            .iter()
-            .map(|&kind| Unit {
-                kind,
-                participant: None,
-            })
-            .collect(),
-        Some(people) => people
-            .iter()
-            .flat_map(|hash| {
-                query.kinds.iter().map(|&kind| Unit {
-                    kind,
-                    participant: Some(*hash),
-                })
-            })
-            .collect(),
     }
 }
 

@@ -6,9 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::{
-    Access, Order, Predicate, RecordQuery, Records, Result, Store, StoredRecord, TimeTest,
-};
+use super::{Access, RecordQuery, Records, Relation, Result, Store, StoredRecord, Test, TimeTest};
 use crate::fhir::id::{self, Hash96};
 use crate::registry::{PARTICIPANTS, Row};
 
@@ -97,37 +95,38 @@ impl Walk {
                     self.first_query()
                 }
             };
-            let mut records = self.store.search(&self.access, &query).await?;
+            let mut page = self.store.search(&self.access, &query).await?;
             if self.selection.newest_update_time {
-                records.with_seen();
+                page.records.with_seen();
             }
-            let full = records.rows.len() == query.limit;
-            let order = by_source(&records, full);
+            let full = page.next.is_some();
+            let order = by_source(&page.records, full);
             if full {
                 // The place is that of the last row as the store orders them.
-                query.after = records.rows[..order.len()].last().map(|row| row.key);
+                query.from = order.len().checked_sub(1).map(|last| page.after(last));
                 self.query = Some(query);
             }
             if !order.is_empty() {
+                let records = page.records;
                 return Ok(Some(Block { records, order }));
             }
         }
     }
 
     fn first_query(&mut self) -> RecordQuery {
-        let mut predicates = vec![Predicate::Participants(self.waiting.drain(..).collect())];
-        predicates.extend(self.selection.time.map(|test| Predicate::Time(vec![test])));
-        predicates.extend(
-            self.selection
-                .since
-                .map(|at| Predicate::Updated(vec![(at, i64::MAX)])),
-        );
+        let people = Test::Hash(self.waiting.drain(..).collect());
+        let kinds = self.selection.kinds.iter();
+        let mut tests = vec![
+            Test::related(Relation::RecordParticipant, people),
+            Test::of_kinds(kinds.map(|&kind| (kind, Test::ALWAYS))),
+        ];
+        tests.extend(self.selection.time.map(|test| Test::Time(vec![test])));
+        let since = self.selection.since;
+        tests.extend(since.map(|at| Test::Updated(vec![(at, i64::MAX)])));
         RecordQuery {
-            kinds: self.selection.kinds.clone(),
-            predicates,
-            order: Order::Key,
-            after: None,
+            test: Test::all(tests),
             limit: BLOCK,
+            ..RecordQuery::default()
         }
     }
 

@@ -1,10 +1,13 @@
 //! The FHIR side through the router, without a socket: one module per group of interactions.
 
 mod capability;
+mod everything;
 mod interactions;
+mod lastn;
 mod model;
 mod operations;
 mod registry;
 mod rules;
 mod search;
 mod server;
+mod subset;

@@ -14,9 +14,11 @@ fn checksum(search: &str, bytes: &[u8]) -> [u8; CHECKSUM] {
     [hash[0], hash[1], hash[2], hash[3], hash[4], hash[5]]
 }
 
-/// The cursor of `search` (its query without a cursor) that stands at `place`.
-pub fn encode(search: &str, place: &[i64]) -> String {
+/// The cursor of `search` (its query without a cursor) that stands at `place`, for what
+/// comes before it or after it.
+pub fn encode(search: &str, before: bool, place: &[i64]) -> String {
     let mut bytes = Vec::with_capacity(32);
+    bytes.push(u8::from(before));
     for &number in place {
         let mut n = (number << 1 ^ number >> 63) as u64;
         while n >= 0x80 {
@@ -29,15 +31,16 @@ pub fn encode(search: &str, place: &[i64]) -> String {
     id::encode_bytes(&bytes)
 }
 
-/// The place of a cursor of `search`, if it is one and has `N` numbers.
-pub fn decode<const N: usize>(search: &str, cursor: &str) -> Option<[i64; N]> {
+/// Direction and place of a cursor of `search`, if it is one.
+pub fn decode(search: &str, cursor: &str) -> Option<(bool, Vec<i64>)> {
     let bytes = id::decode_bytes(cursor)?;
-    let (mut rest, sum) = bytes.split_at_checked(bytes.len().checked_sub(CHECKSUM)?)?;
+    let (rest, sum) = bytes.split_at_checked(bytes.len().checked_sub(CHECKSUM)?)?;
     if checksum(search, rest) != *sum {
         return None;
     }
-    let mut place = [0; N];
-    for number in &mut place {
+    let (before, mut rest) = rest.split_first()?;
+    let mut place = Vec::new();
+    while !rest.is_empty() {
         let mut n = 0u64;
         let mut shift = 0;
         loop {
@@ -49,9 +52,9 @@ pub fn decode<const N: usize>(search: &str, cursor: &str) -> Option<[i64; N]> {
             }
             shift += 7;
         }
-        *number = (n >> 1) as i64 ^ -((n & 1) as i64);
+        place.push((n >> 1) as i64 ^ -((n & 1) as i64));
     }
-    rest.is_empty().then_some(place)
+    Some((*before == 1, place))
 }
 
 #[cfg(test)]
@@ -60,24 +63,24 @@ mod tests {
 
     #[test]
     fn a_place_reads_back() {
-        for place in [[0, 1, -1], [i64::MIN, i64::MAX, 1_472_655_600]] {
-            let cursor = encode("code=x", &place);
-            assert!(cursor.len() < 60, "{cursor}");
-            assert_eq!(decode("code=x", &cursor), Some(place));
+        for place in [vec![0, 1, -1], vec![i64::MIN, i64::MAX, 1_472_655_600]] {
+            for before in [false, true] {
+                let cursor = encode("code=x", before, &place);
+                assert!(cursor.len() < 60, "{cursor}");
+                assert_eq!(decode("code=x", &cursor), Some((before, place.clone())));
+            }
         }
     }
 
     #[test]
     fn a_changed_or_foreign_cursor_is_none() {
-        let cursor = encode("code=x", &[1, 2, 3]);
-        assert_eq!(decode::<3>("code=y", &cursor), None);
-        assert_eq!(decode::<2>("code=x", &cursor), None);
-        assert_eq!(decode::<4>("code=x", &cursor), None);
+        let cursor = encode("code=x", false, &[1, 2, 3]);
+        assert_eq!(decode("code=y", &cursor), None);
         for at in 0..cursor.len() {
             let mut changed = cursor.clone().into_bytes();
             changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
             let changed = String::from_utf8(changed).unwrap();
-            assert_eq!(decode::<3>("code=x", &changed), None, "{changed}");
+            assert_eq!(decode("code=x", &changed), None, "{changed}");
         }
         for bad in [
             "",
@@ -86,7 +89,7 @@ mod tests {
             "日本",
             "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
         ] {
-            assert_eq!(decode::<3>("code=x", bad), None);
+            assert_eq!(decode("code=x", bad), None);
         }
     }
 }

@@ -2,26 +2,36 @@
 //! <https://hl7.org/fhir/R4/search.html>).
 //!
 //! Three steps, each without a pile of cases: [`form`] takes the string apart; [`Search`]
-//! finds each parameter in the table of its resource ([`parameter`]) and keeps its values;
-//! the parameter's own function, named in its row, says what the values mean for the store.
-//! A new parameter is one row and at most one function. The CapabilityStatement lists the
-//! same rows.
+//! finds each parameter in the table of its resource ([`parameter`]) and keeps its values
+//! as [`Criterion`]s, with the chains around them; the parameter's own function, named in
+//! its row, says what the values mean for the store, as a [`crate::store::Test`]. A new
+//! parameter is one row and at most one function. The CapabilityStatement lists the same
+//! rows.
 //!
 //! Codes and categories are constants of a mapping, so they are answered here, by the kinds
 //! that can match, before any database is asked.
 
 pub mod cursor;
 pub mod date;
+mod filter;
 pub mod form;
+mod include;
+mod observation;
 pub mod parameter;
 mod parse;
-pub mod records;
 pub mod reference;
 pub mod rows;
+mod tables;
 pub mod token;
 
-pub use parameter::{Parameter, Searchable};
-pub use parse::{CURSOR, Filter, Ignored, Limits, Search, Total};
+pub use filter::{Criterion, Filter, Modifier};
+pub use include::Include;
+pub use observation::OBSERVATION;
+pub use parameter::{Link, Parameter, ParameterType, Searchable};
+pub use parse::{CURSOR, Ignored, Limits, Search, Summary, Total};
+pub use tables::{
+    DEVICE, DEVICE_DEFINITION, ORGANIZATION, PATIENT, PROVENANCE, RESEARCH_STUDY, RESEARCH_SUBJECT,
+};
 
 /// A search that cannot be run: the value of a parameter, or a modifier, is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

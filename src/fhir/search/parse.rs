@@ -1,9 +1,12 @@
 //! From the pairs of a query to filters and result parameters.
 
+use super::filter::{Criterion, Written};
 use super::form::{Pair, encode, split};
-use super::parameter::{Parameter, Searchable};
+use super::include::Include;
+use super::parameter::{ParameterType, Searchable};
 use super::{Invalid, Scope};
-use crate::store::Order;
+use crate::fhir::resource::Source;
+use crate::store::{SORT_KEYS_MAX, SortKey, Test};
 
 /// How many matches a page has.
 #[derive(Debug, Clone, Copy)]
@@ -26,50 +29,6 @@ impl Default for Limits {
 /// The parameter of `next` links that carries the cursor.
 pub const CURSOR: &str = "_cursor";
 
-/// A parameter with its values.
-#[derive(Debug, Clone)]
-pub struct Filter {
-    /// Its name as it was written, with modifier and chain.
-    pub name: String,
-    /// The row of the table.
-    pub parameter: &'static Parameter,
-    /// Its modifier.
-    pub modifier: Option<String>,
-    /// In a chain, the parameter of the resource referred to, with its modifier.
-    pub chain: Option<Box<Filter>>,
-    /// The values, any of which may hold; still escaped.
-    pub values: Vec<String>,
-}
-
-impl Filter {
-    /// The values as `read` understands them.
-    ///
-    /// # Errors
-    /// The first value that is wrong.
-    pub fn read<T>(
-        &self,
-        read: impl Fn(&str, &str) -> Result<T, Invalid>,
-    ) -> Result<Vec<T>, Invalid> {
-        self.values.iter().map(|v| read(&self.name, v)).collect()
-    }
-
-    /// The values as dates.
-    ///
-    /// # Errors
-    /// The first that is none.
-    pub fn dates(&self, scope: &Scope) -> Result<Vec<super::date::DateTest>, Invalid> {
-        self.read(|name, value| super::date::DateTest::read(name, value, scope.zone))
-    }
-
-    /// The values as tokens.
-    ///
-    /// # Errors
-    /// The first that is none.
-    pub fn tokens(&self) -> Result<Vec<super::token::Token>, Invalid> {
-        self.read(super::token::Token::read)
-    }
-}
-
 /// A parameter that was passed over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ignored {
@@ -91,15 +50,50 @@ pub enum Total {
     Accurate,
 }
 
+/// How much of each resource is asked for (`_summary`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Summary {
+    /// `false`: all of it.
+    #[default]
+    False,
+    /// `true`: what R4 marks as summary.
+    True,
+    /// `text`: id, meta, text and what must be there.
+    Text,
+    /// `data`: all but the text.
+    Data,
+    /// `count`: only the number of matches.
+    Count,
+}
+
+impl Summary {
+    fn read(text: &str) -> Option<Summary> {
+        Some(match text {
+            "false" => Summary::False,
+            "true" => Summary::True,
+            "text" => Summary::Text,
+            "data" => Summary::Data,
+            "count" => Summary::Count,
+            _ => return None,
+        })
+    }
+}
+
 /// A search as it was understood.
 #[derive(Debug, Clone)]
 pub struct Search {
     /// All of these hold.
-    pub filters: Vec<Filter>,
+    pub criteria: Vec<Criterion>,
     /// Matches on a page; 0 where only their number is asked for.
     pub count: usize,
-    /// Their order.
-    pub order: Order,
+    /// Their order; whatever is cheap where there is no key.
+    pub sort: Vec<SortKey>,
+    /// What comes along with them.
+    pub includes: Vec<Include>,
+    /// How much of each is asked for.
+    pub summary: Summary,
+    /// The elements that are asked for; all where there is none.
+    pub elements: Vec<String>,
     /// Whether their number is asked for.
     pub total: Total,
     /// Where the page begins.
@@ -123,7 +117,7 @@ impl Search {
         let mut reader = Reader {
             searchable,
             limits,
-            filters: Vec::new(),
+            criteria: Vec::new(),
             ignored: Vec::new(),
             used: Vec::new(),
             results: Results::default(),
@@ -133,21 +127,32 @@ impl Search {
         }
         Ok(reader.done())
     }
+
+    /// What must hold for the rows of a source.
+    ///
+    /// # Errors
+    /// [`Invalid`] for a value that is wrong.
+    pub fn test(&self, scope: &Scope, source: &Source) -> Result<Test, Invalid> {
+        let tests = self.criteria.iter().map(|c| c.test(scope, source));
+        Ok(Test::all(tests.collect::<Result<Vec<_>, _>>()?))
+    }
 }
 
 #[derive(Default)]
 struct Results {
     count: Option<usize>,
-    order: Option<(Order, String)>,
+    sort: Vec<(SortKey, String)>,
     total: Option<(Total, String)>,
-    summary: Option<String>,
+    summary: Option<(Summary, String)>,
+    includes: Vec<Include>,
+    elements: Vec<String>,
     cursor: Option<String>,
 }
 
 struct Reader {
     searchable: &'static Searchable,
     limits: Limits,
-    filters: Vec<Filter>,
+    criteria: Vec<Criterion>,
     ignored: Vec<Ignored>,
     used: Vec<(String, String)>,
     results: Results,
@@ -159,6 +164,26 @@ const RESULTS: &[(&str, ReadResult)] = &[
     ("_count", Reader::count),
     ("_sort", Reader::sort),
     ("_summary", Reader::summary),
+    ("_elements", Reader::elements),
+    ("_filter", Reader::filter),
+    ("_include", |reader, value| {
+        reader.include("_include", value)
+    }),
+    ("_include:iterate", |reader, value| {
+        reader.include("_include:iterate", value)
+    }),
+    ("_include:recurse", |reader, value| {
+        reader.include("_include:recurse", value)
+    }),
+    ("_revinclude", |reader, value| {
+        reader.include("_revinclude", value)
+    }),
+    ("_revinclude:iterate", |reader, value| {
+        reader.include("_revinclude:iterate", value)
+    }),
+    ("_revinclude:recurse", |reader, value| {
+        reader.include("_revinclude:recurse", value)
+    }),
     ("_total", Reader::total),
     ("_format", |reader, value| {
         reader.elsewhere("_format", value)
@@ -176,22 +201,33 @@ impl Reader {
     fn pair(&mut self, pair: &Pair) -> Result<(), Invalid> {
         let value = pair.value()?;
         let result = RESULTS.iter().find(|(name, _)| *name == pair.name);
-        let values: Vec<String> = split(&value, ',')
-            .into_iter()
-            .filter(|v| !v.is_empty())
-            .map(str::to_owned)
-            .collect();
-        if values.is_empty() {
+        let values = |value: &str| -> Vec<String> {
+            let parts = split(value, ',').into_iter();
+            parts.filter(|v| !v.is_empty()).map(str::to_owned).collect()
+        };
+        let plain = values(&value);
+        if plain.is_empty() {
             self.ignore(&pair.name, "has no value", "値がありません");
             return Ok(());
         }
         if let Some((_, read)) = result {
             return read(self, &value);
         }
-        match filter(self.searchable, &pair.name, &pair.name, values)? {
-            Some(filter) => {
-                self.filters.push(filter);
-                self.used.push((pair.name.clone(), value));
+        let text = pair.text()?;
+        let written = Written {
+            name: &pair.name,
+            plain: &plain,
+            spaced: &values(&text),
+        };
+        match Criterion::read(self.searchable, &pair.name, written)? {
+            Some(criterion) => {
+                let ty = criterion.filter().map(|filter| filter.parameter.ty);
+                let used = match ty {
+                    Some(ParameterType::String) => text,
+                    _ => value,
+                };
+                self.criteria.push(criterion);
+                self.used.push((pair.name.clone(), used));
             }
             None => self.ignore(
                 &pair.name,
@@ -236,59 +272,96 @@ impl Reader {
     }
 
     fn sort(&mut self, value: &str) -> Result<(), Invalid> {
-        let mut keys = value.split(',');
-        let first = keys.next().unwrap_or_default();
-        let known = self.searchable.sort.contains(&first);
-        let order = match first {
-            "date" => Order::Time,
-            "-date" => Order::TimeDescending,
-            "_lastUpdated" => Order::Write,
-            _ => Order::WriteDescending,
-        };
-        let rest: Vec<&str> = if known { keys.collect() } else { vec![value] };
-        if known {
-            self.results.order = Some((order, first.to_owned()));
+        let mut unknown = Vec::new();
+        let mut further = Vec::new();
+        for key in value.split(',').filter(|key| !key.is_empty()) {
+            let name = key.strip_prefix('-').unwrap_or(key);
+            match self.searchable.parameter(name).and_then(|p| p.sort) {
+                None => unknown.push(key),
+                Some(_) if self.results.sort.len() >= SORT_KEYS_MAX => further.push(key),
+                Some(by) => {
+                    let descending = key.starts_with('-');
+                    let key = (SortKey { by, descending }, key.to_owned());
+                    self.results.sort.push(key);
+                }
+            }
         }
-        if !rest.is_empty() {
-            let keys = self.searchable.sort.join(", ");
-            let rest = rest.join(",");
-            let (en, ja) = match keys.as_str() {
-                "" => (
+        if !unknown.is_empty() {
+            let unknown = unknown.join(",");
+            let (en, ja) = match self.searchable.sort_keys().join(", ") {
+                keys if keys.is_empty() => (
                     format!(
-                        "cannot sort by {rest}: {} has one order",
+                        "cannot sort by {unknown}: {} has one order",
                         self.searchable.resource_type
                     ),
-                    format!("{rest} では並べ替えられません"),
-                ),
-                _ if known => (
-                    format!("sorts by one key, {first}; {rest} is left out"),
-                    format!("並べ替えのキーは一つ（{first}）です。{rest} は使いません"),
+                    format!("{unknown} では並べ替えられません"),
                 ),
                 keys => (
-                    format!("cannot sort by {rest}; one of {keys} is possible"),
-                    format!("{rest} では並べ替えられません。{keys} のいずれか一つを指定できます"),
+                    format!("cannot sort by {unknown}; {keys} are possible"),
+                    format!("{unknown} では並べ替えられません。使えるのは {keys} です"),
                 ),
             };
             self.ignore("_sort", en, ja);
+        }
+        if !further.is_empty() {
+            let further = further.join(",");
+            self.ignore(
+                "_sort",
+                format!("sorts by {SORT_KEYS_MAX} keys at most; {further} is left out"),
+                format!("並べ替えのキーは {SORT_KEYS_MAX} 個までです。{further} は使いません"),
+            );
         }
         Ok(())
     }
 
     fn summary(&mut self, value: &str) -> Result<(), Invalid> {
-        match value {
-            "count" | "false" => self.results.summary = Some(value.to_owned()),
-            "true" | "text" | "data" => self.ignore(
+        let summary = Summary::read(value).ok_or_else(|| {
+            Invalid::new(
                 "_summary",
-                "only count and false are supported",
-                "count と false だけに対応しています",
-            ),
-            _ => {
-                return Err(Invalid::new(
-                    "_summary",
-                    "true, text, data, count or false is expected",
-                    "true、text、data、count、false のいずれかを指定してください",
-                ));
+                "true, text, data, count or false is expected",
+                "true、text、data、count、false のいずれかを指定してください",
+            )
+        })?;
+        self.results.summary = Some((summary, value.to_owned()));
+        Ok(())
+    }
+
+    fn elements(&mut self, value: &str) -> Result<(), Invalid> {
+        let names = value.split(',').filter(|name| !name.is_empty());
+        self.results.elements.extend(names.map(str::to_owned));
+        Ok(())
+    }
+
+    /// A filter expression is never passed over: what is left would be another search.
+    fn filter(&mut self, _: &str) -> Result<(), Invalid> {
+        Err(Invalid::new(
+            "_filter",
+            "is not supported; write its conditions as parameters of their own",
+            "には対応していません。条件を個別のパラメータとして指定してください",
+        ))
+    }
+
+    fn include(&mut self, name: &str, value: &str) -> Result<(), Invalid> {
+        let (base, iterate) = match name.split_once(':') {
+            Some((base, _)) => (base, true),
+            None => (name, false),
+        };
+        match Include::read(self.searchable, base == "_revinclude", iterate, value) {
+            Some(include) => {
+                self.results.includes.push(include);
+                self.used.push((name.to_owned(), value.to_owned()));
             }
+            None => self.ignore(
+                name,
+                format!(
+                    "{value} leads nowhere from {}",
+                    self.searchable.resource_type
+                ),
+                format!(
+                    "{value} は {} からたどれる参照ではありません",
+                    self.searchable.resource_type
+                ),
+            ),
         }
         Ok(())
     }
@@ -316,14 +389,18 @@ impl Reader {
 
     fn done(self) -> Search {
         let results = self.results;
-        let count_only = results.summary.as_deref() == Some("count") || results.count == Some(0);
+        let summary = results.summary.as_ref().map(|(summary, _)| *summary);
+        let count_only = summary == Some(Summary::Count) || results.count == Some(0);
         let mut used = self.used;
         let mut tell = |name: &str, value: Option<String>| {
+            let value = value.filter(|value| !value.is_empty());
             used.extend(value.map(|v| (name.to_owned(), v)));
         };
-        tell("_sort", results.order.as_ref().map(|(_, v)| v.clone()));
+        let (sort, keys): (Vec<SortKey>, Vec<String>) = results.sort.into_iter().unzip();
+        tell("_sort", Some(keys.join(",")));
         tell("_total", results.total.as_ref().map(|(_, v)| v.clone()));
-        tell("_summary", results.summary);
+        tell("_summary", results.summary.map(|(_, v)| v));
+        tell("_elements", Some(results.elements.join(",")));
         tell("_count", results.count.map(|n| n.to_string()));
         let mut link = String::new();
         for (name, value) in &used {
@@ -333,13 +410,16 @@ impl Reader {
             encode(value, &mut link);
         }
         Search {
-            filters: self.filters,
+            criteria: self.criteria,
             count: if count_only {
                 0
             } else {
                 results.count.unwrap_or(self.limits.default)
             },
-            order: results.order.map_or(Order::Key, |(order, _)| order),
+            sort,
+            includes: results.includes,
+            summary: summary.unwrap_or_default(),
+            elements: results.elements,
             total: match results.total {
                 _ if count_only => Total::Accurate,
                 Some((total, _)) => total,
@@ -352,63 +432,13 @@ impl Reader {
     }
 }
 
-/// The filter that a name means; `None` where the resource has no such parameter.
-fn filter(
-    searchable: &'static Searchable,
-    written: &str,
-    name: &str,
-    values: Vec<String>,
-) -> Result<Option<Filter>, Invalid> {
-    let (own, chain) = match name.split_once('.') {
-        Some((own, chain)) => (own, Some(chain)),
-        None => (name, None),
-    };
-    let (base, modifier) = match own.split_once(':') {
-        Some((base, modifier)) => (base, Some(modifier)),
-        None => (own, None),
-    };
-    let Some(parameter) = searchable.parameter(base) else {
-        return Ok(None);
-    };
-    if let Some(modifier) = modifier
-        && !parameter.modifiers.contains(&modifier)
-    {
-        return Err(Invalid::new(
-            written,
-            format!("the modifier :{modifier} is not supported for {base}"),
-            format!("{base} は修飾子 :{modifier} に対応していません"),
-        ));
-    }
-    let chain = match chain {
-        None => None,
-        Some(chain) => {
-            // A type in a chain tells which target is meant; there is one.
-            let target = parameter
-                .target
-                .filter(|t| modifier.is_none_or(|m| m == t.resource_type));
-            let Some(target) = target else {
-                return Ok(None);
-            };
-            match filter(target, written, chain, values.clone())? {
-                Some(filter) => Some(Box::new(filter)),
-                None => return Ok(None),
-            }
-        }
-    };
-    Ok(Some(Filter {
-        name: written.to_owned(),
-        parameter,
-        modifier: modifier.map(str::to_owned),
-        chain,
-        values,
-    }))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::filter::Modifier;
     use super::super::form::pairs;
-    use super::super::parameter::{OBSERVATION, PATIENT};
+    use super::super::{OBSERVATION, PATIENT};
     use super::*;
+    use crate::store::SortBy;
 
     fn read(query: &str) -> Search {
         Search::read(&OBSERVATION, &pairs(query).unwrap(), Limits::default()).unwrap()
@@ -421,19 +451,16 @@ mod tests {
     #[test]
     fn a_comma_is_or_and_a_repetition_is_and() {
         let search = read("code=a,b\\,c&code=d");
-        assert_eq!(search.filters.len(), 2);
-        assert_eq!(search.filters[0].values, ["a", "b\\,c"]);
+        assert_eq!(search.criteria.len(), 2);
+        assert_eq!(search.criteria[0].filter().unwrap().values, ["a", "b\\,c"]);
         assert_eq!(search.used, "code=a,b%5C,c&code=d");
     }
 
     #[test]
     fn what_is_not_known_is_ignored_and_not_in_the_link() {
-        let search = read("code=a&no-such=1&code=&_sort=value&_summary=text&device.model=x");
+        let search = read("code=a&no-such=1&code=&_sort=value&_include=Patient:x&code.x=1");
         let names: Vec<&str> = search.ignored.iter().map(|i| i.name.as_str()).collect();
-        assert_eq!(
-            names,
-            ["no-such", "code", "_sort", "_summary", "device.model"]
-        );
+        assert_eq!(names, ["no-such", "code", "_sort", "_include", "code.x"]);
         assert_eq!(search.used, "code=a");
         let search =
             Search::read(&PATIENT, &pairs("_sort=date").unwrap(), Limits::default()).unwrap();
@@ -444,12 +471,11 @@ mod tests {
     fn modifiers_that_a_parameter_does_not_take_are_wrong() {
         assert_eq!(wrong("code:exact=a").parameter, "code:exact");
         assert_eq!(wrong("patient:Group=a").parameter, "patient:Group");
-        assert!(read("subject:Patient=a").filters[0].modifier.is_some());
-        assert!(
-            read("subject:Patient.identifier=a").filters[0]
-                .chain
-                .is_some()
-        );
+        let search = read("subject:Patient=a");
+        let filter = search.criteria[0].filter().unwrap();
+        assert_eq!(filter.modifier, Some(Modifier::Type("Patient")));
+        let search = read("subject:Patient.identifier=a");
+        assert!(matches!(search.criteria[0], Criterion::Chain(_)));
     }
 
     #[test]
@@ -464,8 +490,11 @@ mod tests {
         assert_eq!((search.count, search.total), (0, Total::Accurate));
         assert_eq!(read("_total=accurate").total, Total::Accurate);
         assert_eq!(read("_total=none").total, Total::None);
-        assert_eq!(read("_sort=-date").order, Order::TimeDescending);
+        let by = SortBy::Time;
+        let descending = true;
+        assert_eq!(read("_sort=-date").sort, [SortKey { by, descending }]);
         assert_eq!(read("_sort=-date,_id").used, "_sort=-date");
+        assert_eq!(read("_sort=-date,code,patient").sort.len(), 3);
         for bad in [
             "_count=-1",
             "_count=x",

@@ -2,144 +2,141 @@
 
 use super::token::{System, Token};
 use super::{Filter, Invalid, Scope};
-use crate::fhir::id::{self, Hash96};
+use crate::fhir::id::{self, Hash96, ObservationKey};
 use crate::fhir::resource::Source;
 use crate::registry::{CONSORTIA, LABORATORIES, PARTICIPANTS};
-use crate::store::RowTest;
+use crate::store::Test;
 
-/// What a filter means for rows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RowMeaning {
-    /// Rows that pass any of these tests.
-    Tests(Vec<RowTest>),
-    /// Deliveries with these ids: of the write, and hash of the participant.
-    Deliveries(Vec<(String, Hash96)>),
+/// The test of the rows of a source whose resources have one of these logical ids.
+pub fn has_ids<'a>(source: &Source, ids: impl IntoIterator<Item = &'a str>) -> Test {
+    let ids = ids.into_iter();
+    match source {
+        Source::Record => Test::Keys(ids.filter_map(ObservationKey::decode).collect()),
+        Source::Delivery => Test::Delivery(ids.filter_map(delivery).collect()),
+        _ => Test::Hash(ids.filter_map(id::decode_hash).collect()),
+    }
 }
 
 /// `_id`
-pub fn id(_: &Scope, source: &Source, filter: &Filter) -> Result<RowMeaning, Invalid> {
-    let tokens = filter.tokens()?;
-    let ids = tokens.iter().filter_map(|token| match token.system {
-        System::Any => token.code.as_deref(),
-        _ => None,
-    });
-    Ok(match source {
-        Source::Delivery => RowMeaning::Deliveries(ids.filter_map(delivery).collect()),
-        _ => {
-            let hashes = ids.filter_map(id::decode_hash);
-            RowMeaning::Tests(hashes.map(RowTest::Hash).collect())
-        }
-    })
+pub fn id(_: &Scope, source: &Source, filter: &Filter) -> Result<Test, Invalid> {
+    filter.judge(
+        || Test::ALWAYS,
+        || {
+            let tokens = filter.tokens()?;
+            let ids = tokens.iter().filter_map(|token| match token.system {
+                System::Any => token.code.as_deref(),
+                _ => None,
+            });
+            Ok(has_ids(source, ids))
+        },
+    )
 }
 
 /// The write and the participant that the id of a Provenance names.
-pub fn delivery(id: &str) -> Option<(String, Hash96)> {
+fn delivery(id: &str) -> Option<(String, Hash96)> {
     let (write, participant) = id.split_once('.')?;
     Some((write.to_owned(), id::decode_hash(participant)?))
 }
 
 /// `_lastUpdated`
-pub fn last_updated(scope: &Scope, _: &Source, filter: &Filter) -> Result<RowMeaning, Invalid> {
-    let tests = filter.dates(scope)?;
-    let ranges = tests.into_iter().flat_map(|t| t.of_instant(scope.now));
-    let tests = ranges.map(|(from, until)| RowTest::Updated(from, until));
-    Ok(RowMeaning::Tests(tests.collect()))
+pub fn last_updated(scope: &Scope, _: &Source, filter: &Filter) -> Result<Test, Invalid> {
+    filter.judge(
+        || Test::ALWAYS,
+        || {
+            let tests = filter.dates(scope)?;
+            let ranges = tests.into_iter().flat_map(|t| t.of_instant(scope.now));
+            Ok(Test::Updated(ranges.collect()))
+        },
+    )
 }
 
 /// `identifier`
-pub fn identifier(scope: &Scope, source: &Source, filter: &Filter) -> Result<RowMeaning, Invalid> {
+pub fn identifier(scope: &Scope, source: &Source, filter: &Filter) -> Result<Test, Invalid> {
     let external = filter.parameter.definition != "ResearchSubject-identifier";
-    let mut tests = Vec::new();
-    for token in filter.tokens()? {
-        match source {
-            Source::Row(row) if row.list == &PARTICIPANTS => {
-                tests.extend(person_tests(scope, &token, external));
-            }
-            Source::Row(row) if row.list == &CONSORTIA => {
-                let own = scope.kinds.canonical.sid("consortium");
-                if token.takes_system(&own) {
-                    tests.push(fields("consortium_id", &token));
-                }
-            }
-            Source::Row(row) if row.list == &LABORATORIES => {
-                tests.extend(of_consortium(scope, &token, "test-lab", "test_lab_id"));
-            }
-            Source::Row(_) | Source::Record | Source::Delivery => {}
-            Source::Model => tests.extend(parts(scope, &token, "device-model", |p| match p {
-                [maker, model] => Some(id::hash96("device-model", &[maker, model])),
-                _ => None,
-            })),
-            Source::Device => tests.extend(parts(scope, &token, "device", |p| match p {
-                [maker, model, serial] => Some(id::hash96("device", &[maker, model, serial])),
-                _ => None,
-            })),
-        }
-    }
-    Ok(RowMeaning::Tests(tests))
+    filter.judge(
+        || Test::ALWAYS,
+        || {
+            let tokens = filter.tokens()?;
+            let tests = tokens
+                .iter()
+                .map(|token| identified(scope, source, token, external));
+            Ok(Test::any(tests))
+        },
+    )
 }
 
-/// The tests of participants that an identifier means: the consortium's own and, where
-/// asked for, those that others gave.
-pub fn person_tests(scope: &Scope, token: &Token, external: bool) -> Vec<RowTest> {
-    let mut tests = of_consortium(scope, token, "person", "person_id");
-    tests.retain(|test| external || matches!(test, RowTest::Fields(_)));
-    tests
+/// The rows with an identifier that a token means; `external` where those count that others
+/// gave.
+fn identified(scope: &Scope, source: &Source, token: &Token, external: bool) -> Test {
+    match source {
+        Source::Row(row) if row.list == &PARTICIPANTS => {
+            of_consortium(scope, token, ("person", "person_id"), external)
+        }
+        Source::Row(row) if row.list == &CONSORTIA => {
+            match token.takes_system(&scope.kinds.canonical.sid("consortium")) {
+                true => has("consortium_id", token),
+                false => Test::NEVER,
+            }
+        }
+        Source::Row(row) if row.list == &LABORATORIES => {
+            of_consortium(scope, token, ("test-lab", "test_lab_id"), external)
+        }
+        Source::Row(_) | Source::Record | Source::Delivery => Test::NEVER,
+        Source::Model => parts(scope, token, "device-model", 2),
+        Source::Device => parts(scope, token, "device", 3),
+    }
 }
 
 /// An identifier that is unique within a consortium, whose system names it; or one that
 /// others gave.
-fn of_consortium(scope: &Scope, token: &Token, what: &str, field: &'static str) -> Vec<RowTest> {
+fn of_consortium(
+    scope: &Scope,
+    token: &Token,
+    (what, field): (&str, &'static str),
+    external: bool,
+) -> Test {
     let system = match &token.system {
-        System::Absent => return Vec::new(),
+        System::Absent => return Test::NEVER,
         System::Any => None,
         System::Is(system) => Some(system.as_str()),
     };
-    let consortium = system.map(|s| scope.kinds.canonical.consortium_of(s, what));
-    let mut tests = Vec::new();
-    if let None | Some(Some(_)) = consortium {
-        let mut own = Vec::new();
-        own.extend(
-            consortium
-                .flatten()
-                .map(|c| ("consortium_id", c.to_owned())),
-        );
-        own.extend(token.code.clone().map(|code| (field, code)));
-        tests.push(RowTest::Fields(own));
-    }
-    if let None | Some(None) = consortium {
-        tests.push(RowTest::External {
-            system: system.map(str::to_owned),
-            value: token.code.clone(),
-        });
-    }
-    tests
+    let own = match system {
+        None => has(field, token),
+        Some(system) => match scope.kinds.canonical.consortium_of(system, what) {
+            Some(consortium) => Test::all([
+                Test::column("consortium_id", [consortium.to_owned()]),
+                has(field, token),
+            ]),
+            None => Test::NEVER,
+        },
+    };
+    let others = Test::External {
+        system: system.map(str::to_owned),
+        value: token.code.clone(),
+    };
+    Test::any([own, Test::all([Test::Constant(external), others])])
 }
 
-fn fields(field: &'static str, token: &Token) -> RowTest {
-    RowTest::Fields(
-        token
-            .code
-            .iter()
-            .map(|code| (field, code.clone()))
-            .collect(),
-    )
+fn has(field: &'static str, token: &Token) -> Test {
+    match &token.code {
+        Some(code) => Test::column(field, [code.clone()]),
+        None => Test::ALWAYS,
+    }
 }
 
-/// An identifier of joined parts that lead to a hash.
-fn parts(
-    scope: &Scope,
-    token: &Token,
-    sid: &str,
-    hash: impl Fn(&[&str]) -> Option<Hash96>,
-) -> Option<RowTest> {
-    if !token.takes_system(&scope.kinds.canonical.sid(sid)) {
-        return None;
+/// An identifier of so many joined parts, which lead to a hash.
+fn parts(scope: &Scope, token: &Token, name: &str, number: usize) -> Test {
+    if !token.takes_system(&scope.kinds.canonical.sid(name)) {
+        return Test::NEVER;
     }
     let Some(joined) = &token.code else {
-        return Some(RowTest::Fields(Vec::new()));
+        return Test::ALWAYS;
     };
     let split = id::split(joined);
     let parts: Vec<&str> = split.iter().map(String::as_str).collect();
     // Only what this program writes is such an identifier.
-    (id::join(&parts) == *joined).then(|| hash(&parts).map(RowTest::Hash))?
+    match id::join(&parts) == *joined && parts.len() == number {
+        true => Test::Hash(vec![id::hash96(name, &parts)]),
+        false => Test::NEVER,
+    }
 }

@@ -12,7 +12,9 @@ use chrono::{DateTime, NaiveDateTime};
 use serde_json::Value;
 
 use crate::fault::Lang;
-use crate::fhir::search::{Invalid, Scope};
+use crate::fhir::find;
+use crate::fhir::search::{Invalid, Scope, form};
+use crate::fhir::subset::{Subset, Summary};
 use crate::http::App;
 use crate::http::error::{self, Kind, Problem, Result};
 use crate::http::links::Root;
@@ -82,6 +84,34 @@ impl Call {
             zone: time::JST,
             now: time::now_millis(),
         }
+    }
+
+    /// The part of each resource that `_summary` and `_elements` ask for.
+    ///
+    /// # Errors
+    /// 400 where `_summary` is none of its words, or the one that only searches know.
+    pub fn subset(&self) -> Result<Subset> {
+        let mut summary = Summary::default();
+        let mut elements = Vec::new();
+        for pair in form::pairs(&self.query)? {
+            match pair.name.as_str() {
+                "_summary" => summary = Summary::read(&pair.value()?)?,
+                "_elements" => {
+                    elements.extend(pair.value()?.split(',').map(|e| e.trim().to_owned()))
+                }
+                _ => {}
+            }
+        }
+        elements.retain(|e: &String| !e.is_empty());
+        if summary == Summary::Count {
+            return Err(Invalid::new(
+                "_summary",
+                "count is for searches; true, text, data or false is expected",
+                "count は検索用です。true、text、data、false のいずれかを指定してください",
+            )
+            .into());
+        }
+        Ok(Subset::new(summary, elements))
     }
 
     /// Whether `Prefer: handling=strict` was sent.
@@ -179,6 +209,15 @@ impl From<Invalid> for Problem {
             format!("{parameter}: {}", invalid.en),
             format!("{parameter}: {}", invalid.ja),
         )
+    }
+}
+
+impl From<find::Error> for Problem {
+    fn from(error: find::Error) -> Problem {
+        match error {
+            find::Error::Invalid(invalid) => invalid.into(),
+            find::Error::Store(error) => error.into(),
+        }
     }
 }
 

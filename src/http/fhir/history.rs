@@ -9,11 +9,11 @@ use crate::fhir::id::ObservationKey;
 use crate::fhir::render::Renderer;
 use crate::fhir::resource::Resource;
 use crate::fhir::search::form::{self, Pair};
-use crate::fhir::search::{CURSOR, Invalid, cursor, records};
+use crate::fhir::search::{CURSOR, Invalid, cursor};
 use crate::fhir::searchset::{Head, Page};
 use crate::http::error::{Problem, Result};
 use crate::json;
-use crate::store::{ChangeQuery, Records, StoredRecord};
+use crate::store::{ChangeQuery, RecordKey, Records, StoredRecord};
 use crate::time;
 
 /// The versions of one resource.
@@ -29,7 +29,7 @@ pub async fn instance(resource: &'static Resource, call: &Call, id: &str) -> Res
     versions.rows.retain(|row| row.last_updated >= since);
     let total = versions.rows.len() as u64;
     if let Some(text) = &asked.cursor {
-        let [before] = cursor::decode(&asked.search(), text).ok_or_else(wrong_cursor)?;
+        let [before] = asked.place(text)?;
         versions.rows.retain(|row| i64::from(row.version) < before);
     }
     let place = |row: &StoredRecord| vec![i64::from(row.version)];
@@ -42,8 +42,14 @@ pub async fn of_type(resource: &'static Resource, call: &Call) -> Result<Respons
     let after = match &asked.cursor {
         None => None,
         Some(text) => {
-            let place = cursor::decode(&asked.search(), text).ok_or_else(wrong_cursor)?;
-            Some(records::key(place))
+            let [participant, kind, time, source, write] = asked.place(text)?;
+            Some(RecordKey {
+                participant,
+                kind,
+                time,
+                source,
+                write,
+            })
         }
     };
     let query = ChangeQuery {
@@ -52,7 +58,10 @@ pub async fn of_type(resource: &'static Resource, call: &Call) -> Result<Respons
         limit: asked.count + 1,
     };
     let changes = call.app.store().changes(&call.app.access(), &query).await?;
-    let place = |row: &StoredRecord| records::place(row.key).to_vec();
+    let place = |row: &StoredRecord| {
+        let key = row.key;
+        vec![key.participant, key.kind, key.time, key.source, key.write]
+    };
     page(resource, call, &asked, changes, None, place).await
 }
 
@@ -68,7 +77,7 @@ async fn page(
     versions.rows.truncate(asked.count);
     let mut links = vec![("self", asked.link(call, asked.cursor.as_deref()))];
     if let Some(last) = versions.rows.last().filter(|_| more) {
-        let cursor = cursor::encode(&asked.search(), &place(last));
+        let cursor = cursor::encode(&asked.search(), false, &place(last));
         links.push(("next", asked.link(call, Some(&cursor))));
     }
     let mut page = Page::new(&Head {
@@ -77,9 +86,15 @@ async fn page(
         links: &links,
     });
     let mut renderer = Renderer::new(call.app.store(), &versions).await?;
+    let subset = call.subset()?;
     for row in &versions.rows {
+        let mut body = Vec::new();
+        if !row.deleted {
+            renderer.write(row, &mut body);
+            body = subset.applied(body).map_err(Problem::internal)?;
+        }
         let address = format!("{}/{}", resource.name(), row.id.encode());
-        page.entry(|out| entry(out, call, resource, &address, row, &mut renderer));
+        page.entry(|out| entry(out, call, resource, &address, row, &body));
     }
     call.answer(StatusCode::OK, page.done())
 }
@@ -90,13 +105,13 @@ fn entry(
     resource: &Resource,
     address: &str,
     row: &StoredRecord,
-    renderer: &mut Renderer,
+    body: &[u8],
 ) {
     out.extend_from_slice(b"\"fullUrl\":");
     json::string_into(out, &format!("{}/{address}", call.base));
     if !row.deleted {
         out.extend_from_slice(b",\"resource\":");
-        renderer.write(row, out);
+        out.extend_from_slice(body);
     }
     let (method, url, status) = match (row.deleted, row.version) {
         (true, _) => ("DELETE", address, "204"),
@@ -146,7 +161,7 @@ impl Asked {
             match pair.name.as_str() {
                 "_count" => asked.count = count(&value)?.min(settings.page_max),
                 "_since" => asked.since = Some(since(&value)?),
-                "_format" | "_pretty" => {}
+                "_format" | "_pretty" | "_summary" | "_elements" => {}
                 CURSOR => {
                     asked.cursor = Some(value);
                     continue;
@@ -181,6 +196,13 @@ impl Asked {
         format!("{}?{}", self.path, self.used)
     }
 
+    /// The numbers of a cursor.
+    fn place<const N: usize>(&self, text: &str) -> Result<[i64; N]> {
+        let place = cursor::decode(&self.search(), text);
+        let place = place.and_then(|(_, numbers)| numbers.try_into().ok());
+        place.ok_or_else(wrong_cursor)
+    }
+
     fn link(&self, call: &Call, cursor: Option<&str>) -> String {
         super::search::link(&format!("{}/{}", call.base, self.path), &self.used, cursor)
     }
@@ -199,7 +221,8 @@ fn count(value: &str) -> std::result::Result<usize, Invalid> {
     }
 }
 
-fn since(value: &str) -> std::result::Result<i64, Invalid> {
+/// An instant with a zone, in milliseconds since the epoch.
+pub fn since(value: &str) -> std::result::Result<i64, Invalid> {
     let at = time::parse_fhir(&value.replace(' ', "+"), time::JST);
     at.filter(|at| at.zoned).map(|at| at.from).ok_or_else(|| {
         Invalid::new(

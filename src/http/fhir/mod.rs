@@ -1,13 +1,15 @@
 //! Everything under `/fhir`: one file per interaction (<https://hl7.org/fhir/R4/http.html>).
 //!
-//! The routes are made from the table of resources ([`RESOURCES`]), which also gives the
-//! CapabilityStatement and this part of the OpenAPI document.
+//! The routes are made from the tables of resources ([`RESOURCES`]) and of operations, which
+//! also give the CapabilityStatement and this part of the OpenAPI document.
 
 mod call;
 mod delete;
+mod entries;
 mod history;
 mod metadata;
 mod openapi;
+mod operation;
 mod read;
 mod search;
 mod to_exchange;
@@ -23,7 +25,7 @@ use super::App;
 use super::body::Body;
 use super::error::{Kind, Problem};
 use crate::fault::shorten;
-use crate::fhir::resource::{self, Interaction, Operation, RESOURCES, Resource};
+use crate::fhir::resource::{self, Interaction, RESOURCES, Resource};
 use call::Call;
 
 /// The routes, relative to the FHIR base.
@@ -36,12 +38,8 @@ pub fn router() -> OpenApiRouter<App> {
             }
         }
     }
-    for operation in Operation::ALL {
-        let handler = match operation {
-            Operation::ToFhir => post(to_fhir::to_fhir),
-            Operation::ToExchange => post(to_exchange::to_exchange),
-        };
-        router = router.route(&format!("/${}", operation.name()), handler);
+    for (path, handler) in operation::routes() {
+        router = router.route(&path, handler);
     }
     router
         .route("/metadata", get(metadata::capabilities))

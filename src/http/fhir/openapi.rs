@@ -3,8 +3,9 @@
 use serde_json::{Map, Value, json};
 use utoipa::openapi::OpenApi;
 
-use super::super::negotiate::{FHIR_JSON, JSON};
-use crate::fhir::resource::{Interaction, Operation, RESOURCES, Resource};
+use super::super::negotiate::FHIR_JSON;
+use crate::fhir::operation::{OPERATIONS, Operation, Place, Takes};
+use crate::fhir::resource::{Interaction, RESOURCES, Resource, by_name};
 use crate::fhir::search::Parameter;
 
 /// The paths, relative to the FHIR base.
@@ -26,12 +27,14 @@ fn paths() -> Map<String, Value> {
         item[method] = operation;
     };
     add("/metadata".into(), "get", metadata());
-    for operation in Operation::ALL {
-        add(
-            format!("/${}", operation.name()),
-            "post",
-            converts(operation),
-        );
+    for operation in OPERATIONS {
+        for place in operation.places() {
+            let path = place.path(operation);
+            if operation.by_get() {
+                add(path.clone(), "get", called(operation, place, false));
+            }
+            add(path, "post", called(operation, place, true));
+        }
     }
     for resource in RESOURCES {
         let name = resource.name();
@@ -135,35 +138,78 @@ fn metadata() -> Value {
     })
 }
 
-fn converts(operation: Operation) -> Value {
-    let any = json!({ "schema": { "type": "object" } });
-    let content = match operation {
-        Operation::ToFhir => json!({ JSON: any }),
-        Operation::ToExchange => json!({ FHIR_JSON: any }),
+/// An operation at one of its places, by POST or by GET.
+fn called(operation: &Operation, place: Place, by_post: bool) -> Value {
+    let name = operation.name;
+    let mut parameters = Vec::new();
+    let (at, instance) = match place {
+        Place::System => ("system", false),
+        Place::Type(resource) => (resource.name(), false),
+        Place::Instance(resource) => (resource.name(), true),
     };
-    json!({
+    if instance {
+        parameters.push(path("id"));
+    }
+    let sayable = operation.parameters.iter().filter(|p| p.is_primitive());
+    parameters.extend(sayable.map(|p| query(p.name, &format!("{}: {}", p.ty, p.about))));
+    if let Some(searched) = operation.searches.and_then(by_name) {
+        let own = searched.searchable.parameters.iter();
+        parameters.extend(own.map(|p| query(p.name, &told(p))));
+    }
+    parameters.push(header("Prefer"));
+    let statuses: &[u16] = match (by_post, instance) {
+        (false, false) => &[200, 400, 406],
+        (false, true) => &[200, 400, 404, 406],
+        (true, false) if matches!(operation.takes, Takes::Document(_)) => {
+            &[200, 400, 406, 408, 413, 415, 422]
+        }
+        (true, false) => &[200, 400, 406, 408, 413, 415],
+        (true, true) => &[200, 400, 404, 406, 408, 413, 415],
+    };
+    let mut out = json!({
         "tags": ["fhir"],
-        "summary": format!("${}", operation.name()),
-        "description": operation.about(),
-        "operationId": operation.name(),
-        "parameters": with_format(vec![header("Prefer")]),
-        "requestBody": { "content": content, "required": true },
-        "responses": responses(&[200, 400, 406, 408, 413, 415, 422]),
-    })
+        "summary": format!("${name}"),
+        "description": operation.about,
+        "operationId": match (by_post, at, instance) {
+            (true, "system", _) => name.to_owned(),
+            (true, at, false) => format!("{at}-{name}"),
+            (true, at, true) => format!("{at}-instance-{name}"),
+            (false, at, false) => format!("{at}-{name}-get"),
+            (false, at, true) => format!("{at}-instance-{name}-get"),
+        },
+        "parameters": with_format(parameters),
+        "responses": responses(statuses),
+    });
+    if by_post {
+        let any = json!({ "schema": { "type": "object" } });
+        let (media, required) = match operation.takes {
+            Takes::Document(media) => (media, true),
+            Takes::Parameters | Takes::Resource => {
+                (FHIR_JSON, operation.parameters.iter().any(|p| p.required))
+            }
+        };
+        out["requestBody"] = json!({ "content": { media: any }, "required": required });
+    }
+    out
 }
 
 fn search_parameters(resource: &Resource) -> Vec<Value> {
     let mut out = Vec::new();
     for own in resource.searchable.parameters {
         out.push(query(own.name, &told(own)));
-        for chained in own.target.iter().flat_map(|target| target.parameters) {
+        let chained = own.links.iter().flat_map(|link| link.resource.parameters);
+        for chained in chained {
             let name = format!("{}.{}", own.name, chained.name);
-            out.push(query(&name, &told(chained)));
+            let known = out.iter().any(|parameter| parameter["name"] == name);
+            if !known {
+                out.push(query(&name, &told(chained)));
+            }
         }
     }
-    if !resource.searchable.sort.is_empty() {
-        let keys = resource.searchable.sort.join("`, `");
-        out.push(query("_sort", &format!("`{keys}`")));
+    let keys = resource.searchable.sort_keys();
+    if !keys.is_empty() {
+        let keys = keys.join("`, `");
+        out.push(query("_sort", &format!("`{keys}`; descending with `-`")));
     }
     out.push(query(
         "_count",

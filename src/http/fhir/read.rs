@@ -8,7 +8,7 @@ use crate::fhir::id::ObservationKey;
 use crate::fhir::instance::{self, Origin};
 use crate::fhir::render::Renderer;
 use crate::fhir::resource::{Resource, Source};
-use crate::http::error::Result;
+use crate::http::error::{Problem, Result};
 use crate::store::{Records, StoredRecord};
 
 /// Answers with the current version.
@@ -45,6 +45,7 @@ pub async fn record(
     let mut renderer = Renderer::new(call.app.store(), records).await?;
     let mut body = Vec::with_capacity(4096);
     renderer.write(row, &mut body);
+    let body = call.subset()?.applied(body).map_err(Problem::internal)?;
     let mut response = call.answer(StatusCode::OK, body)?;
     tell_version(&mut response, version);
     Ok(response)
@@ -63,7 +64,7 @@ pub async fn instance(
         access: &access,
     };
     let found = instance::by_id(origin, resource, id).await?;
-    let found = found
+    let mut found = found
         .filter(|i| version.is_none_or(|version| i.version == version))
         .ok_or_else(|| no_such(resource.name()))?;
     let version = Version {
@@ -73,6 +74,7 @@ pub async fn instance(
     if let Some(response) = call.not_modified(version) {
         return Ok(response);
     }
+    call.subset()?.apply(&mut found.body);
     let mut response = call.answer_value(StatusCode::OK, &found.body)?;
     tell_version(&mut response, version);
     Ok(response)

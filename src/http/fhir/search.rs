@@ -4,19 +4,19 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::call::Call;
+use super::entries;
 use super::history::wrong_cursor;
-use crate::fault::Severity;
 use crate::fhir::instance::{self, Origin};
-use crate::fhir::outcome::{Issue, outcome};
 use crate::fhir::render::Renderer;
 use crate::fhir::resource::{Resource, Source};
 use crate::fhir::search::form::{self, Pair};
-use crate::fhir::search::{CURSOR, Limits, Search, Total, cursor, records};
+use crate::fhir::search::{CURSOR, Limits, Search, Total, cursor};
 use crate::fhir::searchset::{Head, Page};
 use crate::http::body::Body;
 use crate::http::error::{Kind, Problem, Result};
 use crate::http::negotiate;
 use crate::http::query::{self, Plus};
+use crate::store::{Place, RecordQuery};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 /// Bytes of a form at most.
@@ -79,22 +79,28 @@ struct This<'a> {
 impl This<'_> {
     async fn records(&self) -> Result<Vec<u8>> {
         let (store, access) = (self.call.app.store(), self.call.app.access());
-        let mut query = records::compile(self.search, &self.call.scope())?;
-        query.after = self.place()?.map(records::key);
-        records::resolve(&mut query, store, &access).await?;
+        let mut query = RecordQuery {
+            test: self.search.test(&self.call.scope(), &Source::Record)?,
+            sort: self.search.sort.clone(),
+            from: None,
+            limit: self.search.count,
+        };
+        if let Some(text) = &self.search.cursor {
+            let (before, numbers) = cursor::decode(&self.id, text).ok_or_else(wrong_cursor)?;
+            query.from = Some(Place { before, numbers });
+        }
         let total = match self.search.total {
             Total::Accurate => Some(store.count(&access, &query).await?),
             Total::None => None,
         };
         if self.search.count == 0 {
-            return Ok(self.begin(total, None).done_with(self));
+            return Ok(self.begin(total, [None, None]).done_with(self));
         }
-        query.limit = self.search.count + 1;
-        let mut found = store.search(&access, &query).await?;
-        let more = found.rows.len() > self.search.count;
-        found.rows.truncate(self.search.count);
-        let last = found.rows.last().filter(|_| more);
-        let mut page = self.begin(total, last.map(|row| records::place(row.key).to_vec()));
+        let found = store.search(&access, &query).await?;
+        let cursor = |place: &Place| cursor::encode(&self.id, place.before, &place.numbers);
+        let around = [&found.previous, &found.next].map(|place| place.as_ref().map(cursor));
+        let mut page = self.begin(total, around);
+        let found = found.records;
         let mut renderer = Renderer::new(store, &found).await?;
         let mut url = format!("{}/", self.address);
         let start = url.len();
@@ -116,19 +122,20 @@ impl This<'_> {
             access: &access,
         };
         let queries = instance::compile(self.resource, self.search, &self.call.scope())?;
-        let after = self.place()?;
+        let after = self.row_place()?;
         let total = match self.search.total {
             Total::Accurate => Some(instance::count(origin, &queries).await?),
             Total::None => None,
         };
         if self.search.count == 0 {
-            return Ok(self.begin(total, None).done_with(self));
+            return Ok(self.begin(total, [None, None]).done_with(self));
         }
         let mut found = instance::page(origin, &queries, after, self.search.count + 1).await?;
         let more = found.len() > self.search.count;
         found.truncate(self.search.count);
         let last = found.last().filter(|_| more);
-        let mut page = self.begin(total, last.map(|i| i.place.to_vec()));
+        let next = last.map(|i| cursor::encode(&self.id, false, &i.place));
+        let mut page = self.begin(total, [None, next]);
         for instance in &found {
             let body = serde_json::to_vec(&instance.body).map_err(Problem::internal)?;
             let url = format!("{}/{}", self.address, instance.id);
@@ -138,26 +145,28 @@ impl This<'_> {
         Ok(page.done_with(self))
     }
 
-    /// Where the page begins.
-    fn place<const N: usize>(&self) -> Result<Option<[i64; N]>> {
+    /// Where a page of rows begins.
+    fn row_place(&self) -> Result<Option<instance::Place>> {
         let Some(text) = &self.search.cursor else {
             return Ok(None);
         };
-        cursor::decode(&self.id, text)
-            .map(Some)
-            .ok_or_else(wrong_cursor)
+        let place = cursor::decode(&self.id, text);
+        let place = place.and_then(|(_, numbers)| numbers.try_into().ok());
+        place.map(Some).ok_or_else(wrong_cursor)
     }
 
-    fn begin(&self, total: Option<u64>, next: Option<Vec<i64>>) -> Started {
+    /// A page with its links; around it are the cursors of the pages before and after it.
+    fn begin(&self, total: Option<u64>, [previous, next]: [Option<String>; 2]) -> Started {
         let used = &self.search.used;
         let cursor = self.search.cursor.as_deref();
         let mut links = vec![("self", link(&self.address, used, cursor))];
         if cursor.is_some() {
             links.push(("first", link(&self.address, used, None)));
         }
-        if let Some(place) = next {
-            let cursor = cursor::encode(&self.id, &place);
-            links.push(("next", link(&self.address, used, Some(&cursor))));
+        for (relation, cursor) in [("previous", previous), ("next", next)] {
+            if let Some(cursor) = cursor {
+                links.push((relation, link(&self.address, used, Some(&cursor))));
+            }
         }
         Started(Page::new(&Head {
             bundle_type: "searchset",
@@ -173,41 +182,10 @@ struct Started(Page);
 impl Started {
     /// Ends the page, telling what was passed over.
     fn done_with(mut self, this: &This) -> Vec<u8> {
-        if !this.search.ignored.is_empty() {
-            let lang = this.call.lang;
-            let issues = this.search.ignored.iter().map(|ignored| {
-                let name = crate::fault::shorten(&ignored.name);
-                let text = match lang {
-                    crate::fault::Lang::En => format!("{name} {}; it was ignored", ignored.en),
-                    crate::fault::Lang::Ja => format!("{name}: {}。無視しました", ignored.ja),
-                };
-                Issue::new(Severity::Warning, "not-supported", text)
-            });
-            let issues: Vec<Issue> = issues.collect();
-            let outcome = outcome(&issues, &this.call.app.kinds().canonical, lang);
-            let url = format!("urn:uuid:{}", uuid());
-            let body = outcome.to_string();
-            self.0.found(&url, "outcome", |out| {
-                out.extend_from_slice(body.as_bytes())
-            });
-        }
+        let issues = entries::ignored(&this.search.ignored, this.call.lang);
+        entries::tell(&mut self.0, this.call, &issues);
         self.0.done()
     }
-}
-
-/// A random UUID (version 4) for what has no address.
-fn uuid() -> String {
-    let random = ulid::Ulid::generate().0;
-    let bits = random & !(0xF << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
-    let hex = format!("{bits:032x}");
-    let parts = [
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..],
-    ];
-    parts.join("-")
 }
 
 /// An address with what was used of its query, and a cursor.
@@ -229,7 +207,7 @@ pub fn link(address: &str, used: &str, cursor: Option<&str>) -> String {
 }
 
 /// Strict handling of what lenient handling passes over.
-fn refused(search: &Search) -> Problem {
+pub fn refused(search: &Search) -> Problem {
     let told = |text: fn(&crate::fhir::search::Ignored) -> &str| {
         let each = search.ignored.iter().map(|i| {
             let name = crate::fault::shorten(&i.name);
@@ -245,14 +223,6 @@ fn refused(search: &Search) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_uuid_has_its_form() {
-        let uuid = uuid();
-        assert_eq!(uuid.len(), 36);
-        assert_eq!(&uuid[14..15], "4");
-        assert!("89ab".contains(&uuid[19..20]), "{uuid}");
-    }
 
     #[test]
     fn links_have_what_was_used() {

@@ -1,0 +1,107 @@
+//! What a search finds, whatever the resource is made from.
+
+use super::instance::{self, Instance, Origin};
+use super::resource::{Resource, Source};
+use super::search::form::Pair;
+use super::search::{Invalid, Limits, Scope, Search};
+use crate::store::{self, Place, RecordQuery, Records};
+
+/// Why a search could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A value is wrong.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+/// Some of what a search finds.
+#[derive(Debug)]
+pub enum Found {
+    /// Records, each an Observation.
+    Records(Records),
+    /// Instances of another resource.
+    Instances(Vec<Instance>),
+}
+
+impl Found {
+    /// How many.
+    pub fn len(&self) -> usize {
+        match self {
+            Found::Records(records) => records.rows.len(),
+            Found::Instances(instances) => instances.len(),
+        }
+    }
+
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A page of what a search finds.
+#[derive(Debug)]
+pub struct Page {
+    /// What is on it.
+    pub found: Found,
+    /// Whether more comes after it.
+    pub more: bool,
+    /// Where the page after it begins, where something is on it and more comes.
+    pub next: Option<Place>,
+}
+
+/// A search of our own making: every parameter is known.
+///
+/// # Errors
+/// [`Invalid`] for a value that is wrong, or a parameter that the resource does not have.
+pub fn search(resource: &'static Resource, pairs: &[Pair]) -> Result<Search, Invalid> {
+    let search = Search::read(resource.searchable, pairs, Limits::default())?;
+    match search.ignored.first() {
+        None => Ok(search),
+        Some(ignored) => Err(Invalid::new(&ignored.name, &ignored.en, &ignored.ja)),
+    }
+}
+
+/// What a search finds after a place, `limit` at most.
+///
+/// # Errors
+/// [`Error`]
+pub async fn page(
+    from: Origin<'_>,
+    scope: &Scope<'_>,
+    resource: &'static Resource,
+    search: &Search,
+    after: Option<Place>,
+    limit: usize,
+) -> Result<Page, Error> {
+    if matches!(resource.sources, [Source::Record]) {
+        let query = RecordQuery {
+            test: search.test(scope, &Source::Record)?,
+            sort: search.sort.clone(),
+            from: after,
+            limit,
+        };
+        let page = from.store.search(from.access, &query).await?;
+        return Ok(Page {
+            found: Found::Records(page.records),
+            more: page.more,
+            next: page.next,
+        });
+    }
+    let queries = instance::compile(resource, search, scope)?;
+    let after = after.and_then(|place| place.numbers.try_into().ok());
+    let mut instances = instance::page(from, &queries, after, limit + 1).await?;
+    let more = instances.len() > limit;
+    instances.truncate(limit);
+    let next = instances.last().filter(|_| more).map(|i| Place {
+        before: false,
+        numbers: i.place.to_vec(),
+    });
+    Ok(Page {
+        found: Found::Instances(instances),
+        more,
+        next,
+    })
+}

@@ -1,0 +1,374 @@
+//! Tests as SQL.
+
+use std::collections::HashMap;
+
+use super::{ColumnTest, FieldTest, Relation, Table, Test};
+use crate::fhir::id::ObservationKey;
+use crate::kind::{Kind, Kinds};
+use crate::store::db::Bound;
+use crate::store::device;
+use crate::store::layout::{KindLayout, Layout, Slot};
+use crate::store::query::Condition;
+use crate::store::sql;
+
+/// What had to be asked of the database before a test can be SQL: no statement joins
+/// records with anything but registries.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// Ranges of milliseconds as ranges of write ids; none where nothing was written then.
+    pub writes: HashMap<(i64, i64), Option<(i64, i64)>>,
+    /// Participant and source of the records that an id can mean.
+    pub records: HashMap<ObservationKey, Vec<(i64, i64)>>,
+}
+
+impl Known {
+    /// Collects what a test needs to be known: ranges of milliseconds, and ids.
+    pub fn needs(test: &Test, ranges: &mut Vec<(i64, i64)>, keys: &mut Vec<ObservationKey>) {
+        match test {
+            Test::All(tests) | Test::Any(tests) => {
+                tests.iter().for_each(|t| Known::needs(t, ranges, keys));
+            }
+            Test::OfKind(tests) => tests
+                .iter()
+                .for_each(|(_, t)| Known::needs(t, ranges, keys)),
+            Test::Not(test) | Test::Related(_, test) => Known::needs(test, ranges, keys),
+            Test::Updated(these) => ranges.extend(these),
+            Test::Keys(these) => keys.extend(these),
+            _ => {}
+        }
+    }
+}
+
+/// Where a test stands: rows of a table under a name; records are of one kind.
+#[derive(Debug, Clone)]
+pub struct At<'a> {
+    /// The table.
+    pub table: Table,
+    /// Its name in the statement.
+    pub name: &'a str,
+    /// The place of the kind of the records.
+    pub kind: Option<usize>,
+}
+
+/// Makes SQL of tests.
+pub struct Compiler<'a> {
+    kinds: &'a Kinds,
+    layout: &'a Layout,
+    known: &'a Known,
+    /// How many tables were given a name.
+    tables: usize,
+}
+
+impl<'a> Compiler<'a> {
+    pub fn new(kinds: &'a Kinds, layout: &'a Layout, known: &'a Known) -> Compiler<'a> {
+        Compiler {
+            kinds,
+            layout,
+            known,
+            tables: 0,
+        }
+    }
+
+    /// The condition of a test that was worked out for the kind ([`Test::for_kind`]).
+    pub fn condition(&mut self, test: &Test, at: &At) -> Condition {
+        let mut out = Condition::default();
+        for test in test.conjuncts() {
+            out.and_also(self.part(test, at));
+        }
+        out.or_always()
+    }
+
+    /// One conjunct, in brackets where it needs them.
+    fn part(&mut self, test: &Test, at: &At) -> Condition {
+        match test {
+            Test::Constant(true) => Condition::always(),
+            Test::Constant(false) => Condition::never(),
+            Test::All(_) => self.condition(test, at).in_brackets(),
+            Test::Any(tests) => {
+                let parts: Vec<Condition> = tests.iter().map(|t| self.part(t, at)).collect();
+                Condition::any(parts)
+            }
+            Test::Not(inner) => {
+                let inner = self.part(inner, at);
+                if inner.is_never() {
+                    Condition::always()
+                } else if inner.is_always() {
+                    Condition::never()
+                } else {
+                    Condition::new(format!("({}) IS NOT TRUE", inner.sql), inner.bound)
+                }
+            }
+            Test::OfKind(_) => self.part(&test.for_kind(at.kind), at),
+            Test::Related(relation, inner) => self.related(*relation, inner, at),
+            _ => match (at.table, at.kind) {
+                (Table::Record, Some(kind)) => self.of_record(test, at, kind),
+                (Table::Record, None) => Condition::never(),
+                (Table::Delivery, _) => self.of_delivery(test, at),
+                (Table::List(list), _) => of_row(test, at.name, list.table),
+                (Table::Device, _) => of_row(test, at.name, "device"),
+            },
+        }
+    }
+
+    fn of_record(&self, test: &Test, at: &At, kind: usize) -> Condition {
+        let kind: &Kind = self.kinds.at(kind);
+        let layout = self.layout.of(kind.place);
+        let mut out = Condition::default();
+        match test {
+            Test::Time(tests) => {
+                out.and_time(&format!("{}.time", at.name), kind, tests);
+                out.or_always()
+            }
+            Test::Updated(ranges) => self.written(ranges, at.name),
+            Test::Status(statuses) => of_status(statuses, at.name),
+            Test::Field { field, test } => of_field(test, at.name, *field, kind, layout),
+            Test::Keys(keys) => {
+                let mut parts = Vec::new();
+                for key in keys.iter().filter(|key| key.kind == kind.hash) {
+                    let found = self.known.records.get(key);
+                    for (participant, source) in found.into_iter().flatten() {
+                        parts.push(Condition::new(
+                            "({0}.participant = ? AND {0}.time = ? AND {0}.source = ?)"
+                                .replace("{0}", at.name),
+                            vec![(*participant).into(), key.seconds.into(), (*source).into()],
+                        ));
+                    }
+                }
+                Condition::any(parts)
+            }
+            _ => Condition::never(),
+        }
+    }
+
+    fn of_delivery(&self, test: &Test, at: &At) -> Condition {
+        match test {
+            Test::Updated(ranges) => self.written(ranges, at.name),
+            Test::Delivery(ids) => Condition::any(ids.iter().map(|(id, hash)| {
+                Condition::new(
+                    "({0}.write = (SELECT id FROM write WHERE submission = ?) \
+                     AND {0}.participant = (SELECT id FROM participant WHERE hash = ?))"
+                        .replace("{0}", at.name),
+                    vec![id.as_str().into(), hash.into()],
+                )
+            })),
+            _ => Condition::never(),
+        }
+    }
+
+    /// Written in any of these ranges of milliseconds.
+    fn written(&self, ranges: &[(i64, i64)], name: &str) -> Condition {
+        let found = ranges.iter().filter_map(|r| *self.known.writes.get(r)?);
+        let found: Vec<(i64, i64)> = found.collect();
+        let mut out = Condition::default();
+        out.and_ranges(&format!("{name}.write"), &found);
+        out.or_always()
+    }
+
+    fn related(&mut self, relation: Relation, inner: &Test, at: &At) -> Condition {
+        let Some(join) = relation.join() else {
+            return self.part(inner, at);
+        };
+        self.tables += 1;
+        let name = format!("t{}", self.tables);
+        let kinds: Vec<Option<usize>> = match join.to {
+            Table::Record => (0..self.kinds.len()).map(Some).collect(),
+            _ => vec![None],
+        };
+        let mut parts = Vec::new();
+        for kind in kinds {
+            let far = At {
+                table: join.to,
+                name: &name,
+                kind,
+            };
+            // The laboratory is a field of the record, at whichever end that is.
+            let record = if at.kind.is_some() { at } else { &far };
+            let laboratory = self.laboratory(record);
+            if join.sql.contains("{laboratory}") && laboratory.is_none() {
+                continue;
+            }
+            let inner = self.condition(&inner.for_kind(kind), &far);
+            if inner.is_never() {
+                continue;
+            }
+            let mut condition = Condition::default();
+            if let Some(kind) = kind {
+                let id = self.layout.of(kind).id;
+                condition.and(&format!("{name}.kind = {id} AND {name}.state <> 2"), &[]);
+            }
+            condition.and(&inner.sql, &inner.bound);
+            let text = join
+                .sql
+                .replace("{table}", join.to.from())
+                .replace("{near}", at.name)
+                .replace("{far}", &name)
+                .replace("{laboratory}", laboratory.as_deref().unwrap_or_default())
+                .replace("{inner}", &condition.sql);
+            parts.push(Condition::new(text, condition.bound));
+        }
+        Condition::any(parts)
+    }
+
+    /// The column with the text of a record's laboratory.
+    fn laboratory(&self, at: &At) -> Option<String> {
+        let kind: &Kind = self.kinds.at(at.kind?);
+        match self.layout.of(kind.place).slots.get(kind.laboratory?)? {
+            Slot::Source => Some(format!("{}.source", at.name)),
+            Slot::Column(n) => Some(format!("{}.c{}", at.name, n + 1)),
+            Slot::Time | Slot::Updated | Slot::Device => None,
+        }
+    }
+}
+
+impl Table {
+    /// What stands after `FROM`.
+    fn from(self) -> &'static str {
+        match self {
+            Table::Record => "record",
+            Table::List(list) => list.table,
+            Table::Device => device::SHOWN,
+            Table::Delivery => {
+                "(SELECT write, participant FROM record \
+                 UNION SELECT write, participant FROM record_version)"
+            }
+        }
+    }
+}
+
+/// `Observation.status` as [`crate::store::StoredRecord`] gives it.
+fn of_status(statuses: &[&str], name: &str) -> Condition {
+    let parts = statuses.iter().map(|status| {
+        let sql = match *status {
+            "amended" => "{0}.state = 1",
+            "corrected" => "({0}.state <> 1 AND {0}.version > 1)",
+            "final" => "({0}.state <> 1 AND {0}.version = 1)",
+            _ => return Condition::never(),
+        };
+        Condition::new(sql.replace("{0}", name), Vec::new())
+    });
+    Condition::any(parts)
+}
+
+fn of_field(
+    test: &FieldTest,
+    name: &str,
+    field: usize,
+    kind: &Kind,
+    layout: &KindLayout,
+) -> Condition {
+    let Some(slot) = layout.slots.get(field) else {
+        return Condition::never();
+    };
+    let column = match slot {
+        Slot::Column(n) => format!("{name}.c{}", n + 1),
+        Slot::Source => format!("{name}.source"),
+        Slot::Device => format!("{name}.device"),
+        Slot::Time => format!("{name}.time"),
+        Slot::Updated => format!("{name}.updated"),
+    };
+    match test {
+        // Where there is no source, its number is 0.
+        FieldTest::Present if *slot == Slot::Source => {
+            Condition::new(format!("{column} <> 0"), Vec::new())
+        }
+        FieldTest::Present => Condition::new(format!("{column} IS NOT NULL"), Vec::new()),
+        FieldTest::Range(ranges) => {
+            // The written decimals are in the low three bits.
+            let raw = ranges.iter().map(|&(lo, hi)| {
+                let lo = lo.checked_mul(8).unwrap_or(i64::MIN);
+                let hi = hi.checked_mul(8).map_or(i64::MAX, |hi| hi + 7);
+                (lo, hi)
+            });
+            let mut out = Condition::default();
+            out.and_ranges(&column, &raw.collect::<Vec<_>>());
+            if out.sql.is_empty() {
+                out.and(&format!("{column} IS NOT NULL"), &[]);
+            }
+            out
+        }
+        FieldTest::Code(places) => {
+            let ids = places.iter().filter_map(|&p| layout.codes[field].get(p));
+            let ids: Vec<String> = ids.map(i64::to_string).collect();
+            match ids.is_empty() {
+                true => Condition::never(),
+                false => Condition::new(format!("{column} IN ({})", ids.join(", ")), Vec::new()),
+            }
+        }
+        FieldTest::Text(values) => {
+            let table = match (slot, kind.device) {
+                (Slot::Device, Some([maker, ..])) if field == maker => {
+                    "device WHERE model_manufacturer_code"
+                }
+                (Slot::Device, _) => "device WHERE model_number",
+                _ => "text WHERE value",
+            };
+            among(values, |list| {
+                format!("{column} IN (SELECT id FROM {table} IN ({list}))")
+            })
+        }
+        FieldTest::Registered {
+            list,
+            column: asked,
+            values,
+        } => {
+            let Some(key) = list.key().last() else {
+                return Condition::never();
+            };
+            among(values, |these| {
+                format!(
+                    "{column} IN (SELECT t.id FROM {} m JOIN text t ON t.value = m.{} \
+                     WHERE m.{asked} IN ({these}))",
+                    list.table, key.name
+                )
+            })
+        }
+    }
+}
+
+fn of_row(test: &Test, name: &str, table: &'static str) -> Condition {
+    match test {
+        Test::Hash(hashes) => {
+            let list = sql::list(hashes.len());
+            let bound = hashes.iter().map(Bound::from).collect();
+            Condition::new(format!("{name}.hash IN ({list})"), bound)
+        }
+        Test::Column { name: column, test } => match test {
+            ColumnTest::Present => Condition::new(format!("{name}.{column} IS NOT NULL"), vec![]),
+            ColumnTest::Equals(values) => {
+                among(values, |list| format!("{name}.{column} IN ({list})"))
+            }
+        },
+        Test::External { system, value } => {
+            let mut part = Condition::default();
+            part.and("x.list = ?", &[table.into()]);
+            for (column, asked) in [("system", system), ("value", value)] {
+                if let Some(asked) = asked {
+                    part.and(&format!("x.{column} = ?"), &[asked.as_str().into()]);
+                }
+            }
+            Condition::new(
+                format!(
+                    "{name}.id IN (SELECT x.owner FROM external_identifier x WHERE {})",
+                    part.sql
+                ),
+                part.bound,
+            )
+        }
+        Test::Updated(ranges) => Condition::any(ranges.iter().map(|(from, until)| {
+            Condition::new(
+                format!("({name}.updated_at >= ? AND {name}.updated_at < ?)"),
+                vec![(*from).into(), (*until).into()],
+            )
+        })),
+        _ => Condition::never(),
+    }
+}
+
+/// A condition over a list of values; never where it is empty.
+fn among(values: &[String], sql: impl Fn(&str) -> String) -> Condition {
+    if values.is_empty() {
+        return Condition::never();
+    }
+    let bound = values.iter().map(|v| Bound::from(v.as_str())).collect();
+    Condition::new(sql(&sql::list(values.len())), bound)
+}
