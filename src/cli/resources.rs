@@ -56,7 +56,7 @@ pub(super) fn read(
             let fault = unreadable(&input.name, Place::default(), error)?;
             return Ok(Read {
                 submissions: Vec::new(),
-                issues: vec![issue(fault)],
+                issues: vec![Issue::of(fault)],
                 untold: 0,
                 refused: true,
             });
@@ -71,7 +71,7 @@ pub(super) fn read(
         }
         refused |= submission.has_errors();
         untold += submission.untold + submission.unlisted;
-        issues.extend(submission.all_faults().cloned().map(issue));
+        issues.extend(submission.all_faults().cloned().map(Issue::of));
     }
     submissions.retain(|s| !s.broken && s.rows.iter().any(|row| !row.refused));
     // Notices of the whole input are met last but belong to its beginning.
@@ -92,7 +92,7 @@ impl Read {
             let place = Place { line: 1, column: 1 };
             let fault = Fault::new(Code::CodeUnsupported, "", place);
             let fault = fault.expected("a resource that a record can be made from");
-            self.issues.insert(0, issue(fault));
+            self.issues.insert(0, Issue::of(fault));
         }
     }
 }
@@ -108,15 +108,6 @@ impl io::Read for Noticed<'_> {
         let n = self.source.read(buf)?;
         *self.any = *self.any || !buf[..n].trim_ascii().is_empty();
         Ok(n)
-    }
-}
-
-fn issue(fault: Fault) -> Issue {
-    Issue {
-        expressions: vec![fault.pointer.clone()],
-        fault,
-        count: 1,
-        not_ours: false,
     }
 }
 

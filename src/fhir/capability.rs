@@ -103,8 +103,8 @@ fn head(server: Server, mode: Mode) -> Map<String, Value> {
 }
 
 fn resource(kinds: &Kinds, resource: &Resource) -> Value {
-    let interactions = resource.interactions.iter();
-    let codes: Vec<Value> = interactions.map(|i| json!({ "code": i.code() })).collect();
+    let codes = resource.interactions.iter().filter_map(|i| i.code());
+    let codes: Vec<Value> = codes.map(|code| json!({ "code": code })).collect();
     let mut out = Map::new();
     out.insert("type".into(), resource.name().into());
     let profiles = profiles(kinds, resource);
@@ -115,9 +115,19 @@ fn resource(kinds: &Kinds, resource: &Resource) -> Value {
     out.insert("interaction".into(), codes.into());
     out.insert("versioning".into(), "versioned".into());
     out.insert("readHistory".into(), resource.keeps_versions().into());
+    let has = |interaction| resource.has(interaction);
+    if has(Interaction::Update) {
+        out.insert("updateCreate".into(), true.into());
+    }
+    if has(Interaction::Create) || has(Interaction::ConditionalCreate) {
+        out.insert("conditionalCreate".into(), true.into());
+    }
     out.insert("conditionalRead".into(), "full-support".into());
-    if resource.has(Interaction::Delete) {
-        out.insert("conditionalDelete".into(), "not-supported".into());
+    if has(Interaction::Update) {
+        out.insert("conditionalUpdate".into(), true.into());
+    }
+    if has(Interaction::Delete) {
+        out.insert("conditionalDelete".into(), "single".into());
     }
     out.insert("referencePolicy".into(), json!(["literal", "local"]));
     let parameters = resource.searchable.parameters.iter();

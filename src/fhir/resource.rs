@@ -21,7 +21,16 @@ pub enum Interaction {
     Read,
     /// `GET [type]/[id]/_history/[vid]`
     Vread,
-    /// `DELETE [type]/[id]`
+    /// `POST [type]`, with `If-None-Exist` or without
+    Create,
+    /// `POST [type]` with `If-None-Exist`, of a type that registries write: it finds what is
+    /// there, and creates nothing
+    ConditionalCreate,
+    /// `PUT [type]/[id]`, `PUT [type]?…`
+    Update,
+    /// `PATCH [type]/[id]`, `PATCH [type]?…`
+    Patch,
+    /// `DELETE [type]/[id]`, `DELETE [type]?…`
     Delete,
     /// `GET [type]/[id]/_history`
     HistoryInstance,
@@ -32,16 +41,20 @@ pub enum Interaction {
 }
 
 impl Interaction {
-    /// The code of FHIR's `restful-interaction`.
-    pub fn code(self) -> &'static str {
-        match self {
+    /// The code of FHIR's `restful-interaction`; a conditional create alone has none.
+    pub fn code(self) -> Option<&'static str> {
+        Some(match self {
             Interaction::Read => "read",
             Interaction::Vread => "vread",
+            Interaction::Create => "create",
+            Interaction::ConditionalCreate => return None,
+            Interaction::Update => "update",
+            Interaction::Patch => "patch",
             Interaction::Delete => "delete",
             Interaction::HistoryInstance => "history-instance",
             Interaction::HistoryType => "history-type",
             Interaction::Search => "search-type",
-        }
+        })
     }
 }
 
@@ -117,10 +130,16 @@ impl Resource {
     }
 }
 
-use Interaction::{Delete, HistoryInstance, HistoryType, Read, Search, Vread};
+use Interaction::{
+    ConditionalCreate, Create, Delete, HistoryInstance, HistoryType, Patch, Read, Search, Update,
+    Vread,
+};
 
 /// What a resource has that comes from a registry, or is derived.
 const SHOWN: &[Interaction] = &[Read, Vread, Search];
+
+/// What a resource has that registries write, and that others refer to.
+const LISTED: &[Interaction] = &[Read, Vread, ConditionalCreate, Search];
 
 /// All resources, by name.
 pub static RESOURCES: &[Resource] = &[
@@ -135,14 +154,24 @@ pub static RESOURCES: &[Resource] = &[
         searchable: &DEVICE_DEFINITION,
         about: "The registered device models, with the recording times of activity monitors.",
         sources: &[Source::Model],
-        interactions: SHOWN,
+        interactions: LISTED,
         profiles: &[],
     },
     Resource {
         searchable: &OBSERVATION,
         about: "The records, one Observation each. Former versions stay readable.",
         sources: &[Source::Record],
-        interactions: &[Read, Vread, Delete, HistoryInstance, HistoryType, Search],
+        interactions: &[
+            Read,
+            Vread,
+            Create,
+            Update,
+            Patch,
+            Delete,
+            HistoryInstance,
+            HistoryType,
+            Search,
+        ],
         profiles: &[],
     },
     Resource {
@@ -158,7 +187,7 @@ pub static RESOURCES: &[Resource] = &[
                 make: registry::organization_laboratory,
             }),
         ],
-        interactions: SHOWN,
+        interactions: LISTED,
         profiles: &["http://jpfhir.jp/fhir/core/StructureDefinition/JP_Organization"],
     },
     Resource {
@@ -182,7 +211,7 @@ pub static RESOURCES: &[Resource] = &[
             list: &CONSORTIA,
             make: registry::research_study,
         })],
-        interactions: SHOWN,
+        interactions: LISTED,
         profiles: &[],
     },
     Resource {

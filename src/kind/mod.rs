@@ -15,6 +15,7 @@ use std::sync::Arc;
 use crate::fhir::canonical::Canonical;
 use crate::fhir::id;
 use crate::mapping::Mapping;
+use crate::mapping::backward::CodeIndex;
 
 pub use file::{MappingFault, MappingFaults};
 
@@ -271,6 +272,8 @@ pub struct Kinds {
     pub systems: Systems,
     /// The project's canonical strings.
     pub canonical: Canonical,
+    /// What the codes of Observations mean.
+    pub codes: CodeIndex,
 }
 
 impl Kinds {
@@ -300,6 +303,7 @@ impl Kinds {
         }
         Kinds {
             by_name: list.iter().map(|k| (k.name.clone(), k.place)).collect(),
+            codes: CodeIndex::new(&list),
             list,
             sections,
             systems,

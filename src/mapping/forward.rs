@@ -9,7 +9,7 @@
 use crate::decimal;
 use crate::fhir::id::{self, ObservationKey};
 use crate::json;
-use crate::kind::{Field, Kind, Type};
+use crate::kind::{Field, Kind, Kinds, Type};
 use crate::record::Record;
 use crate::registry::{List, Registries};
 use crate::time;
@@ -483,6 +483,25 @@ pub fn identity(record: &Record) -> String {
         &time,
         source,
     ])
+}
+
+/// What the id of the record with this identity says; `None` for what [`identity`] does not
+/// write.
+pub fn key_of(kinds: &Kinds, identity: &str) -> Option<ObservationKey> {
+    let parts = id::split(identity);
+    let [consortium, person, kind, at, source] = parts.as_slice() else {
+        return None;
+    };
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    if id::join(&parts) != identity {
+        return None;
+    }
+    Some(ObservationKey {
+        participant: id::participant_hash(consortium, person),
+        kind: kinds.get(kind)?.hash,
+        seconds: time::parse14(at)?,
+        source: id::source_hash(source),
+    })
 }
 
 /// What the id of a record says.

@@ -13,6 +13,7 @@
 //! that PostgreSQL understands too; what differs stands in `sql.rs`.
 
 mod backup;
+mod change;
 mod changes;
 mod db;
 mod delete;
@@ -26,6 +27,7 @@ mod query;
 mod read;
 mod readers;
 mod receipt;
+mod referred;
 mod registry;
 mod rows;
 mod search;
@@ -34,6 +36,7 @@ mod submit;
 mod test;
 mod walk;
 mod walk_column;
+mod work;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -49,14 +52,15 @@ use db::Transaction;
 use readers::Readers;
 
 pub use backup::restore;
+pub use change::{Change, Changes, Deleted, Deletion, Done, IfMatch, RecordChanges, Rule};
 pub use changes::ChangeQuery;
-pub use delete::Deleted;
 pub use device::{DeviceQuery, StoredDevice};
 pub use entries::{Entry, Outcome};
 pub use provenance::{Delivery, DeliveryKey, DeliveryQuery};
 pub use query::{Place, RecordKey, RecordQuery, SORT_KEYS_MAX, SortBy, SortKey, TimeTest};
 pub use read::{Person, Records, StoredRecord};
 pub use receipt::{Counts, QuarantineRow, Receipt, ReceiptQuery};
+pub use referred::Referred;
 pub use registry::{Changed, Stored};
 pub use rows::RowQuery;
 pub use search::Page;

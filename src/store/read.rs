@@ -22,6 +22,19 @@ pub(super) const DELETED: i64 = 2;
 /// `state`: amended.
 pub(super) const AMENDED: i64 = 1;
 
+/// `state`: corrected, though it is the first version.
+pub(super) const CORRECTED: i64 = 3;
+
+/// `Observation.status` of a version that is no deletion.
+pub(super) fn status(state: i64, version: i64) -> &'static str {
+    match state {
+        AMENDED => "amended",
+        CORRECTED => "corrected",
+        _ if version > 1 => "corrected",
+        _ => "final",
+    }
+}
+
 /// One version of one stored record.
 #[derive(Debug, Clone)]
 pub struct StoredRecord {
@@ -299,11 +312,7 @@ impl Store {
                 last_updated: writes.get(&r.write).copied().unwrap_or_default(),
                 seen: r.seen,
                 deleted: r.state == DELETED,
-                status: match r.state {
-                    AMENDED => "amended",
-                    _ if r.version > 1 => "corrected",
-                    _ => "final",
-                },
+                status: status(r.state, r.version),
                 id: ObservationKey {
                     participant: person.hash,
                     kind: kind.hash,

@@ -4,7 +4,7 @@
 use super::db::Bound;
 use super::layout::{KindLayout, Slot};
 use super::query::{Condition, SortBy, SortKey};
-use super::read::{AMENDED, Raw};
+use super::read::{AMENDED, CORRECTED, Raw, status};
 use super::sql;
 use crate::kind::{Kind, Kinds};
 use crate::record::Cell;
@@ -136,7 +136,10 @@ impl Column {
             Column::Source => "r.source".into(),
             Column::Write => "r.write".into(),
             Column::Status => {
-                format!("CASE WHEN r.state = {AMENDED} THEN 0 WHEN r.version > 1 THEN 1 ELSE 2 END")
+                format!(
+                    "CASE WHEN r.state = {AMENDED} THEN 0 \
+                     WHEN r.version > 1 OR r.state = {CORRECTED} THEN 1 ELSE 2 END"
+                )
             }
             Column::Constant(_) => return None,
             Column::Missing(field) => {
@@ -167,14 +170,11 @@ impl Column {
             Column::Participant => raw.participant,
             Column::Source => raw.source,
             Column::Write => raw.write,
-            Column::Status if raw.state == AMENDED => 0,
-            Column::Status => {
-                if raw.version > 1 {
-                    1
-                } else {
-                    2
-                }
-            }
+            Column::Status => match status(raw.state, raw.version) {
+                "amended" => 0,
+                "corrected" => 1,
+                _ => 2,
+            },
             Column::Constant(value) => value,
             Column::Missing(field) => i64::from(cell(field).is_none()),
             Column::Cell(field) => cell(field).unwrap_or(0),

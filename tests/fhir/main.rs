@@ -1,13 +1,17 @@
 //! The FHIR side through the router, without a socket: one module per group of interactions.
 
 mod capability;
+mod conditional;
+mod create;
 mod everything;
 mod interactions;
 mod lastn;
 mod model;
 mod operations;
+mod patch;
 mod registry;
 mod rules;
 mod search;
 mod server;
 mod subset;
+mod update;

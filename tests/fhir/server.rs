@@ -6,12 +6,12 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use kenko_fhir::exchange::{self, Options};
-use kenko_fhir::fhir::check;
+use kenko_fhir::fhir::{check, id};
 use kenko_fhir::http::{App, Settings, app};
 use kenko_fhir::kind::Kinds;
 use kenko_fhir::registry::{self, List};
 use kenko_fhir::store::{Receipt, Store, Submit};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 /// The address in `fullUrl`s and links.
@@ -144,6 +144,27 @@ impl Server {
         self.send("GET", path, &[], "").await
     }
 
+    /// Sends a resource.
+    pub async fn write(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        resource: &Value,
+    ) -> Answer {
+        let mut all = vec![("content-type", "application/fhir+json")];
+        all.extend_from_slice(headers);
+        self.send(method, path, &all, &resource.to_string()).await
+    }
+
+    /// Creates a resource, which must succeed.
+    pub async fn create(&self, resource: &Value) -> Value {
+        let path = format!("/{}", resource["resourceType"].as_str().unwrap());
+        let answer = self.write("POST", &path, &[], resource).await;
+        assert_eq!(answer.status, 201, "{}", answer.text);
+        answer.json()
+    }
+
     /// A resource or Bundle that must be there, and sound.
     pub async fn found(&self, path: &str) -> Value {
         let answer = self.get(path).await;
@@ -198,4 +219,22 @@ pub fn weight(person: &str, time: &str, value: &str, update_time: &str) -> Strin
     format!(
         r#"{{"format_version":"1.0","send_time":"20161005120005123","consortium_id":"A00001","person_information":[{{"person_id":"{person}","healthcare_information":{{"weighing_scale":[{{"observation_time":"{time}","body_weight":{value},"model_manufacturer_code":"ACME","model_number":"WS-100","production_specification_serial":"WS0001234","data_input_code":"0","origin_of_time_code":"1","update_time":"{update_time}"}}]}}}}]}}"#
     )
+}
+
+/// A weight of the first person by the first scale of the example, as another system would
+/// write it.
+pub fn observation(time: &str, kilograms: &str) -> Value {
+    let value: serde_json::Number = kilograms.parse().unwrap();
+    json!({
+        "resourceType": "Observation",
+        "status": "final",
+        "code": { "coding": [{ "system": "http://loinc.org", "code": "29463-7" }] },
+        "subject": { "reference": format!("Patient/{}", id::participant("A00001", PERSON)) },
+        "device": { "reference": format!("Device/{}", id::device("ACME", "WS-100", "WS0001234")) },
+        "effectiveDateTime": time,
+        "issued": "2016-10-05T12:00:00.000+09:00",
+        "valueQuantity": {
+            "value": value, "unit": "kg", "system": "http://unitsofmeasure.org", "code": "kg",
+        },
+    })
 }

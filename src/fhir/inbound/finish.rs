@@ -8,14 +8,14 @@ use crate::exchange::{self, Origin, Submission};
 use crate::fault::{Code, Fault};
 use crate::kind::{Kind, Type};
 use crate::mapping::backward::join_of;
-use crate::mapping::{Join, Role};
+use crate::mapping::{Join, Role, Status};
 use crate::record::{Cell, Texts};
 
 use super::reference::{Ref, Target};
 use super::{Claim, Inbound, Outcome, Row};
 
 /// A record that is complete.
-struct Done {
+pub(super) struct Done {
     consortium: u32,
     person: u32,
     row: usize,
@@ -24,6 +24,19 @@ struct Done {
 impl Inbound<'_> {
     /// The submissions, by consortium, and what there is to say.
     pub fn finish(mut self) -> (Vec<Submission>, Outcome) {
+        let done = self.complete_all();
+        let mut submissions = self.submissions(done);
+        for (submission, _) in &mut submissions {
+            for (_, fault) in std::mem::take(&mut submission.faults) {
+                self.outcome.push(fault);
+            }
+        }
+        let submissions = submissions.into_iter().map(|(submission, _)| submission);
+        (submissions.collect(), self.outcome)
+    }
+
+    /// Puts parts together and completes what can be completed.
+    pub(super) fn complete_all(&mut self) -> Vec<Done> {
         self.merge_parts();
         let mut rows = std::mem::take(&mut self.rows);
         let mut done = Vec::with_capacity(rows.len());
@@ -31,6 +44,7 @@ impl Inbound<'_> {
             if row.refused {
                 continue;
             }
+            self.speak_of(row);
             if let Some((consortium, person)) = self.complete(row) {
                 done.push(Done {
                     consortium,
@@ -40,7 +54,14 @@ impl Inbound<'_> {
             }
         }
         self.rows = rows;
-        self.submissions(done)
+        done
+    }
+
+    /// What is said next is about this row.
+    fn speak_of(&mut self, row: &Row) {
+        if self.options.write {
+            self.outcome.about(row.entry);
+        }
     }
 
     fn row_cells(&mut self, row: &Row) -> &mut [Cell] {
@@ -116,6 +137,7 @@ impl Inbound<'_> {
             };
             for part in parts {
                 self.merge(anchor, part);
+                self.joined.push((part, anchor));
             }
             self.contradictions(anchor);
         }
@@ -127,6 +149,7 @@ impl Inbound<'_> {
         if row.refused {
             return;
         }
+        self.speak_of(&row);
         let kind = self.kinds.at(usize::from(row.kind)).clone();
         let cells = self.row_cells(&row).to_vec();
         let pointer = self.pointer(&row, "");
@@ -140,10 +163,12 @@ impl Inbound<'_> {
     /// Puts a part into its record. What both say must agree.
     fn merge(&mut self, anchor: usize, part: usize) {
         let (to, from) = (self.rows[anchor], self.rows[part]);
+        self.speak_of(&from);
         self.rows[part].refused = true;
         if to.refused || from.refused {
             // The fault of the one was told; the record cannot stand without it.
             if !to.refused {
+                self.speak_of(&to);
                 self.refuse(&to, Code::RecordInconsistent, "", "all parts of the record");
                 self.rows[anchor].refused = true;
             }
@@ -305,6 +330,11 @@ impl Inbound<'_> {
         if let Some(Target::Person(consortium, person)) = target {
             return Some((consortium, person));
         }
+        if row.subject.is_some_and(|at| self.is_dangling(at)) {
+            let expected = "a Patient that is there";
+            self.refuse(row, Code::ParticipantUnknown, ".subject", expected);
+            return None;
+        }
         // Our own identifier names the person as well.
         if let Some(claim) = row.claim {
             let text = |place: u32| self.texts.get(i64::from(place)).to_owned();
@@ -402,8 +432,9 @@ impl Inbound<'_> {
         }
     }
 
-    /// One submission for each consortium.
-    fn submissions(mut self, done: Vec<Done>) -> (Vec<Submission>, Outcome) {
+    /// One submission for each consortium, in which the rules between records are kept, and
+    /// the status of each record.
+    pub(super) fn submissions(&mut self, done: Vec<Done>) -> Vec<(Submission, Vec<Status>)> {
         let mut consortia: BTreeMap<String, Vec<Done>> = BTreeMap::new();
         let mut names: HashMap<u32, String> = HashMap::new();
         for one in done {
@@ -421,10 +452,10 @@ impl Inbound<'_> {
         let several = consortia.len() > 1;
         let mut out = Vec::new();
         for (consortium, done) in consortia {
-            let submission = self.submission(consortium, &done, several);
-            out.push(submission);
+            let statuses = done.iter().map(|one| self.rows[one.row].status).collect();
+            out.push((self.submission(consortium, &done, several), statuses));
         }
-        (out, self.outcome)
+        out
     }
 
     fn submission(&mut self, consortium: String, done: &[Done], several: bool) -> Submission {
@@ -433,7 +464,8 @@ impl Inbound<'_> {
         version.unwrap_or("1.0").clone_into(&mut out.format_version);
         out.edition = self.envelope.edition.unwrap_or_default();
         out.origin = self.origin;
-        out.send_time = self.envelope.timestamp.unwrap_or(self.options.now);
+        let sent = self.envelope.timestamp.filter(|_| !self.options.write);
+        out.send_time = sent.unwrap_or(self.options.now);
         out.consortium_id = consortium;
         let mut persons: HashMap<u32, u32, foldhash::fast::RandomState> = HashMap::default();
         let mut cells = Vec::new();
@@ -458,9 +490,6 @@ impl Inbound<'_> {
             out.texts = std::mem::take(&mut self.texts);
         }
         exchange::check(self.kinds, &mut out);
-        for (_, fault) in std::mem::take(&mut out.faults) {
-            self.outcome.push(fault);
-        }
         out
     }
 }

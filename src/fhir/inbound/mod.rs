@@ -15,6 +15,7 @@ mod finish;
 mod outcome;
 mod reference;
 mod resource;
+mod write;
 
 use crate::exchange::{self, Origin};
 use crate::fault::{Code, Fault, Severity};
@@ -30,6 +31,7 @@ use super::id;
 
 pub use document::read_any;
 pub use outcome::{EXPRESSIONS_MAX, Issue, Outcome};
+pub use write::{Head, Named, Reference, Taken, Written, WrittenRecords, read_resource};
 
 use reference::{Ref, References, Target};
 
@@ -42,6 +44,10 @@ pub struct Options {
     pub now: i64,
     /// The most memory that one resource may need, in bytes.
     pub resource_max: usize,
+    /// Whether the resources are written to a server: then they are sent when they are
+    /// received, each has issues of its own, what it refers to must be there, and what is
+    /// not ours is refused.
+    pub write: bool,
 }
 
 impl Default for Options {
@@ -50,6 +56,7 @@ impl Default for Options {
             faults_max: exchange::Options::default().faults_max,
             now: time::now_millis(),
             resource_max: 32 << 20,
+            write: false,
         }
     }
 }
@@ -72,6 +79,15 @@ struct Claim {
     person: u32,
     seconds: i64,
     source: u32,
+}
+
+/// A reference that must lead to something, and where it stands.
+#[derive(Debug)]
+struct Needed {
+    entry: u32,
+    at: Ref,
+    pointer: String,
+    place: crate::fault::Place,
 }
 
 /// What is kept of an Observation.
@@ -120,6 +136,9 @@ pub struct Inbound<'k> {
     rows: Vec<Row>,
     cells: Vec<Cell>,
     performers: Vec<Ref>,
+    needed: Vec<Needed>,
+    /// Parts that were put into another row: the part, and that row.
+    joined: Vec<(usize, usize)>,
     envelope: Envelope,
     origin: Origin,
     outcome: Outcome,
@@ -138,6 +157,8 @@ impl<'k> Inbound<'k> {
             rows: Vec::new(),
             cells: Vec::new(),
             performers: Vec::new(),
+            needed: Vec::new(),
+            joined: Vec::new(),
             envelope: Envelope::default(),
             origin: Origin::Resources,
             outcome: Outcome::new(options.faults_max),
@@ -151,6 +172,7 @@ impl<'k> Inbound<'k> {
             entry: None,
             full_url: "",
         };
+        self.about(spot);
         if self.has_repeated_keys(tape, root, spot) {
             return;
         }
@@ -168,6 +190,7 @@ impl<'k> Inbound<'k> {
             entry: Some(index),
             full_url: root.text_of("fullUrl").unwrap_or_default(),
         };
+        self.about(spot);
         if self.has_repeated_keys(tape, resource, spot) {
             return;
         }
@@ -228,6 +251,13 @@ impl<'k> Inbound<'k> {
         any
     }
 
+    /// What is said next is about the resource that stands there.
+    fn about(&mut self, spot: Spot) {
+        if self.options.write {
+            self.outcome.about(spot.entry.unwrap_or(0));
+        }
+    }
+
     fn take(&mut self, resource: View, spot: Spot) {
         match resource.text_of("resourceType") {
             Some("Observation") => self.observation(resource, spot),
@@ -249,6 +279,12 @@ impl<'k> Inbound<'k> {
     }
 
     fn not_ours(&mut self, code: Code, name: &str, resource: View, spot: Spot) {
+        if self.options.write {
+            let pointer = expression(resource, spot, resource.node(), ".code");
+            self.outcome
+                .push(Fault::new(code, pointer, resource.place()).found(name));
+            return;
+        }
         self.outcome.tally_not_ours(
             code,
             name,
@@ -310,6 +346,9 @@ impl<'k> Inbound<'k> {
                 || expression(resource, spot, node, ""),
                 |pointer| Fault::new(Code::NotExpressible, pointer, resource.place()),
             );
+            if self.options.write {
+                self.need(resource, spot, node);
+            }
         }
         if reading.cells.is_empty() {
             return;
@@ -333,12 +372,15 @@ impl<'k> Inbound<'k> {
                 && let Some(at) = self.refer("Organization", resource, performer, base)
             {
                 self.performers.push(at);
+                self.need_performer(resource, spot, at, performer);
             }
         }
         let claim = reading
             .record
             .and_then(|node| self.claim(&kind, tape_view(node).text()));
-        let last_updated = reading.last_updated.and_then(|node| {
+        // What a resource by itself says of the server it is sent to is the server's own.
+        let is_own = self.options.write && spot.entry.is_none();
+        let last_updated = reading.last_updated.filter(|_| !is_own).and_then(|node| {
             let at = time::parse_fhir(tape_view(node).text(), JST)?;
             at.zoned.then_some(at.from)
         });

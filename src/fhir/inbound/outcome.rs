@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::fault::{Code, Fault, Severity};
+use crate::fault::{Code, Fault, Lang, Severity};
+use crate::fhir::outcome;
 
 /// The most expressions that one issue lists.
 pub const EXPRESSIONS_MAX: usize = 1000;
@@ -18,6 +19,38 @@ pub struct Issue {
     pub count: u64,
     /// Whether it is about something that is not ours, which refuses nothing.
     pub not_ours: bool,
+    /// The entry that it is about, where each entry has its own.
+    pub entry: Option<u32>,
+}
+
+impl Issue {
+    /// A fault that was met once.
+    pub fn of(fault: Fault) -> Issue {
+        Issue {
+            expressions: vec![fault.pointer.clone()],
+            fault,
+            count: 1,
+            not_ours: false,
+            entry: None,
+        }
+    }
+
+    /// The issue as an OperationOutcome tells it, with how often it was met.
+    pub fn told(&self, lang: Lang) -> outcome::Issue {
+        let mut issue = outcome::Issue::of(&self.fault, lang);
+        let mut expressions = self.expressions.clone();
+        expressions.retain(|e| !e.is_empty() && !e.starts_with('/'));
+        if !expressions.is_empty() {
+            issue.expression = expressions;
+        }
+        if self.count > 1 {
+            issue.diagnostics.push_str(&match lang {
+                Lang::En => format!(" ({} times)", self.count),
+                Lang::Ja => format!("（{} 件）", self.count),
+            });
+        }
+        issue
+    }
 }
 
 /// Everything that there is to say.
@@ -33,7 +66,11 @@ pub struct Outcome {
     /// Whether one of those was an error.
     untold_error: bool,
     faults_max: usize,
-    tallies: HashMap<(Code, String), usize, foldhash::fast::RandomState>,
+    tallies: HashMap<(Option<u32>, Code, String), usize, foldhash::fast::RandomState>,
+    /// The entry that is spoken of, where each entry has its own issues.
+    entry: Option<u32>,
+    /// How many issues it has.
+    told: usize,
 }
 
 impl Outcome {
@@ -45,21 +82,40 @@ impl Outcome {
             untold_error: false,
             faults_max,
             tallies: HashMap::default(),
+            entry: None,
+            told: 0,
         }
+    }
+
+    /// What follows is about this entry, and belongs to no other; the limit holds for each.
+    pub fn about(&mut self, entry: u32) {
+        if self.entry != Some(entry) {
+            self.entry = Some(entry);
+            self.told = 0;
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        let told = match self.entry {
+            Some(_) => self.told,
+            None => self.issues.len(),
+        };
+        told >= self.faults_max
     }
 
     /// Adds a fault of its own.
     pub fn push(&mut self, fault: Fault) {
-        if self.issues.len() >= self.faults_max {
+        let of_entry = self.entry.is_some();
+        // An entry that is refused says so, however much there is to say of it.
+        if self.is_full() && !(of_entry && fault.is_error() && self.told == self.faults_max) {
             self.untold += 1;
             self.untold_error |= fault.is_error();
             return;
         }
+        self.told += 1;
         self.issues.push(Issue {
-            expressions: vec![fault.pointer.clone()],
-            fault,
-            count: 1,
-            not_ours: false,
+            entry: self.entry,
+            ..Issue::of(fault)
         });
     }
 
@@ -72,7 +128,7 @@ impl Outcome {
         fault: impl FnOnce(String) -> Fault,
     ) {
         // The key is owned only when it is new; a look-up by reference needs a pair.
-        let key = (code, key.to_owned());
+        let key = (self.entry, code, key.to_owned());
         if let Some(&at) = self.tallies.get(&key) {
             let issue = &mut self.issues[at];
             issue.count += 1;
@@ -81,7 +137,7 @@ impl Outcome {
             }
             return;
         }
-        if self.issues.len() >= self.faults_max {
+        if self.is_full() {
             self.untold += 1;
             return;
         }

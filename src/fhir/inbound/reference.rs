@@ -59,6 +59,8 @@ struct Entry {
     relative: bool,
     /// Whether a resource without an absolute `fullUrl` has this name.
     plain: bool,
+    /// Whether it leads to this server, or to nowhere.
+    own: bool,
 }
 
 /// `Type/id` at the end of a reference, a version left out.
@@ -80,6 +82,12 @@ pub fn base(full_url: &str) -> &str {
     })
 }
 
+/// Whether a reference names its target by a search: `Patient?identifier=…`.
+fn is_conditional(reference: &str) -> bool {
+    let kind = reference.split('?').next().unwrap_or_default();
+    kind.len() < reference.len() && kind.bytes().all(|b| b.is_ascii_alphabetic())
+}
+
 fn without_version(reference: &str) -> &str {
     match reference.find("/_history/") {
         Some(at) => &reference[..at],
@@ -98,6 +106,7 @@ impl References {
             tail: None,
             relative: false,
             plain: false,
+            own: false,
         });
         self.keys.insert(key.into(), at);
         at
@@ -106,8 +115,8 @@ impl References {
     /// The number of a literal reference that stands in a resource under `base`.
     pub fn literal(&mut self, base: &str, reference: &str) -> Ref {
         let reference = without_version(reference);
-        let absolute = reference.contains(':');
-        if absolute || base.is_empty() {
+        let absolute = reference.contains(':') && !is_conditional(reference);
+        if absolute || base.is_empty() || is_conditional(reference) {
             let at = self.intern(reference);
             return self.with_tail(at, reference, !absolute);
         }
@@ -185,6 +194,35 @@ impl References {
         match entry.tail.and_then(|tail| self.entries.get(tail as usize)) {
             Some(tail) if entry.relative || tail.plain => tail.target,
             _ => Target::Unknown,
+        }
+    }
+
+    /// All names, with their numbers.
+    pub(super) fn keys(&self) -> impl Iterator<Item = (&str, Ref)> {
+        self.keys.iter().map(|(key, &at)| (&**key, at))
+    }
+
+    /// Whether it was met as a relative reference.
+    pub(super) fn is_relative(&self, at: Ref) -> bool {
+        self.entries.get(at as usize).is_some_and(|e| e.relative)
+    }
+
+    /// Notes that it leads to this server, or to nowhere.
+    pub(super) fn own(&mut self, at: Ref) {
+        if let Some(entry) = self.entries.get_mut(at as usize) {
+            entry.own = true;
+        }
+    }
+
+    /// Whether it leads to this server, or to nowhere.
+    pub(super) fn is_own(&self, at: Ref) -> bool {
+        self.entries.get(at as usize).is_some_and(|e| e.own)
+    }
+
+    /// Says what a reference leads to, whatever else was said.
+    pub(super) fn settle(&mut self, at: Ref, target: Target) {
+        if let Some(entry) = self.entries.get_mut(at as usize) {
+            entry.target = target;
         }
     }
 

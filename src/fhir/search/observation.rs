@@ -5,14 +5,12 @@ use super::reference;
 use super::rows;
 use super::token::{System, Token};
 use super::{DEVICE, Filter, Invalid, ORGANIZATION, PATIENT, Scope};
-use crate::fhir::id::{self, ObservationKey};
 use crate::fhir::registry;
 use crate::fhir::resource::{PARTICIPANT, RowSource, Source};
 use crate::kind::Kind;
-use crate::mapping::{Hole, Node, Piece};
+use crate::mapping::{Hole, Node, Piece, forward};
 use crate::registry::{LABORATORIES, List};
 use crate::store::{FieldTest, Relation, SortBy, Test};
-use crate::time;
 
 /// Observation.
 pub static OBSERVATION: Searchable = Searchable {
@@ -169,7 +167,7 @@ fn identifier(scope: &Scope, _: &Source, filter: &Filter) -> Result<Test, Invali
                     continue;
                 }
                 match &token.code {
-                    Some(identity) => keys.extend(key_of(scope, identity)),
+                    Some(identity) => keys.extend(forward::key_of(scope.kinds, identity)),
                     // Every Observation has an identifier of this system.
                     None => return Ok(Test::ALWAYS),
                 }
@@ -177,25 +175,6 @@ fn identifier(scope: &Scope, _: &Source, filter: &Filter) -> Result<Test, Invali
             Ok(Test::Keys(keys))
         },
     )
-}
-
-/// What the id of the record with this identity says.
-fn key_of(scope: &Scope, identity: &str) -> Option<ObservationKey> {
-    let parts = id::split(identity);
-    let [consortium, person, kind, at, source] = parts.as_slice() else {
-        return None;
-    };
-    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-    // Only what this program writes is an identity.
-    if id::join(&parts) != identity {
-        return None;
-    }
-    Some(ObservationKey {
-        participant: id::participant_hash(consortium, person),
-        kind: scope.kinds.get(kind)?.hash,
-        seconds: time::parse14(at)?,
-        source: id::source_hash(source),
-    })
 }
 
 /// `date`
@@ -301,7 +280,9 @@ mod tests {
     use super::super::form::pairs;
     use super::super::{Limits, Search};
     use super::*;
+    use crate::fhir::id;
     use crate::kind::Kinds;
+    use crate::time;
 
     fn test(kinds: &Kinds, text: &str) -> Test {
         let search = Search::read(&OBSERVATION, &pairs(text).unwrap(), Limits::default()).unwrap();

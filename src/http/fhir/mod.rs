@@ -4,21 +4,27 @@
 //! also give the CapabilityStatement and this part of the OpenAPI document.
 
 mod call;
+mod condition;
+mod create;
 mod delete;
 mod entries;
 mod history;
 mod metadata;
 mod openapi;
 mod operation;
+mod patch;
 mod read;
+mod requests;
 mod search;
 mod to_exchange;
 mod to_fhir;
+mod update;
 mod vread;
+mod written;
 
 use axum::extract::Path;
 use axum::http::Uri;
-use axum::routing::{MethodRouter, delete, get, post};
+use axum::routing::{MethodRouter, delete, get, patch, post, put};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::App;
@@ -27,6 +33,7 @@ use super::error::{Kind, Problem};
 use crate::fault::shorten;
 use crate::fhir::resource::{self, Interaction, RESOURCES, Resource};
 use call::Call;
+use requests::Target;
 
 /// The routes, relative to the FHIR base.
 pub fn router() -> OpenApiRouter<App> {
@@ -67,12 +74,65 @@ fn route(
                 },
             ),
         )],
-        Interaction::Delete => vec![(
-            format!("/{name}/{{id}}"),
-            delete(move |call: Call, Path(id): Path<String>| async move {
-                delete::delete(&call, &id).await
+        Interaction::Create => vec![(
+            format!("/{name}"),
+            post(move |call: Call, body: Body| async move {
+                create::create(resource, &call, body).await
             }),
         )],
+        Interaction::ConditionalCreate => vec![(
+            format!("/{name}"),
+            post(move |call: Call| async move { create::find(resource, &call).await }),
+        )],
+        Interaction::Update => vec![
+            (
+                format!("/{name}/{{id}}"),
+                put(
+                    move |call: Call, Path(id): Path<String>, body: Body| async move {
+                        update::update(resource, &call, Target::Id(id), body).await
+                    },
+                ),
+            ),
+            (
+                format!("/{name}"),
+                put(move |call: Call, body: Body| async move {
+                    let target = Target::Query(call.query.clone());
+                    update::update(resource, &call, target, body).await
+                }),
+            ),
+        ],
+        Interaction::Patch => vec![
+            (
+                format!("/{name}/{{id}}"),
+                patch(
+                    move |call: Call, Path(id): Path<String>, body: Body| async move {
+                        patch::patch(resource, &call, Target::Id(id), body).await
+                    },
+                ),
+            ),
+            (
+                format!("/{name}"),
+                patch(move |call: Call, body: Body| async move {
+                    let target = Target::Query(call.query.clone());
+                    patch::patch(resource, &call, target, body).await
+                }),
+            ),
+        ],
+        Interaction::Delete => vec![
+            (
+                format!("/{name}/{{id}}"),
+                delete(move |call: Call, Path(id): Path<String>| async move {
+                    delete::delete(resource, &call, Target::Id(id)).await
+                }),
+            ),
+            (
+                format!("/{name}"),
+                delete(move |call: Call| async move {
+                    let target = Target::Query(call.query.clone());
+                    delete::delete(resource, &call, target).await
+                }),
+            ),
+        ],
         Interaction::HistoryInstance => vec![(
             format!("/{name}/{{id}}/_history"),
             get(move |call: Call, Path(id): Path<String>| async move {

@@ -1,5 +1,7 @@
 //! The part of the OpenAPI document that the table of resources gives.
 
+mod writing;
+
 use serde_json::{Map, Value, json};
 use utoipa::openapi::OpenApi;
 
@@ -40,9 +42,18 @@ fn paths() -> Map<String, Value> {
         let name = resource.name();
         for interaction in resource.interactions {
             let (path, method) = match interaction {
+                Interaction::Create
+                | Interaction::ConditionalCreate
+                | Interaction::Update
+                | Interaction::Patch
+                | Interaction::Delete => {
+                    for (path, method, operation) in writing::operations(resource, *interaction) {
+                        add(path, method, operation);
+                    }
+                    continue;
+                }
                 Interaction::Read => (format!("/{name}/{{id}}"), "get"),
                 Interaction::Vread => (format!("/{name}/{{id}}/_history/{{vid}}"), "get"),
-                Interaction::Delete => (format!("/{name}/{{id}}"), "delete"),
                 Interaction::HistoryInstance => (format!("/{name}/{{id}}/_history"), "get"),
                 Interaction::HistoryType => (format!("/{name}/_history"), "get"),
                 Interaction::Search => {
@@ -73,11 +84,6 @@ fn interaction_of(resource: &Resource, interaction: Interaction) -> Value {
             vec![path("id"), path("vid")],
             responses(&[200, 304, 404, 406, 410]),
         ),
-        Interaction::Delete => (
-            format!("Deletes a {name}"),
-            vec![path("id"), header("If-Match")],
-            responses(&[204, 400, 406, 412]),
-        ),
         Interaction::HistoryInstance => (
             format!("Lists the versions of a {name}, the newest first"),
             vec![
@@ -95,7 +101,7 @@ fn interaction_of(resource: &Resource, interaction: Interaction) -> Value {
             ],
             responses(&[200, 400, 406]),
         ),
-        Interaction::Search => (
+        _ => (
             format!("Searches {name}s"),
             search_parameters(resource),
             responses(&[200, 400, 406]),
@@ -105,7 +111,7 @@ fn interaction_of(resource: &Resource, interaction: Interaction) -> Value {
         "tags": ["fhir"],
         "summary": summary,
         "description": resource.about,
-        "operationId": format!("{name}-{}", interaction.code()),
+        "operationId": format!("{name}-{}", interaction.code().unwrap_or_default()),
         "parameters": with_format(parameters),
         "responses": responses,
     })
@@ -263,6 +269,7 @@ fn header(name: &str) -> Value {
     let description = match name {
         "Prefer" => "`handling=strict` or `handling=lenient`",
         "If-Match" => "only if this is the current version: `W/\"3\"`",
+        "If-None-Exist" => "only if this search matches nothing: `identifier=…`",
         "If-None-Match" => "304 if this is the current version: `W/\"3\"`",
         _ => "304 if nothing changed since then",
     };
@@ -275,6 +282,7 @@ fn responses(statuses: &[u16]) -> Map<String, Value> {
     for status in statuses {
         let (description, content) = match status {
             200 => ("The resource", Some(&resource)),
+            201 => ("The resource, which was created", Some(&resource)),
             204 => ("It is not there, or not any more", None),
             304 => ("Not modified", None),
             400 => ("The request is wrong (OperationOutcome)", Some(&resource)),
@@ -282,6 +290,14 @@ fn responses(statuses: &[u16]) -> Map<String, Value> {
             406 => ("Only JSON can be given (OperationOutcome)", Some(&resource)),
             408 => (
                 "The body did not come in time (OperationOutcome)",
+                Some(&resource),
+            ),
+            405 => (
+                "Written by the registries alone (OperationOutcome)",
+                Some(&resource),
+            ),
+            409 => (
+                "In conflict with what is stored (OperationOutcome)",
                 Some(&resource),
             ),
             410 => ("Deleted (OperationOutcome)", Some(&resource)),

@@ -2,13 +2,14 @@
 
 use axum::http::StatusCode;
 use axum::response::Response;
+use serde_json::Value;
 
 use super::call::{Call, Version, gone, no_such, tell_version};
 use crate::fhir::id::ObservationKey;
 use crate::fhir::instance::{self, Origin};
 use crate::fhir::render::Renderer;
-use crate::fhir::resource::{Resource, Source};
-use crate::http::error::{Problem, Result};
+use crate::fhir::resource::{self, Resource, Source};
+use crate::http::error::{Kind, Problem, Result};
 use crate::store::{Records, StoredRecord};
 
 /// Answers with the current version.
@@ -49,6 +50,85 @@ pub async fn record(
     let mut response = call.answer(StatusCode::OK, body)?;
     tell_version(&mut response, version);
     Ok(response)
+}
+
+/// A resource as it is now.
+pub struct Current {
+    /// The resource.
+    pub body: Value,
+    /// Its version.
+    pub version: Version,
+}
+
+/// The current version of a resource.
+///
+/// # Errors
+/// 404 where there is none, 410 where it was deleted.
+pub async fn current(resource: &'static Resource, call: &Call, id: &str) -> Result<Current> {
+    let (version, text) = version(resource, call, id, None).await?;
+    let body = serde_json::from_slice(&text).map_err(Problem::internal)?;
+    Ok(Current { body, version })
+}
+
+/// A version of a resource, or the current one, as it is written.
+///
+/// # Errors
+/// 404 where there is none, 410 where it was deleted.
+pub async fn version(
+    resource: &'static Resource,
+    call: &Call,
+    id: &str,
+    number: Option<u32>,
+) -> Result<(Version, Vec<u8>)> {
+    let (store, access) = (call.app.store(), call.app.access());
+    if !matches!(resource.sources, [Source::Record]) {
+        let origin = Origin {
+            store,
+            access: &access,
+        };
+        let found = instance::by_id(origin, resource, id).await?;
+        let found = found.ok_or_else(|| no_such(resource.name()))?;
+        let version = Version {
+            number: found.version,
+            updated_at: found.updated_at,
+        };
+        let text = serde_json::to_vec(&found.body).map_err(Problem::internal)?;
+        return Ok((version, text));
+    }
+    let key = ObservationKey::decode(id).ok_or_else(|| no_such(resource.name()))?;
+    let mut records = store.current(&access, &key).await?;
+    let is_it = |row: &StoredRecord| number.is_none_or(|number| row.version == number);
+    if !records.rows.first().is_some_and(is_it) {
+        // Written over meanwhile.
+        records = store.history(&access, &key).await?;
+    }
+    let row = records.rows.iter().find(|row| is_it(row));
+    let row = row.ok_or_else(|| no_such(resource.name()))?;
+    if row.deleted {
+        return Err(gone(resource.name()));
+    }
+    let mut text = Vec::with_capacity(4096);
+    Renderer::new(store, &records).await?.write(row, &mut text);
+    let version = Version {
+        number: row.version,
+        updated_at: row.last_updated,
+    };
+    Ok((version, text))
+}
+
+/// Whether there is a resource of this type and id.
+///
+/// # Errors
+/// 503 and 500.
+pub async fn exists(call: &Call, resource_type: &str, id: &str) -> Result<bool> {
+    let Some(resource) = resource::by_name(resource_type) else {
+        return Ok(false);
+    };
+    match version(resource, call, id, None).await {
+        Ok(_) => Ok(true),
+        Err(problem) if matches!(problem.kind, Kind::NotFound | Kind::Gone) => Ok(false),
+        Err(problem) => Err(problem),
+    }
 }
 
 /// Answers with an instance that has one version only, the current one.

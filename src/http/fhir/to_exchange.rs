@@ -66,25 +66,7 @@ fn binary(kinds: &Kinds, submission: &Submission) -> std::io::Result<Value> {
 
 /// Everything that there is to say about what came in.
 fn told(said: &Outcome, call: &Call) -> Value {
-    let mut issues: Vec<Issue> = said
-        .issues
-        .iter()
-        .map(|met| {
-            let mut issue = Issue::of(&met.fault, call.lang);
-            let mut expressions = met.expressions.clone();
-            expressions.retain(|e| !e.is_empty() && !e.starts_with('/'));
-            if !expressions.is_empty() {
-                issue.expression = expressions;
-            }
-            if met.count > 1 {
-                issue.diagnostics.push_str(&match call.lang {
-                    Lang::En => format!(" ({} times)", met.count),
-                    Lang::Ja => format!("（{} 件）", met.count),
-                });
-            }
-            issue
-        })
-        .collect();
+    let mut issues: Vec<Issue> = said.issues.iter().map(|met| met.told(call.lang)).collect();
     if said.untold > 0 {
         let text = match call.lang {
             Lang::En => format!("{} more are not listed", said.untold),

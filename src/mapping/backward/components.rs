@@ -68,7 +68,7 @@ impl Walk<'_, '_> {
     ) -> Option<(&'c Component, Option<u8>)> {
         let systems = &self.backward.kinds.systems;
         let kind = self.kind.place as u16;
-        match classify(&self.backward.index, systems, code, Some(kind)) {
+        match classify(&self.backward.kinds.codes, systems, code, Some(kind)) {
             Classified::Of(of) => match of.first()?.1 {
                 Meaning::Field(field, by_code) => {
                     let field = Some(usize::from(field));

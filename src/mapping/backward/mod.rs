@@ -214,7 +214,6 @@ pub enum Verdict {
 #[derive(Debug)]
 pub struct Backward<'k> {
     kinds: &'k Kinds,
-    index: CodeIndex,
     record_kind: String,
     measurement: String,
 }
@@ -222,10 +221,8 @@ pub struct Backward<'k> {
 impl<'k> Backward<'k> {
     /// A reader for `kinds`.
     pub fn new(kinds: &'k Kinds) -> Backward<'k> {
-        let list: Vec<_> = kinds.iter().cloned().collect();
         Backward {
             kinds,
-            index: CodeIndex::new(&list),
             record_kind: kinds.canonical.code_system("record-kind"),
             measurement: kinds.canonical.sid("measurement"),
         }
@@ -301,7 +298,7 @@ impl<'k> Backward<'k> {
             return Some(true);
         }
         let classified = classify(
-            &self.index,
+            &self.kinds.codes,
             &self.kinds.systems,
             code,
             Some(kind.place as u16),
@@ -319,7 +316,7 @@ impl<'k> Backward<'k> {
     /// The kind whose codes it has.
     fn by_code(&self, resource: View, out: &mut Reading) -> Option<bool> {
         let code = resource.get("code")?;
-        let of = match classify(&self.index, &self.kinds.systems, code, None) {
+        let of = match classify(&self.kinds.codes, &self.kinds.systems, code, None) {
             Classified::Of(of) => of,
             Classified::Ambiguous => return Some(self.ambiguous(code, out)),
             Classified::Refused => return Some(self.unsupported(code, out)),

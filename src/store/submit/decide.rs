@@ -2,58 +2,59 @@
 
 use std::cmp::Ordering;
 
-use super::{NULL, Pending, Written, rows};
+use super::{NULL, Pending, rows};
 use crate::decimal;
 use crate::exchange::Submission;
 use crate::fault::{Code, Fault};
 use crate::kind::{Field, Kind, Type};
+use crate::mapping::Status;
 use crate::record::Cell;
-use crate::store::db::Transaction;
 use crate::store::layout::{KindLayout, Slot};
-use crate::store::read::{DELETED, Raw};
-use crate::store::{Outcome, Result, Store};
+use crate::store::read::{AMENDED, CORRECTED, DELETED, Raw, status};
+use crate::store::work::Work;
+use crate::store::{Outcome, Result, Rule, Store};
 use crate::time;
 
+/// Records of one kind that are to be decided on.
+pub(super) struct Ours<'a> {
+    pub kind: &'a Kind,
+    /// The columns of all of them.
+    pub columns: &'a [i64],
+    /// The rules, by row.
+    pub rules: &'a [Rule],
+}
+
 impl Store {
-    /// Decides on the records of one kind against what is stored of them.
+    /// Decides on the records of one kind against what is stored of them; how many are in
+    /// conflict.
     pub(super) async fn decide(
         &self,
-        tx: &mut Transaction,
+        work: &mut Work,
         s: &mut Submission,
-        kind: &Kind,
+        ours: &Ours<'_>,
         pending: &mut [Pending],
-        columns: &[i64],
-        written: &mut Written,
-    ) -> Result<()> {
+    ) -> Result<u64> {
+        let kind = ours.kind;
         let layout = self.layout.of(kind.place);
-        let stored = rows::stored(tx, kind, layout, pending).await?;
+        let stored = rows::stored(&mut work.tx, kind, layout, pending).await?;
+        let mut conflicts = 0;
         for p in pending.iter_mut() {
-            let Some(raw) = stored.get(&(p.participant, p.time, p.source)) else {
+            let rule = ours.rules.get(p.row as usize);
+            let raw = stored.get(&(p.participant, p.time, p.source));
+            p.state = rule.map_or(0, |rule| state(rule.status, raw.is_none()));
+            let mine = &ours.columns[p.columns..p.columns + layout.columns];
+            if let Some(rule) = rule.filter(|rule| rule.update) {
+                let device = p.device;
+                let is_same = |raw: &Raw| same(kind, layout, raw, device, mine);
+                conflicts += u64::from(!update(p, rule, raw, work.now, is_same));
                 continue;
-            };
+            }
+            let Some(raw) = raw else { continue };
             let last = raw.seen.unwrap_or(raw.updated).max(raw.updated);
-            let mine = &columns[p.columns..p.columns + layout.columns];
-            let same = same(kind, layout, raw, p.device, mine);
-            let deleted = raw.state == DELETED;
-            p.version = raw.version;
-            p.outcome = match p.updated.cmp(&last) {
-                Ordering::Less => Outcome::Stale,
-                Ordering::Equal if deleted => Outcome::Stale,
-                Ordering::Equal if same => Outcome::Unchanged,
-                Ordering::Equal => Outcome::Conflict,
-                Ordering::Greater if same && !deleted => {
-                    p.seen = true;
-                    Outcome::Unchanged
-                }
-                Ordering::Greater => {
-                    p.version = raw.version + 1;
-                    p.keep_former = true;
-                    Outcome::Updated
-                }
-            };
+            resend(p, raw, last, same(kind, layout, raw, p.device, mine));
             let fault = match p.outcome {
                 Outcome::Conflict => {
-                    written.conflicts += 1;
+                    conflicts += 1;
                     // The stored record is not touched; the fault tells both contents.
                     self.conflict(s, p.row, kind, layout, raw, mine).await?
                 }
@@ -62,7 +63,7 @@ impl Store {
             };
             s.faults.push((p.row, fault));
         }
-        Ok(())
+        Ok(conflicts)
     }
 
     /// A record older than what is stored.
@@ -100,7 +101,7 @@ impl Store {
                 _ => self.words_now(theirs).await?,
             };
             let cell = Cell::from_raw((theirs != NULL).then_some(theirs));
-            stored.push(shown(field, cell, &word));
+            stored.push(told(field, cell, &word));
             let text = match field.ty {
                 Type::Code => {
                     let place = record.cells[f].raw().unwrap_or(-1);
@@ -109,7 +110,7 @@ impl Store {
                 Type::Text { .. } => record.text(f),
                 _ => "",
             };
-            sent.push(shown(field, record.cells[f], text));
+            sent.push(told(field, record.cells[f], text));
         }
         if stored.is_empty() {
             stored.push("another device".into());
@@ -133,8 +134,82 @@ impl Store {
     }
 }
 
+/// The resend rule, for a record that is stored.
+fn resend(p: &mut Pending, raw: &Raw, last: i64, same: bool) {
+    p.revived = raw.state == DELETED;
+    p.version = raw.version;
+    p.outcome = match p.updated.cmp(&last) {
+        Ordering::Less => Outcome::Stale,
+        Ordering::Equal if p.revived => Outcome::Stale,
+        Ordering::Equal if same => Outcome::Unchanged,
+        Ordering::Equal => Outcome::Conflict,
+        Ordering::Greater if same && !p.revived => {
+            p.seen = true;
+            Outcome::Unchanged
+        }
+        Ordering::Greater => {
+            p.version = raw.version + 1;
+            p.keep_former = true;
+            Outcome::Updated
+        }
+    };
+}
+
+/// FHIR's update: any difference makes the next version. False where the condition fails.
+fn update(
+    p: &mut Pending,
+    rule: &Rule,
+    raw: Option<&Raw>,
+    now: i64,
+    same: impl FnOnce(&Raw) -> bool,
+) -> bool {
+    p.revived = raw.is_some_and(|raw| raw.state == DELETED);
+    p.version = raw.map_or(1, |raw| raw.version);
+    let current = raw.filter(|_| !p.revived).map(|raw| raw.version as u32);
+    if rule.condition.as_ref().is_some_and(|c| !c.holds(current)) {
+        p.outcome = Outcome::Conflict;
+        p.failed = true;
+        return false;
+    }
+    let Some(raw) = raw else { return true };
+    if !p.revived && says(rule.status, status(raw.state, raw.version)) && same(raw) {
+        p.outcome = Outcome::Unchanged;
+        return true;
+    }
+    p.outcome = Outcome::Updated;
+    p.version = raw.version + 1;
+    p.keep_former = true;
+    // The record must be newer than what it replaces, or a resend would undo it.
+    let last = raw.seen.unwrap_or(raw.updated).max(raw.updated);
+    if p.updated <= last {
+        p.updated = now.max(last + 1);
+        p.dated = true;
+    }
+    true
+}
+
+/// Whether a written status is the one that is shown: `final` of a later version shows as
+/// `corrected`.
+fn says(written: Status, shown: &str) -> bool {
+    match written {
+        Status::Final => matches!(shown, "final" | "corrected"),
+        Status::Amended => shown == "amended",
+        Status::Corrected => shown == "corrected",
+    }
+}
+
+/// What a status makes of a row.
+fn state(status: Status, first: bool) -> i64 {
+    match status {
+        Status::Amended => AMENDED,
+        // Every later version is one, without being told.
+        Status::Corrected if first => CORRECTED,
+        Status::Corrected | Status::Final => 0,
+    }
+}
+
 /// A field and its value, for people; `text` is that of a text or code.
-fn shown(field: &Field, cell: Cell, text: &str) -> String {
+fn told(field: &Field, cell: Cell, text: &str) -> String {
     match field.ty {
         _ if cell.is_absent() => format!("{} nothing", field.name),
         Type::Number { decimals, .. } => {

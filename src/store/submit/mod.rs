@@ -14,17 +14,14 @@ mod numbers;
 mod rows;
 mod tell;
 
-use std::sync::Arc;
-
-use super::db::{Transaction, query};
 use super::entries::{self, Outcome};
 use super::layout::Slot;
 use super::receipt::{self, Counts, Extra, Receipt};
-use super::{Result, Store, device};
+use super::work::Work;
+use super::{Result, Rule, Store};
 use crate::exchange::Submission;
-use crate::fhir::id::Hash96;
 use crate::record::Record;
-use crate::time;
+use decide::Ours;
 use numbers::{Devices, participants};
 use rows::{column, keep_former, remember, upsert};
 
@@ -67,6 +64,14 @@ struct Pending {
     keep_former: bool,
     /// Only the newer `update_time` is remembered.
     seen: bool,
+    /// What its status makes of the row: amended, say.
+    state: i64,
+    /// Whether it has the time of receipt in place of its own `update_time`.
+    dated: bool,
+    /// Whether the stored version is a deletion.
+    revived: bool,
+    /// Whether the condition of its rule failed; its outcome is a conflict then.
+    failed: bool,
 }
 
 impl Store {
@@ -77,35 +82,31 @@ impl Store {
     /// with the submission is in the receipt.
     pub async fn submit(&self, submission: &mut Submission, how: &Submit) -> Result<Receipt> {
         let lenient = how.handling == Handling::Lenient;
-        let mut tx = self.begin().await?;
-        let now = now(&mut tx).await?;
+        let mut work = self.work(how.client.clone()).await?;
         let mut receipt = Receipt {
-            id: self.new_id(),
+            id: work.id.clone(),
             consortium_id: submission.consortium_id.clone(),
             send_time: submission.send_time,
-            received_at: now,
+            received_at: work.now,
             lenient,
             status: 422,
             faults: Vec::new(),
             counts: Counts::default(),
             entries: Vec::new(),
         };
-        if !submission.consortium_id.is_empty() {
-            if how.auto && !submission.broken && (lenient || !submission.has_errors()) {
-                self.register_unknown(&mut tx, submission, now).await?;
-            }
-            let facts = self.facts(&mut tx, submission).await?;
-            crate::registry::check(&self.kinds, submission, &facts);
-        }
+        self.judge(&mut work, submission, how.handling, how.auto)
+            .await?;
         let refused = submission.broken || (!lenient && submission.has_errors());
         let mut written = Written::default();
         if !refused {
-            written = self.store(&mut tx, submission, &receipt, how).await?;
+            written = self
+                .records(&mut work, submission, &[], how.handling)
+                .await?;
         }
         let conflict = written.conflicts > 0;
         if refused || (!lenient && conflict) {
             // Nothing of it stays but the receipt, which has a transaction of its own.
-            tx.rollback().await?;
+            work.rollback().await?;
             let mut tx = self.begin().await?;
             self.tell(submission, &mut receipt, &written, true)?;
             let all = entries::pack(written.compact(&self.kinds_ids(), submission, true))?;
@@ -128,31 +129,40 @@ impl Store {
         } else {
             200
         };
-        if c.created + c.updated > 0 {
-            self.mend(&mut tx, submission, &receipt, &written).await?;
-        }
+        self.mend(&mut work, submission, &written).await?;
         if lenient {
-            self.to_quarantine(&mut tx, submission, &receipt).await?;
+            self.to_quarantine(&mut work.tx, submission, &receipt)
+                .await?;
         }
         let all = entries::pack(written.compact(&self.kinds_ids(), submission, false))?;
         let extra = Extra {
             client: how.client.clone(),
-            write: written.write,
+            write: work.written(),
             all,
         };
-        receipt::insert(&mut tx, &receipt, &extra).await?;
-        tx.commit().await?;
-        // Only now are the numbers certain.
-        for (text, id) in written.new_texts {
-            self.dictionary.numbers.insert(text, id);
-        }
-        // A device without a write is looked at again by the next one.
-        if written.write.is_some() {
-            for (hash, id) in written.new_devices {
-                self.dictionary.device_numbers.insert(hash, id);
-            }
-        }
+        receipt::insert(&mut work.tx, &receipt, &extra).await?;
+        work.commit(self).await?;
         Ok(receipt)
+    }
+
+    /// Judges records by the registries, to which `auto` first adds what they name.
+    pub(super) async fn judge(
+        &self,
+        work: &mut Work,
+        s: &mut Submission,
+        handling: Handling,
+        auto: bool,
+    ) -> Result<()> {
+        if s.consortium_id.is_empty() {
+            return Ok(());
+        }
+        let lenient = handling == Handling::Lenient;
+        if auto && !s.broken && (lenient || !s.has_errors()) {
+            self.register_unknown(&mut work.tx, s, work.now).await?;
+        }
+        let facts = self.facts(&mut work.tx, s).await?;
+        crate::registry::check(&self.kinds, s, &facts);
+        Ok(())
     }
 
     /// `kind.id` by place.
@@ -162,20 +172,22 @@ impl Store {
             .collect()
     }
 
-    /// Decides and writes the records.
-    async fn store(
+    /// Decides and writes the records that nothing refuses, by the rules of their rows (the
+    /// resend rule where there are none). In strict handling nothing is written where one
+    /// is in conflict.
+    pub(super) async fn records(
         &self,
-        tx: &mut Transaction,
+        work: &mut Work,
         s: &mut Submission,
-        receipt: &Receipt,
-        how: &Submit,
+        rules: &[Rule],
+        handling: Handling,
     ) -> Result<Written> {
         let mut written = Written {
             outcomes: vec![None; s.rows.len()],
-            ..Written::default()
+            conflicts: 0,
         };
-        let people = participants(tx, &s.consortium_id, &s.persons).await?;
-        let texts = self.text_numbers(tx, s, &mut written).await?;
+        let people = participants(&mut work.tx, &s.consortium_id, &s.persons).await?;
+        let texts = self.text_numbers(work, s).await?;
         let good: Vec<u32> = (0..s.rows.len() as u32)
             .filter(|&i| {
                 let row = &s.rows[i as usize];
@@ -185,50 +197,73 @@ impl Store {
         if good.is_empty() {
             return Ok(written);
         }
-        let devices = self.device_numbers(tx, s, &good, &mut written).await?;
+        let devices = self.device_numbers(work, s, &good).await?;
         let (mut by_kind, columns) = self.pending(s, &good, &people, &texts, &devices);
         for (place, pending) in by_kind.iter_mut().enumerate() {
-            let kind = self.kinds.at(place);
             pending.sort_unstable_by_key(|p| (p.participant, p.time, p.source));
-            self.decide(tx, s, kind, pending, &columns, &mut written)
-                .await?;
+            let ours = Ours {
+                kind: self.kinds.at(place),
+                columns: &columns,
+                rules,
+            };
+            let conflicts = self.decide(work, s, &ours, pending).await?;
+            written.conflicts += conflicts;
         }
         s.sort_faults();
-        if written.conflicts > 0 && how.handling == Handling::Strict {
+        if written.conflicts > 0 && handling == Handling::Strict {
+            self.place(s, &by_kind, &people, &texts, &mut written);
             return Ok(written);
         }
-        let changes = by_kind.iter().flatten().any(|p| p.writes());
-        if changes {
-            let row =
-                query("INSERT INTO write (at, submission, client) VALUES (?, ?, ?) RETURNING id")
-                    .bind(receipt.received_at)
-                    .bind(&receipt.id)
-                    .bind(how.client.as_deref())
-                    .fetch_one(&mut *tx)
-                    .await?;
-            let write = row.try_get(0)?;
-            written.write = Some(write);
-            let devices: Vec<i64> = written.new_devices.iter().map(|(_, id)| *id).collect();
-            device::first_seen(tx, write, &devices).await?;
+        if by_kind.iter().flatten().any(Pending::writes) {
+            work.devices_seen().await?;
         }
         for (place, pending) in by_kind.iter().enumerate() {
             let layout = self.layout.of(place);
-            let write = written.write.unwrap_or_default();
+            let write = work.written().unwrap_or_default();
+            let tx = &mut work.tx;
             keep_former(tx, layout, pending).await?;
             upsert(tx, layout, pending, &columns, write).await?;
             remember(tx, layout, pending).await?;
         }
+        self.place(s, &by_kind, &people, &texts, &mut written);
+        Ok(written)
+    }
+
+    /// Notes what became of each row.
+    fn place(
+        &self,
+        s: &Submission,
+        by_kind: &[Vec<Pending>],
+        people: &[i64],
+        texts: &[i64],
+        written: &mut Written,
+    ) {
         for p in by_kind.iter().flatten() {
-            written.outcomes[p.row as usize] = Some((p.outcome, p.participant, p.time, p.source));
+            written.outcomes[p.row as usize] = Some(Placed {
+                outcome: p.outcome,
+                participant: p.participant,
+                time: p.time,
+                source: p.source,
+                version: p.version as u32,
+                revived: p.revived,
+                dated: p.dated,
+                failed: p.failed,
+            });
         }
         // A repetition shares the fate of what it repeats, and changes nothing itself.
         for (i, row) in s.rows.iter().enumerate().filter(|(_, row)| row.repeated) {
             let record = s.record(&self.kinds, row);
-            let source = source(&record, &texts);
-            let participant = row.person.map_or(-1, |p| people[p as usize]);
-            written.outcomes[i] = Some((Outcome::Unchanged, participant, record.seconds(), source));
+            written.outcomes[i] = Some(Placed {
+                outcome: Outcome::Unchanged,
+                participant: row.person.map_or(-1, |p| people[p as usize]),
+                time: record.seconds(),
+                source: source(&record, texts),
+                version: 0,
+                revived: false,
+                dated: false,
+                failed: false,
+            });
         }
-        Ok(written)
     }
 
     /// The records as rows to be, by kind, and their columns.
@@ -270,6 +305,10 @@ impl Store {
                 version: 1,
                 keep_former: false,
                 seen: false,
+                state: 0,
+                dated: false,
+                revived: false,
+                failed: false,
             });
         }
         (by_kind, columns)
@@ -288,26 +327,27 @@ impl Pending {
     }
 }
 
-/// What a transaction did, or would have done.
+/// What became of the records of a submission, or would have become.
 #[derive(Default)]
-struct Written {
-    /// By row: outcome, participant, time, source.
-    outcomes: Vec<Option<(Outcome, i64, i64, i64)>>,
-    conflicts: u64,
-    write: Option<i64>,
-    new_texts: Vec<(Arc<str>, i64)>,
-    new_devices: Vec<(Hash96, i64)>,
+pub(super) struct Written {
+    /// By row; `None` where it was not tried.
+    pub outcomes: Vec<Option<Placed>>,
+    pub conflicts: u64,
 }
 
-/// A time for a write: now, and never before the write before it, so that a range of times
-/// is a range of writes.
-pub(super) async fn now(tx: &mut Transaction) -> Result<i64> {
-    let row = query("SELECT at FROM write ORDER BY id DESC LIMIT 1")
-        .fetch_optional(tx)
-        .await?;
-    let last = row
-        .map(|row| row.try_get::<i64>(0))
-        .transpose()?
-        .unwrap_or(0);
-    Ok(time::now_millis().max(last))
+/// What became of one record, and where it stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Placed {
+    pub outcome: Outcome,
+    pub participant: i64,
+    pub time: i64,
+    pub source: i64,
+    /// Its current version; 0 for a repetition.
+    pub version: u32,
+    /// Whether it had been deleted before.
+    pub revived: bool,
+    /// Whether it has the time of receipt in place of its own `update_time`.
+    pub dated: bool,
+    /// Whether the condition of its rule failed.
+    pub failed: bool,
 }

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{NULL, Written};
+use super::NULL;
 use crate::exchange::Submission;
 use crate::fhir::id::{self, Hash96};
 use crate::store::db::{Transaction, query};
+use crate::store::work::Work;
 use crate::store::{Result, Store, dictionary, sql};
 
 /// `device.id` by the places of the texts of its three parts.
@@ -14,25 +15,20 @@ pub(super) type Devices = HashMap<[i64; 3], i64, foldhash::fast::RandomState>;
 
 impl Store {
     /// The numbers of a submission's texts, by their places.
-    pub(super) async fn text_numbers(
-        &self,
-        tx: &mut Transaction,
-        s: &Submission,
-        written: &mut Written,
-    ) -> Result<Vec<i64>> {
+    pub(super) async fn text_numbers(&self, work: &mut Work, s: &Submission) -> Result<Vec<i64>> {
         let texts: Vec<Arc<str>> = s.texts.iter().cloned().collect();
-        let ids = dictionary::text_ids(tx, &self.dictionary.numbers, &texts).await?;
-        written.new_texts = texts.into_iter().zip(ids.iter().copied()).collect();
+        let ids = dictionary::text_ids(&mut work.tx, &self.dictionary.numbers, &texts).await?;
+        work.new_texts
+            .extend(texts.into_iter().zip(ids.iter().copied()));
         Ok(ids)
     }
 
     /// The numbers of a submission's device parts, by the places of their texts.
     pub(super) async fn device_numbers(
         &self,
-        tx: &mut Transaction,
+        work: &mut Work,
         s: &Submission,
         good: &[u32],
-        written: &mut Written,
     ) -> Result<Devices> {
         let mut out = Devices::default();
         let mut missing: Vec<([i64; 3], Hash96)> = Vec::new();
@@ -57,7 +53,29 @@ impl Store {
                 }
             }
         }
-        for chunk in sql::chunks(&missing) {
+        let parts: Vec<DeviceKey> = missing
+            .iter()
+            .map(|(part, hash)| (part.map(|place| s.texts.get(place)), *hash))
+            .collect();
+        let ids = work.device_numbers(&parts).await?;
+        for ((part, _), id) in missing.into_iter().zip(ids) {
+            out.insert(part, id);
+        }
+        Ok(out)
+    }
+}
+
+/// Maker, model and serial of a device, and their hash.
+pub(in crate::store) type DeviceKey<'a> = ([&'a str; 3], Hash96);
+
+impl Work {
+    /// The numbers of device parts, given to those that have none.
+    pub(in crate::store) async fn device_numbers(
+        &mut self,
+        parts: &[DeviceKey<'_>],
+    ) -> Result<Vec<i64>> {
+        let mut out = Vec::with_capacity(parts.len());
+        for chunk in sql::chunks(parts) {
             let text = format!(
                 "INSERT INTO device (hash, model_manufacturer_code, model_number, \
                  production_specification_serial, first_write) VALUES {} \
@@ -66,25 +84,23 @@ impl Store {
             );
             let mut statement = query(text);
             for (part, hash) in chunk {
-                statement = statement
-                    .bind(hash)
-                    .bind_all(part.iter().map(|&place| s.texts.get(place)))
-                    .bind(0);
+                statement = statement.bind(hash).bind_all(*part).bind(0);
             }
-            statement.execute(&mut *tx).await?;
+            statement.execute(&mut self.tx).await?;
             let text = format!(
                 "SELECT hash, id FROM device WHERE hash IN ({})",
                 sql::list(chunk.len())
             );
             let statement = query(text).bind_all(chunk.iter().map(|(_, hash)| hash));
             let mut ids: HashMap<Vec<u8>, i64> = HashMap::new();
-            for row in statement.fetch_all(&mut *tx).await? {
+            for row in statement.fetch_all(&mut self.tx).await? {
                 ids.insert(row.try_get(0)?, row.try_get(1)?);
             }
-            for (part, hash) in chunk {
-                if let Some(&id) = ids.get(&hash[..]) {
-                    out.insert(*part, id);
-                    written.new_devices.push((*hash, id));
+            for (_, hash) in chunk {
+                let id = ids.get(&hash[..]).copied().unwrap_or(NULL);
+                out.push(id);
+                if id != NULL {
+                    self.new_devices.push((*hash, id));
                 }
             }
         }

@@ -107,7 +107,7 @@ pub(super) async fn upsert(
         "seen = NULL".into(),
         "write = excluded.write".into(),
         "device = excluded.device".into(),
-        "state = 0".into(),
+        "state = excluded.state".into(),
     ];
     set.extend((1..=layout.columns).map(|n| format!("c{n} = excluded.c{n}")));
     let set = set.join(", ");
@@ -115,7 +115,7 @@ pub(super) async fn upsert(
     for chunk in sql::chunks(&these) {
         // What is the same for all of them stands in the text.
         let one = format!(
-            "(?, {}, ?, ?, ?, ?, {write}, ?, 0{})",
+            "(?, {}, ?, ?, ?, ?, {write}, ?, ?{})",
             layout.id,
             ", ?".repeat(layout.columns)
         );
@@ -135,7 +135,7 @@ pub(super) async fn upsert(
         for p in chunk {
             let or_null = |value: i64| (value != NULL).then_some(value);
             statement.extend([p.participant, p.time, p.source, p.version, p.updated]);
-            statement.extend([or_null(p.device)]);
+            statement.extend([or_null(p.device), p.state.into()]);
             let own = &columns[p.columns..p.columns + layout.columns];
             statement.extend(own.iter().copied().map(or_null));
         }

@@ -3,13 +3,14 @@
 
 use std::collections::HashSet;
 
-use super::Written;
+use super::{Placed, Written};
 use crate::exchange::Submission;
 use crate::fault::{Code, Severity};
 use crate::mapping::forward;
 use crate::store::db::{Transaction, query};
 use crate::store::entries::{Compact, Entry, Outcome};
 use crate::store::receipt::{self, Receipt};
+use crate::store::work::Work;
 use crate::store::{Result, Store};
 
 impl Store {
@@ -34,7 +35,9 @@ impl Store {
             let warned = own.iter().any(|f| f.severity == Severity::Warning);
             let outcome = match written.outcomes.get(i).copied().flatten() {
                 _ if row.refused => Some(Outcome::Refused),
-                Some((outcome, ..)) if !refused || outcome == Outcome::Conflict => Some(outcome),
+                Some(placed) if !refused || placed.outcome == Outcome::Conflict => {
+                    Some(placed.outcome)
+                }
                 // The person of the record has no id, or nothing was tried.
                 None if !refused => Some(Outcome::Refused),
                 _ => own
@@ -105,30 +108,35 @@ impl Store {
     }
 
     /// What was stored now no longer waits in quarantine.
-    pub(super) async fn mend(
+    pub(in crate::store) async fn mend(
         &self,
-        tx: &mut Transaction,
+        work: &mut Work,
         s: &Submission,
-        receipt: &Receipt,
         written: &Written,
     ) -> Result<()> {
+        let is_new = |placed: &Option<Placed>| {
+            placed.is_some_and(|p| matches!(p.outcome, Outcome::Created | Outcome::Updated))
+        };
+        if !written.outcomes.iter().any(is_new) {
+            return Ok(());
+        }
         let waiting =
             query("SELECT 1 FROM quarantine WHERE consortium_id = ? AND left_at IS NULL LIMIT 1")
-                .bind(&receipt.consortium_id)
-                .fetch_optional(&mut *tx)
+                .bind(&s.consortium_id)
+                .fetch_optional(&mut work.tx)
                 .await?;
         if waiting.is_none() {
             return Ok(());
         }
         let mut stored: HashSet<String> = HashSet::new();
-        for (row, outcome) in s.rows.iter().zip(&written.outcomes) {
-            if matches!(outcome, Some((Outcome::Created | Outcome::Updated, ..))) {
+        for (row, placed) in s.rows.iter().zip(&written.outcomes) {
+            if is_new(placed) {
                 let record = s.record(&self.kinds, row);
                 stored.insert(forward::key(&record, record.kind).encode());
             }
         }
-        let consortium = &receipt.consortium_id;
-        receipt::mend(tx, consortium, |o| stored.contains(o), &receipt.id).await
+        let is_stored = |observation: &str| stored.contains(observation);
+        receipt::mend(&mut work.tx, &s.consortium_id, is_stored, &work.id).await
     }
 }
 
@@ -143,7 +151,7 @@ impl Written {
         s.rows.iter().enumerate().filter_map(move |(i, row)| {
             let known = self.outcomes.get(i).copied().flatten();
             let (outcome, participant, time, source) = match known {
-                Some(known) if !row.refused && !refused => known,
+                Some(p) if !row.refused && !refused => (p.outcome, p.participant, p.time, p.source),
                 _ if row.refused || !refused => (Outcome::Refused, -1, 0, 0),
                 _ => return None,
             };

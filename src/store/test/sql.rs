@@ -240,8 +240,8 @@ fn of_status(statuses: &[&str], name: &str) -> Condition {
     let parts = statuses.iter().map(|status| {
         let sql = match *status {
             "amended" => "{0}.state = 1",
-            "corrected" => "({0}.state <> 1 AND {0}.version > 1)",
-            "final" => "({0}.state <> 1 AND {0}.version = 1)",
+            "corrected" => "({0}.state = 3 OR ({0}.state <> 1 AND {0}.version > 1))",
+            "final" => "({0}.state NOT IN (1, 3) AND {0}.version = 1)",
             _ => return Condition::never(),
         };
         Condition::new(sql.replace("{0}", name), Vec::new())

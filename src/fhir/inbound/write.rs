@@ -1,0 +1,357 @@
+//! FHIR that is written to a server: what was taken waits until the references that lead out
+//! of it were looked up, then it becomes records that know their entries.
+
+use std::io::Read;
+
+use crate::exchange::{Origin, Submission};
+use crate::fault::{Code, Fault};
+use crate::fhir::resource;
+use crate::json::{self, Event, Reader};
+use crate::kind::Kinds;
+use crate::mapping::{Backward, Reading, Status};
+use crate::record::{Cell, Texts};
+use crate::store::Referred;
+use crate::tape::{NodeKind, Tape, View};
+
+use super::reference::{self, DevicePart, Ref, References, Target};
+use super::{Envelope, Inbound, Needed, Options, Outcome, Row, Spot, expression};
+
+/// What was taken so far, without what it was read by: it can wait.
+pub struct Taken {
+    options: Options,
+    texts: Texts,
+    refs: References,
+    rows: Vec<Row>,
+    cells: Vec<Cell>,
+    performers: Vec<Ref>,
+    needed: Vec<Needed>,
+    joined: Vec<(usize, usize)>,
+    envelope: Envelope,
+    origin: Origin,
+    outcome: Outcome,
+}
+
+/// A reference that leads out of what was taken, to this server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    at: Ref,
+    /// The type of what it leads to.
+    pub resource_type: String,
+    /// Its id, or the query of a conditional reference.
+    pub target: Named,
+}
+
+/// How a reference names its target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Named {
+    /// By its logical id.
+    Id(String),
+    /// By the query that finds it
+    /// (<https://hl7.org/fhir/R4/http.html#trules>).
+    Query(String),
+}
+
+/// Records of one consortium.
+#[derive(Debug)]
+pub struct WrittenRecords {
+    /// The records, the entry of each being its `position.index`, and what is wrong with them.
+    pub submission: Submission,
+    /// The status of each.
+    pub statuses: Vec<Status>,
+}
+
+/// What resources became that were written to a server.
+#[derive(Debug)]
+pub struct Written {
+    /// Records, by consortium.
+    pub records: Vec<WrittenRecords>,
+    /// Entries that are part of the record of another entry: the part, and that entry.
+    pub joined: Vec<(u32, u32)>,
+    /// What there is to say, of each entry; where there is an error, it became nothing.
+    pub outcome: Outcome,
+}
+
+/// What a resource says it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Head {
+    /// `resourceType`
+    pub resource_type: String,
+    /// `id`
+    pub id: Option<String>,
+}
+
+impl Head {
+    /// What stands in the head of a resource.
+    pub fn of(resource: View) -> Head {
+        let text = |name| resource.text_of(name).map(str::to_owned);
+        Head {
+            resource_type: text("resourceType").unwrap_or_default(),
+            id: text("id"),
+        }
+    }
+}
+
+/// Reads one resource that is written to a server.
+///
+/// # Errors
+/// [`json::Error`] where it is no JSON, or more than one value.
+pub fn read_resource(
+    kinds: &Kinds,
+    options: Options,
+    source: impl Read,
+) -> json::Result<(Head, Taken)> {
+    let mut reader = Reader::new(source);
+    let mut tape = Tape::new();
+    let first = reader.next_document()?;
+    if first == Event::End {
+        return Err(json::Error::Syntax {
+            place: reader.place(),
+            reason: "a resource is expected",
+        });
+    }
+    tape.read(&mut reader, first, options.resource_max)?;
+    if reader.next_document()? != Event::End {
+        return Err(json::Error::Syntax {
+            place: reader.place(),
+            reason: "one resource is expected, and nothing after it",
+        });
+    }
+    let mut inbound = Inbound::new(kinds, options);
+    inbound.resource(&tape);
+    let head = tape.root().map(Head::of).unwrap_or_default();
+    Ok((head, inbound.pause()))
+}
+
+impl<'k> Inbound<'k> {
+    /// Lets go of the record kinds.
+    pub fn pause(self) -> Taken {
+        Taken {
+            options: self.options,
+            texts: self.texts,
+            refs: self.refs,
+            rows: self.rows,
+            cells: self.cells,
+            performers: self.performers,
+            needed: self.needed,
+            joined: self.joined,
+            envelope: self.envelope,
+            origin: self.origin,
+            outcome: self.outcome,
+        }
+    }
+
+    /// Goes on with what was taken.
+    pub fn resume(kinds: &'k Kinds, taken: Taken) -> Inbound<'k> {
+        Inbound {
+            kinds,
+            backward: Backward::new(kinds),
+            reading: Reading::default(),
+            options: taken.options,
+            texts: taken.texts,
+            refs: taken.refs,
+            rows: taken.rows,
+            cells: taken.cells,
+            performers: taken.performers,
+            needed: taken.needed,
+            joined: taken.joined,
+            envelope: taken.envelope,
+            origin: taken.origin,
+            outcome: taken.outcome,
+        }
+    }
+
+    /// Notes references of our own types below an element that the record does not carry.
+    pub(super) fn need(&mut self, resource: View, spot: Spot, node: u32) {
+        let mut inside = vec![resource.at(node)];
+        while let Some(view) = inside.pop() {
+            match view.kind() {
+                NodeKind::Object => {
+                    if let Some(reference) = view.get("reference") {
+                        self.need_reference(resource, spot, reference);
+                    }
+                    inside.extend(view.members().map(|(_, value)| value));
+                }
+                NodeKind::Array => inside.extend(view.items()),
+                _ => {}
+            }
+        }
+    }
+
+    fn need_reference(&mut self, resource: View, spot: Spot, view: View) {
+        let Some(written) = view.string() else { return };
+        let Some(tail) = reference::tail(written) else {
+            return;
+        };
+        let kind = tail.split('/').next().unwrap_or_default();
+        if resource::by_name(kind).is_none() {
+            return;
+        }
+        let at = self.refs.literal(reference::base(spot.full_url), written);
+        self.needed.push(Needed {
+            entry: spot.entry.unwrap_or(0),
+            at,
+            pointer: expression(resource, spot, view.node(), ""),
+            place: view.place(),
+        });
+    }
+
+    /// Notes that an Organization among the performers must be there.
+    pub(super) fn need_performer(&mut self, resource: View, spot: Spot, at: Ref, view: View) {
+        if self.options.write {
+            self.needed.push(Needed {
+                entry: spot.entry.unwrap_or(0),
+                at,
+                pointer: expression(resource, spot, view.node(), ""),
+                place: view.place(),
+            });
+        }
+    }
+
+    /// Whether a reference leads to this server, and there to nothing.
+    pub(super) fn is_dangling(&self, at: Ref) -> bool {
+        self.options.write && self.refs.is_own(at) && self.refs.target(at) == Target::Unknown
+    }
+
+    /// Refuses what refers to something that is not there.
+    fn check_needed(&mut self) {
+        for needed in std::mem::take(&mut self.needed) {
+            if !self.is_dangling(needed.at) {
+                continue;
+            }
+            self.outcome.about(needed.entry);
+            self.outcome.push(
+                Fault::new(Code::RecordInconsistent, needed.pointer, needed.place)
+                    .expected("a reference to something that is there"),
+            );
+            for row in self.rows.iter_mut().filter(|r| r.entry == needed.entry) {
+                row.refused = true;
+            }
+        }
+    }
+
+    /// What was taken as records that know their entries.
+    fn written(mut self) -> Written {
+        self.check_needed();
+        let done = self.complete_all();
+        let entry = |&(part, row): &(usize, usize)| (self.rows[part].entry, self.rows[row].entry);
+        let joined = self.joined.iter().map(entry).collect();
+        let records = self.submissions(done).into_iter();
+        let records = records.map(|(submission, statuses)| WrittenRecords {
+            submission,
+            statuses,
+        });
+        Written {
+            records: records.collect(),
+            joined,
+            outcome: self.outcome,
+        }
+    }
+}
+
+impl Taken {
+    /// Nothing was taken.
+    pub fn nothing() -> Taken {
+        Taken {
+            options: Options::default(),
+            texts: Texts::default(),
+            refs: References::default(),
+            rows: Vec::new(),
+            cells: Vec::new(),
+            performers: Vec::new(),
+            needed: Vec::new(),
+            joined: Vec::new(),
+            envelope: Envelope::default(),
+            origin: Origin::default(),
+            outcome: Outcome::new(0),
+        }
+    }
+
+    /// The references that lead out of it to the server at `base`, each once.
+    pub fn references(&mut self, base: &str) -> Vec<Reference> {
+        self.refs.outward(base)
+    }
+
+    /// Says what a reference leads to; to nothing where it is not said.
+    pub fn settle(&mut self, reference: &Reference, found: &Referred) {
+        let mut text = |text: &str| self.texts.intern(text);
+        let target = match found {
+            Referred::Participant {
+                consortium_id,
+                person_id,
+            } => Target::Person(text(consortium_id), text(person_id)),
+            Referred::Laboratory {
+                consortium_id,
+                test_lab_id,
+            } => Target::Laboratory(text(consortium_id), text(test_lab_id)),
+            Referred::Model([maker, model]) => Target::Model(text(maker), text(model)),
+            Referred::Device(part) => {
+                let cells = [0, 1, 2].map(|i| Cell::plain(i64::from(text(&part[i]))));
+                self.refs.device(DevicePart {
+                    cells,
+                    definition: None,
+                })
+            }
+            Referred::Other => Target::Other,
+        };
+        self.refs.settle(reference.at, target);
+    }
+
+    /// Leaves out what an entry brought.
+    pub fn leave_out(&mut self, entry: u32) {
+        for row in self.rows.iter_mut().filter(|row| row.entry == entry) {
+            row.refused = true;
+        }
+        self.needed.retain(|needed| needed.entry != entry);
+        self.outcome
+            .issues
+            .retain(|issue| issue.entry != Some(entry));
+    }
+
+    /// What was taken as records that know their entries.
+    pub fn finish(self, kinds: &Kinds) -> Written {
+        Inbound::resume(kinds, self).written()
+    }
+}
+
+impl References {
+    /// References to the server at `base` that lead to nothing that came.
+    fn outward(&mut self, base: &str) -> Vec<Reference> {
+        let keys: Vec<(&str, Ref)> = self.keys().collect();
+        let mut out = Vec::new();
+        let mut own = Vec::new();
+        for (key, at) in keys {
+            let below = key.strip_prefix(base).and_then(|r| r.strip_prefix('/'));
+            let name = below.unwrap_or(key);
+            if let Some((kind, query)) = name.split_once('?') {
+                own.push(at);
+                out.push((at, kind, Named::Query(query.to_owned())));
+                continue;
+            }
+            if key.starts_with("urn:uuid:") {
+                own.push(at);
+                continue;
+            }
+            if below.is_none() && !self.is_relative(at) {
+                continue;
+            }
+            own.push(at);
+            let tail = reference::tail(name).and_then(|tail| tail.split_once('/'));
+            if let Some((kind, id)) = tail
+                && self.target(at) == Target::Unknown
+            {
+                out.push((at, kind, Named::Id(id.to_owned())));
+            }
+        }
+        let out = out.into_iter().map(|(at, kind, target)| Reference {
+            at,
+            resource_type: kind.to_owned(),
+            target,
+        });
+        let mut out: Vec<Reference> = out.collect();
+        out.sort_by_key(|reference| reference.at);
+        for at in own {
+            self.own(at);
+        }
+        out
+    }
+}

@@ -1,0 +1,229 @@
+//! patch by JSON Patch, conditional or not (<https://hl7.org/fhir/R4/http.html#patch>,
+//! RFC 6902).
+
+use axum::response::Response;
+use json_patch::{Patch, PatchOperation};
+use serde_json::Value;
+
+use super::call::{Call, no_such};
+use super::condition::{self, Found};
+use super::read::{self, Current};
+use super::requests::{Ask, Request, Target, other_id};
+use super::written;
+use crate::decimal::Decimal;
+use crate::fault::{Code, Fault, Place};
+use crate::fhir::resource::Resource;
+use crate::http::body::Body;
+use crate::http::error::{Kind, Problem, Result};
+use crate::http::negotiate;
+use crate::store::IfMatch;
+
+/// The media type of JSON Patch.
+pub const JSON_PATCH: &str = "application/json-patch+json";
+
+/// How often a patch without a condition is tried again when others write meanwhile.
+const TRIES: usize = 5;
+
+/// Changes parts of the resource that the address names.
+pub async fn patch(
+    resource: &'static Resource,
+    call: &Call,
+    target: Target,
+    body: Body,
+) -> Result<Response> {
+    let if_match = condition::if_match(&call.headers)?;
+    negotiate::content_type(&call.headers, &[JSON_PATCH])?;
+    let patch = read_patch(&body.bytes().await?)?;
+    let id = match target {
+        Target::Id(id) => id,
+        Target::Query(query) => match condition::find(call, resource, &query).await? {
+            Found::One(id) => id,
+            Found::Several => return Err(condition::several()),
+            Found::None => {
+                return Err(no_such(resource.name()).detail(
+                    "the condition matches nothing",
+                    "条件に一致するリソースがありません",
+                ));
+            }
+        },
+    };
+    for attempt in 1.. {
+        let (request, text) = patched(resource, call, &id, if_match.as_ref(), &patch).await?;
+        let (head, taken) = written::take(call, text).await?;
+        let request = Request { head, ..request };
+        match written::perform(call, request, taken).await {
+            Err(problem)
+                if problem.kind == Kind::Precondition && if_match.is_none() && attempt < TRIES => {}
+            answer => return written::respond(call, answer?).await,
+        }
+    }
+    Err(condition::failed())
+}
+
+/// Reads a patch.
+///
+/// # Errors
+/// 400 where it is no JSON Patch.
+pub fn read_patch(bytes: &[u8]) -> Result<Patch> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        let place = Place {
+            line: error.line() as u32,
+            column: error.column() as u32,
+        };
+        let code = match error.is_data() {
+            true => Code::Type,
+            false => Code::Json,
+        };
+        let fault = Fault::new(code, "", place).expected("a JSON Patch (RFC 6902)");
+        Problem::faults(Kind::Malformed, vec![fault])
+    })
+}
+
+/// The resource as the patch makes it, and the update that writes it: only to the version
+/// that was patched.
+pub async fn patched(
+    resource: &'static Resource,
+    call: &Call,
+    id: &str,
+    if_match: Option<&IfMatch>,
+    patch: &Patch,
+) -> Result<(Request, Vec<u8>)> {
+    let Current { mut body, version } = read::current(resource, call, id).await?;
+    if if_match.is_some_and(|condition| !condition.holds(Some(version.number))) {
+        return Err(condition::failed());
+    }
+    apply(&mut body, patch)?;
+    if body["resourceType"] != resource.name() || body["id"] != id {
+        return Err(other_id(id));
+    }
+    let request = Request {
+        resource,
+        ask: Ask::Update {
+            target: Target::Id(id.to_owned()),
+            if_match: Some(IfMatch::Versions(vec![version.number])),
+        },
+        head: Default::default(),
+    };
+    let text = serde_json::to_vec(&body).map_err(Problem::internal)?;
+    Ok((request, text))
+}
+
+/// Applies the operations one by one, so that the one that fails can be told.
+fn apply(body: &mut Value, patch: &Patch) -> Result<()> {
+    for (at, operation) in patch.0.iter().enumerate() {
+        let failed = match operation {
+            PatchOperation::Test(test) => match body.pointer(test.path.as_str()) {
+                Some(found) if equal(found, &test.value) => None,
+                Some(_) => Some("the value is another one".to_owned()),
+                None => Some("there is no value".to_owned()),
+            },
+            other => json_patch::patch(body, std::slice::from_ref(other))
+                .err()
+                .map(|error| error.kind.to_string()),
+        };
+        if let Some(why) = failed {
+            let (name, path) = (name(operation), operation.path().to_string());
+            let path = crate::fault::shorten(&path);
+            return Err(Problem::new(Kind::Refused).detail(
+                format!("operation {at} of the patch, {name} {path}: {why}"),
+                format!("パッチの操作 {at}（{name} {path}）を適用できません: {why}"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn name(operation: &PatchOperation) -> &'static str {
+    match operation {
+        PatchOperation::Add(_) => "add",
+        PatchOperation::Remove(_) => "remove",
+        PatchOperation::Replace(_) => "replace",
+        PatchOperation::Move(_) => "move",
+        PatchOperation::Copy(_) => "copy",
+        PatchOperation::Test(_) => "test",
+    }
+}
+
+/// Whether two values are equal as RFC 6902 §4.6 says: numbers by value.
+fn equal(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => {
+            let decimal = |n: &serde_json::Number| Decimal::parse(&n.to_string());
+            match (decimal(a), decimal(b)) {
+                (Some(a), Some(b)) => a.equals(b),
+                _ => a == b,
+            }
+        }
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b))
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len()
+                && a.iter()
+                    .all(|(name, a)| b.get(name).is_some_and(|b| equal(a, b)))
+        }
+        (a, b) => a == b,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn applied(patch: Value) -> std::result::Result<Value, String> {
+        let mut body: Value =
+            serde_json::from_str(r#"{"a":{"b":[1,2]},"value":65.50,"n":null}"#).unwrap();
+        let patch = read_patch(patch.to_string().as_bytes()).unwrap();
+        match apply(&mut body, &patch) {
+            Ok(()) => Ok(body),
+            Err(problem) => Err(problem.text(crate::fault::Lang::En)),
+        }
+    }
+
+    #[test]
+    fn numbers_are_tested_by_value_and_keep_their_digits() {
+        let patch: Value = serde_json::from_str(
+            r#"[{"op":"test","path":"/value","value":65.5},{"op":"add","path":"/a/b/-","value":7.0}]"#,
+        )
+        .unwrap();
+        let body = applied(patch).unwrap();
+        assert_eq!(
+            body.to_string(),
+            r#"{"a":{"b":[1,2,7.0]},"value":65.50,"n":null}"#
+        );
+    }
+
+    #[test]
+    fn the_operation_that_fails_is_told() {
+        let test = json!({"op": "test", "path": "/a/b/0", "value": 1});
+        for (operation, told) in [
+            (
+                json!({"op": "test", "path": "/value", "value": 65.6}),
+                "test /value",
+            ),
+            (json!({"op": "remove", "path": "/a/x"}), "remove /a/x"),
+            (
+                json!({"op": "replace", "path": "/x", "value": 1}),
+                "replace /x",
+            ),
+        ] {
+            let why = applied(json!([test, operation])).unwrap_err();
+            assert!(why.contains(told) && why.contains("operation 1"), "{why}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_patch_is_told_with_its_place() {
+        for text in [
+            "{",
+            "{}",
+            r#"[{"op":"add"}]"#,
+            r#"[{"op":"x","path":"/a"}]"#,
+        ] {
+            let problem = read_patch(text.as_bytes()).unwrap_err();
+            assert_eq!(problem.kind, Kind::Malformed, "{text}");
+            assert_eq!(problem.faults.len(), 1, "{text}");
+        }
+    }
+}

@@ -1,0 +1,582 @@
+//! Requests to write, whether they came by themselves or as entries of a Bundle: one way to
+//! the store and back.
+//!
+//! What was read of them waits in a [`Taken`] while conditions and references are looked up;
+//! then all of it is written in one transaction ([`Store::change`]).
+//!
+//! [`Store::change`]: crate::store::Store::change
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use axum::http::StatusCode;
+
+use super::call::{Call, Version};
+use super::condition::{self, Found};
+use crate::fault::{Code, Fault, Place, Severity};
+use crate::fhir::id::ObservationKey;
+use crate::fhir::inbound::{self, Head, Named, Taken};
+use crate::fhir::resource::{self, RESOURCES, Resource, Source};
+use crate::fhir::search::form;
+use crate::http::error::{Kind, Problem, Result};
+use crate::kind::Kinds;
+use crate::mapping::forward;
+use crate::store::{
+    Change, Changes, Deleted, Deletion, Done, Handling, IfMatch, Outcome, RecordChanges, Rule,
+    Store,
+};
+
+/// One request.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The type it is about.
+    pub resource: &'static Resource,
+    /// What is to be done.
+    pub ask: Ask,
+    /// What the resource says it is; empty where none came.
+    pub head: Head,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone)]
+pub enum Ask {
+    /// create
+    Create {
+        /// The query that must match nothing.
+        if_none_exist: Option<String>,
+    },
+    /// update, or a patch that was applied
+    Update {
+        /// What is replaced.
+        target: Target,
+        /// What must be there.
+        if_match: Option<IfMatch>,
+    },
+    /// delete
+    Delete {
+        /// What goes.
+        target: Target,
+        /// What must be there.
+        if_match: Option<IfMatch>,
+    },
+}
+
+/// How a request names its resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// By its id.
+    Id(String),
+    /// By the query that finds it.
+    Query(String),
+}
+
+/// What became of a request.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// 200, 201 or 204.
+    pub status: StatusCode,
+    /// The type.
+    pub resource: &'static Resource,
+    /// The resource, where there is one.
+    pub id: Option<String>,
+    /// Its current version, where it was written now.
+    pub version: Option<Version>,
+    /// What there is to say.
+    pub notices: Vec<inbound::Issue>,
+}
+
+/// What became of each request; `None` where the entry is none of them.
+pub type Answers = Vec<Option<Result<Answer>>>;
+
+/// Requests on their way.
+pub struct Requests<'a> {
+    call: &'a Call,
+    handling: Handling,
+    /// By entry; `None` where it is no request to write.
+    requests: Vec<Option<Request>>,
+    answers: Answers,
+}
+
+impl<'a> Requests<'a> {
+    /// Requests of which all or none are done (strict handling), or each by itself.
+    pub fn new(call: &'a Call, requests: Vec<Option<Request>>, handling: Handling) -> Self {
+        Requests {
+            call,
+            handling,
+            answers: requests.iter().map(|_| None).collect(),
+            requests,
+        }
+    }
+
+    /// Does them.
+    ///
+    /// # Errors
+    /// 503 and 500; what is wrong with a request is its answer.
+    pub async fn perform(mut self, mut taken: Taken) -> Result<Answers> {
+        self.find_targets(&mut taken).await?;
+        self.settle(&mut taken).await?;
+        let kinds = self.call.app.kinds().clone();
+        let written = tokio::task::spawn_blocking(move || taken.finish(&kinds)).await?;
+        let mut said = self.refusals(written.outcome.issues);
+        let joined: HashMap<u32, u32> = written.joined.into_iter().collect();
+        let mut changes = Changes {
+            handling: self.handling,
+            auto: self.call.app.settings().auto_register,
+            ..Changes::default()
+        };
+        self.records(written.records, &mut changes);
+        let deletions = self.deletions(&mut changes);
+        if self.handling == Handling::Strict && self.any_failed() {
+            return Ok(self.answers);
+        }
+        // A task of its own: a client that goes away now does not undo what it sent.
+        let store = self.call.app.store().clone();
+        let (changes, done) = tokio::spawn(async move {
+            let done = store.change(&mut changes).await;
+            done.map(|done| (changes, done))
+        })
+        .await??;
+        for (entry, deleted) in deletions.into_iter().zip(&done.deletions) {
+            if done.kept || *deleted == Deleted::Otherwise {
+                self.deleted(entry, *deleted);
+            }
+        }
+        self.stored(&changes, &done, &mut said);
+        for (part, row) in joined {
+            self.share(part, row);
+        }
+        Ok(self.answers)
+    }
+
+    fn answer(&mut self, entry: u32, answer: Result<Answer>) {
+        if let Some(place) = self.answers.get_mut(entry as usize) {
+            *place = Some(answer);
+        }
+    }
+
+    fn any_failed(&self) -> bool {
+        self.answers
+            .iter()
+            .flatten()
+            .any(std::result::Result::is_err)
+    }
+
+    fn request(&self, entry: u32) -> Option<&Request> {
+        self.requests.get(entry as usize).and_then(Option::as_ref)
+    }
+
+    /// Whether an entry has its answer already.
+    fn is_answered(&self, entry: u32) -> bool {
+        self.answers.get(entry as usize).is_none_or(Option::is_some)
+    }
+
+    /// Finds what conditional interactions name.
+    async fn find_targets(&mut self, taken: &mut Taken) -> Result<()> {
+        for entry in 0..self.requests.len() as u32 {
+            let Some(request) = self.request(entry).filter(|r| r.ask.query().is_some()) else {
+                continue;
+            };
+            if let Some(key) = request.names_record(self.call.app.kinds()) {
+                let target = Target::Id(key.encode());
+                self.retarget(entry, target);
+                continue;
+            }
+            let request = request.clone();
+            if let Err(problem) = self.find_target(entry, request, taken).await {
+                if problem.kind.status().is_server_error() {
+                    return Err(problem);
+                }
+                taken.leave_out(entry);
+                self.answer(entry, Err(problem));
+            }
+        }
+        Ok(())
+    }
+
+    async fn find_target(&mut self, entry: u32, request: Request, taken: &mut Taken) -> Result<()> {
+        let Request {
+            resource,
+            ask,
+            head,
+        } = request;
+        let Some(query) = ask.query() else {
+            return Ok(());
+        };
+        let found = condition::find(self.call, resource, query).await?;
+        match (ask, found) {
+            (_, Found::Several) => return Err(condition::several()),
+            (Ask::Create { .. }, Found::One(id)) => {
+                taken.leave_out(entry);
+                let answer = Answer::of(resource, StatusCode::OK, id);
+                self.answer(entry, Ok(answer));
+            }
+            (Ask::Create { .. }, Found::None) => {}
+            (Ask::Update { .. }, Found::One(id)) => {
+                if head.id.as_ref().is_some_and(|own| *own != id) {
+                    return Err(other_id(&id));
+                }
+                self.retarget(entry, Target::Id(id));
+            }
+            (Ask::Update { if_match: None, .. }, Found::None) => {
+                let if_none_exist = None;
+                self.ask(entry, Ask::Create { if_none_exist });
+            }
+            (Ask::Update { .. }, Found::None) => return Err(condition::failed()),
+            (Ask::Delete { if_match, .. }, Found::One(id)) => {
+                let target = Target::Id(id);
+                self.ask(entry, Ask::Delete { target, if_match });
+            }
+            (Ask::Delete { if_match: None, .. }, Found::None) => {
+                self.answer(entry, Ok(Answer::nothing(resource)));
+            }
+            (Ask::Delete { .. }, Found::None) => return Err(condition::failed()),
+        }
+        Ok(())
+    }
+
+    fn retarget(&mut self, entry: u32, to: Target) {
+        if let Some(Some(Request {
+            ask: Ask::Update { target, .. },
+            ..
+        })) = self.requests.get_mut(entry as usize)
+        {
+            *target = to;
+        }
+    }
+
+    fn ask(&mut self, entry: u32, ask: Ask) {
+        if let Some(Some(request)) = self.requests.get_mut(entry as usize) {
+            request.ask = ask;
+        }
+    }
+
+    /// Looks up what references lead to.
+    async fn settle(&self, taken: &mut Taken) -> Result<()> {
+        let (store, access) = (self.call.app.store(), self.call.app.access());
+        let mut references = taken.references(&self.call.base);
+        for reference in &mut references {
+            let Named::Query(query) = &reference.target else {
+                continue;
+            };
+            let Some(resource) = resource::by_name(&reference.resource_type) else {
+                continue;
+            };
+            // What matches nothing or several leads to nothing, which refuses its resource.
+            if let Ok(Found::One(id)) = condition::find(self.call, resource, query).await {
+                reference.target = Named::Id(id);
+            }
+        }
+        let named: Vec<(&str, &str)> = references
+            .iter()
+            .map(|reference| match &reference.target {
+                Named::Id(id) => (reference.resource_type.as_str(), id.as_str()),
+                Named::Query(_) => ("", ""),
+            })
+            .collect();
+        let found = store.referred(&access, &named).await?;
+        for (reference, found) in references.iter().zip(found) {
+            if let Some(found) = found {
+                taken.settle(reference, &found);
+            } else if !Store::can_refer(&reference.resource_type)
+                && let Named::Id(id) = &reference.target
+                && super::read::exists(self.call, &reference.resource_type, id).await?
+            {
+                taken.settle(reference, &crate::store::Referred::Other);
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers what was refused before the store; what else there is to say, by entry.
+    fn refusals(&mut self, issues: Vec<inbound::Issue>) -> HashMap<u32, Vec<inbound::Issue>> {
+        let mut said: HashMap<u32, Vec<inbound::Issue>> = HashMap::new();
+        for issue in issues {
+            said.entry(issue.entry.unwrap_or(0))
+                .or_default()
+                .push(issue);
+        }
+        for (&entry, issues) in &said {
+            if issues.iter().any(|issue| issue.fault.is_error()) && !self.is_answered(entry) {
+                let faults = issues.iter().map(|issue| issue.fault.clone()).collect();
+                self.answer(entry, Err(refusal(faults)));
+            }
+        }
+        said
+    }
+
+    /// The records with their rules.
+    fn records(&mut self, records: Vec<inbound::WrittenRecords>, changes: &mut Changes) {
+        for inbound::WrittenRecords {
+            mut submission,
+            statuses,
+        } in records
+        {
+            let kinds = self.call.app.kinds();
+            let mut rules = Vec::with_capacity(submission.rows.len());
+            for (place, status) in statuses.into_iter().enumerate() {
+                let row = submission.rows[place];
+                let request = self.requests.get(row.position.index as usize);
+                let (update, condition) = match request.and_then(Option::as_ref) {
+                    Some(Request {
+                        ask: Ask::Update { target, if_match },
+                        ..
+                    }) => {
+                        let record = submission.record(kinds, &row);
+                        let own = forward::key(&record, record.kind);
+                        if let Target::Id(id) = target
+                            && ObservationKey::decode(id) != Some(own)
+                        {
+                            let pointer = submission.pointer(kinds, &row);
+                            let fault = Fault::new(Code::Identity, pointer, row.position.place);
+                            let expected = format!("PUT Observation/{}", own.encode());
+                            submission.refuse(place, fault.expected(expected).found(id));
+                        }
+                        (true, if_match.clone())
+                    }
+                    _ => (false, None),
+                };
+                rules.push(Rule {
+                    update,
+                    condition,
+                    status,
+                });
+            }
+            changes.records.push(RecordChanges { submission, rules });
+        }
+    }
+
+    /// The deletions; the entries they belong to.
+    fn deletions(&mut self, changes: &mut Changes) -> Vec<u32> {
+        let mut entries = Vec::new();
+        for entry in 0..self.requests.len() as u32 {
+            let Some(Request {
+                ask:
+                    Ask::Delete {
+                        target: Target::Id(id),
+                        if_match,
+                    },
+                ..
+            }) = self.request(entry)
+            else {
+                continue;
+            };
+            match ObservationKey::decode(id) {
+                Some(key) => {
+                    entries.push(entry);
+                    let condition = if_match.clone();
+                    changes.deletions.push(Deletion { key, condition });
+                }
+                None if if_match.is_some() => self.answer(entry, Err(condition::failed())),
+                None => self.deleted(entry, Deleted::Absent),
+            }
+        }
+        entries
+    }
+
+    fn deleted(&mut self, entry: u32, deleted: Deleted) {
+        let Some(request) = self.request(entry) else {
+            return;
+        };
+        let answer = match deleted {
+            Deleted::Now(_) | Deleted::Before | Deleted::Absent => {
+                Ok(Answer::nothing(request.resource))
+            }
+            Deleted::Otherwise => Err(condition::failed()),
+        };
+        self.answer(entry, answer);
+    }
+
+    /// Answers what the store decided on.
+    fn stored(
+        &mut self,
+        changes: &Changes,
+        done: &Done,
+        said: &mut HashMap<u32, Vec<inbound::Issue>>,
+    ) {
+        for (place, RecordChanges { submission, .. }) in changes.records.iter().enumerate() {
+            let became = done.records.get(place).map_or(&[][..], Vec::as_slice);
+            let mut faults = submission.faults.iter().peekable();
+            for (i, row) in submission.rows.iter().enumerate() {
+                let mut own = submission.envelope.clone();
+                while let Some((_, fault)) = faults.next_if(|(r, _)| *r as usize <= i) {
+                    own.push(fault.clone());
+                }
+                let entry = row.position.index;
+                if self.is_answered(entry) {
+                    continue;
+                }
+                let kinds = self.call.app.kinds();
+                let change = became.get(i).copied().flatten().filter(|_| !row.refused);
+                let answer = match change {
+                    Some(change) if change.failed => Err(condition::failed()),
+                    Some(change) if is_refusal(change.outcome) => Err(conflict(own)),
+                    _ if own.iter().any(Fault::is_error) => Err(refusal(own)),
+                    // Another request of the same transaction failed.
+                    Some(change) if done.kept => {
+                        if change.dated {
+                            own.push(dated(submission.pointer(kinds, row), row.position.place));
+                        }
+                        let mut notices = said.remove(&entry).unwrap_or_default();
+                        notices.extend(own.into_iter().map(inbound::Issue::of));
+                        let record = submission.record(kinds, row);
+                        let id = forward::key(&record, record.kind).encode();
+                        Ok(Answer::became(observation(), id, &change, done.at, notices))
+                    }
+                    _ => continue,
+                };
+                self.answer(entry, answer);
+            }
+        }
+    }
+
+    /// A part of a record shares the fate of the record.
+    fn share(&mut self, part: u32, row: u32) {
+        if !self.is_answered(part)
+            && let Some(Some(answer)) = self.answers.get(row as usize)
+        {
+            let answer = answer.clone();
+            self.answer(part, answer);
+        }
+    }
+}
+
+impl Ask {
+    /// The query that names its resource, or that of its condition.
+    fn query(&self) -> Option<&str> {
+        match self {
+            Ask::Create { if_none_exist } => if_none_exist.as_deref(),
+            Ask::Update { target, .. } | Ask::Delete { target, .. } => match target {
+                Target::Query(query) => Some(query),
+                Target::Id(_) => None,
+            },
+        }
+    }
+}
+
+impl Request {
+    /// The record that a conditional update names by its own identifier: such a query is
+    /// answered without the database, so that a Bundle of many costs no searches.
+    fn names_record(&self, kinds: &Kinds) -> Option<ObservationKey> {
+        let Ask::Update {
+            target: Target::Query(query),
+            ..
+        } = &self.ask
+        else {
+            return None;
+        };
+        let pairs = form::pairs(query).ok()?;
+        let [pair] = pairs.as_slice() else {
+            return None;
+        };
+        if self.resource.name() != "Observation" || pair.name != "identifier" {
+            return None;
+        }
+        let value = pair.value().ok()?;
+        let (system, identity) = value.split_once('|')?;
+        if system != kinds.canonical.sid("record") || identity.contains([',', '|', '\\']) {
+            return None;
+        }
+        forward::key_of(kinds, identity)
+    }
+}
+
+impl Answer {
+    /// There is nothing to tell of.
+    fn nothing(resource: &'static Resource) -> Answer {
+        Answer {
+            status: StatusCode::NO_CONTENT,
+            resource,
+            id: None,
+            version: None,
+            notices: Vec::new(),
+        }
+    }
+
+    /// A resource that was there already.
+    pub fn of(resource: &'static Resource, status: StatusCode, id: String) -> Answer {
+        Answer {
+            status,
+            id: Some(id),
+            ..Answer::nothing(resource)
+        }
+    }
+
+    /// A resource that was written, or had nothing new in it.
+    fn became(
+        resource: &'static Resource,
+        id: String,
+        change: &Change,
+        at: i64,
+        notices: Vec<inbound::Issue>,
+    ) -> Answer {
+        let status = match change.is_new {
+            true => StatusCode::CREATED,
+            false => StatusCode::OK,
+        };
+        let written = matches!(change.outcome, Outcome::Created | Outcome::Updated);
+        Answer {
+            version: written.then_some(Version {
+                number: change.version,
+                updated_at: at,
+            }),
+            notices,
+            ..Answer::of(resource, status, id)
+        }
+    }
+}
+
+fn observation() -> &'static Resource {
+    static OBSERVATION: LazyLock<&Resource> = LazyLock::new(|| {
+        let found = RESOURCES
+            .iter()
+            .find(|r| matches!(r.sources, [Source::Record]));
+        found.unwrap_or(&RESOURCES[0])
+    });
+    &OBSERVATION
+}
+
+fn is_refusal(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Conflict | Outcome::Stale)
+}
+
+/// What is wrong with a resource: 400 where it is no FHIR, 422 where a rule refuses it.
+pub fn refusal(mut faults: Vec<Fault>) -> Problem {
+    // What refuses it is told before what else there is to say.
+    faults.sort_by_key(|fault| !fault.is_error());
+    let is_structure = |fault: &Fault| {
+        let structural = [Code::Type, Code::UnknownField, Code::DuplicateKey];
+        fault.is_error() && structural.contains(&fault.code)
+    };
+    let kind = match faults.iter().any(is_structure) {
+        true => Kind::Malformed,
+        false => Kind::Refused,
+    };
+    Problem::faults(kind, faults)
+}
+
+/// The stored record stays: 409.
+fn conflict(mut faults: Vec<Fault>) -> Problem {
+    for fault in &mut faults {
+        if matches!(fault.code, Code::Stale | Code::Conflict) {
+            fault.severity = Severity::Error;
+        }
+    }
+    Problem::faults(Kind::Conflict, faults)
+}
+
+/// What says that a record has the time of receipt.
+fn dated(pointer: String, place: Place) -> Fault {
+    Fault::new(Code::FallbackUsed, pointer + ".issued", place)
+        .expected("issued after that of the stored version")
+        .found("time of receipt")
+}
+
+/// The id in a body is not that of what it is written to.
+pub fn other_id(id: &str) -> Problem {
+    Problem::new(Kind::Parameter)
+        .detail(
+            format!("the id of the resource must be that of the address, {id}"),
+            format!("リソースの id はアドレスの id（{id}）と一致する必要があります"),
+        )
+        .at("Resource.id")
+}

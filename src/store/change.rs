@@ -1,0 +1,185 @@
+//! Changes over FHIR: records, participants and devices, in one transaction.
+//!
+//! A submission and a write over FHIR take the same way: the rules of the registries, the
+//! rule by which a record meets a stored one, the same statements. What differs is that rule
+//! ([`Rule`]), and what is told: a receipt, or what became of each change.
+
+use super::submit::{Placed, Written};
+use super::{Handling, Outcome, Result, Store};
+use crate::exchange::Submission;
+use crate::fhir::id::ObservationKey;
+use crate::mapping::Status;
+
+/// What must be there for a change to happen (`If-Match`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IfMatch {
+    /// Any current version.
+    Any,
+    /// One of these current versions.
+    Versions(Vec<u32>),
+}
+
+impl IfMatch {
+    /// Whether it holds where `current` is the version that is there.
+    pub fn holds(&self, current: Option<u32>) -> bool {
+        match self {
+            IfMatch::Any => current.is_some(),
+            IfMatch::Versions(versions) => current.is_some_and(|c| versions.contains(&c)),
+        }
+    }
+}
+
+/// What it means for a record that it is stored already.
+#[derive(Debug, Clone, Default)]
+pub struct Rule {
+    /// FHIR's update: the last one wins. Otherwise the resend rule (protocol specification
+    /// §5).
+    pub update: bool,
+    /// What must be there; only for an update.
+    pub condition: Option<IfMatch>,
+    /// The status that was written.
+    pub status: Status,
+}
+
+/// Records of one consortium.
+#[derive(Debug)]
+pub struct RecordChanges {
+    /// The records. What the store has to say about them is added to its faults.
+    pub submission: Submission,
+    /// The rule of each, by row.
+    pub rules: Vec<Rule>,
+}
+
+/// The deletion of a record.
+#[derive(Debug, Clone)]
+pub struct Deletion {
+    /// The record.
+    pub key: ObservationKey,
+    /// What must be there.
+    pub condition: Option<IfMatch>,
+}
+
+/// What is to be written, all of it in one transaction.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// Records that go.
+    pub deletions: Vec<Deletion>,
+    /// Records that come.
+    pub records: Vec<RecordChanges>,
+    /// All of it or nothing, or each by itself.
+    pub handling: Handling,
+    /// `--registry auto`: unknown consortia, participants and laboratories are added.
+    pub auto: bool,
+    /// Who writes.
+    pub client: Option<String>,
+}
+
+/// What became of one change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// What became of it.
+    pub outcome: Outcome,
+    /// The version that is current afterwards; 0 where there is none.
+    pub version: u32,
+    /// Whether something is there that was not, or not any more.
+    pub is_new: bool,
+    /// Whether its time of update is the time of receipt, its own being no newer than that
+    /// of the stored version.
+    pub dated: bool,
+    /// Whether its condition failed.
+    pub failed: bool,
+}
+
+/// What became of all changes, in their order.
+#[derive(Debug, Default)]
+pub struct Done {
+    /// When it was written, in milliseconds since the epoch.
+    pub at: i64,
+    /// Whether anything that could be written was: false where all of it was given up.
+    pub kept: bool,
+    /// Of each deletion.
+    pub deletions: Vec<Deleted>,
+    /// Of each row of each submission; `None` where its faults refuse it.
+    pub records: Vec<Vec<Option<Change>>>,
+}
+
+/// What became of a deletion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deleted {
+    /// It is deleted; the number of the version that says so.
+    Now(u32),
+    /// It was deleted before.
+    Before,
+    /// There is no such thing.
+    Absent,
+    /// Its current version is none of those that were named.
+    Otherwise,
+}
+
+impl Store {
+    /// Writes what it can: everything, or in strict handling nothing where something fails.
+    ///
+    /// # Errors
+    /// [`Error::Database`](super::Error::Database),
+    /// [`Error::Damaged`](super::Error::Damaged); then nothing was written.
+    pub async fn change(&self, changes: &mut Changes) -> Result<Done> {
+        let mut work = self.work(changes.client.clone()).await?;
+        let mut done = Done {
+            at: work.now,
+            ..Done::default()
+        };
+        let mut fails = false;
+        for deletion in &changes.deletions {
+            let deleted = self.delete_record(&mut work, deletion).await?;
+            fails |= deleted == Deleted::Otherwise;
+            done.deletions.push(deleted);
+        }
+        for RecordChanges { submission, rules } in &mut changes.records {
+            self.judge(&mut work, submission, changes.handling, changes.auto)
+                .await?;
+            let strict = changes.handling == Handling::Strict;
+            let refused = submission.broken || (strict && submission.has_errors());
+            let mut written = Written::default();
+            if !refused {
+                written = self
+                    .records(&mut work, submission, rules, changes.handling)
+                    .await?;
+                self.mend(&mut work, submission, &written).await?;
+            }
+            fails |= refused || written.fails();
+            let told = written.outcomes.iter().map(|placed| placed.map(Change::of));
+            done.records.push(told.collect());
+        }
+        if fails && changes.handling == Handling::Strict {
+            work.rollback().await?;
+            return Ok(done);
+        }
+        done.kept = true;
+        work.commit(self).await?;
+        Ok(done)
+    }
+}
+
+impl Written {
+    /// Whether a record was not taken though nothing was wrong with it.
+    fn fails(&self) -> bool {
+        let mut placed = self.outcomes.iter().flatten();
+        placed.any(|p| matches!(p.outcome, Outcome::Conflict | Outcome::Stale))
+    }
+}
+
+impl Change {
+    fn of(placed: Placed) -> Change {
+        Change {
+            outcome: placed.outcome,
+            version: placed.version,
+            is_new: match placed.outcome {
+                Outcome::Created => true,
+                Outcome::Updated => placed.revived,
+                _ => false,
+            },
+            dated: placed.dated,
+            failed: placed.failed,
+        }
+    }
+}

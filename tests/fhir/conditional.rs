@@ -1,0 +1,191 @@
+//! Conditional create, update, patch and delete: <https://hl7.org/fhir/R4/http.html#ccreate>.
+
+use serde_json::{Value, json};
+
+use crate::server::{Server, observation};
+
+const AT: &str = "2016-10-01T07:00:00+09:00";
+/// What finds the record of [`AT`].
+const IT: &str = "date=2016-10-01T07:00:00%2B09:00&code=29463-7";
+/// What finds several of the example.
+const SEVERAL: &str = "code=29463-7";
+
+fn with_value(kilograms: &str) -> Value {
+    let mut out = observation(AT, kilograms);
+    out["issued"] = json!("2016-10-06T12:00:00.000+09:00");
+    out
+}
+
+#[tokio::test]
+async fn c1_7_if_none_exist_creates_once() {
+    let server = Server::with_example().await;
+    let sent = observation(AT, "61.5");
+    let ask = |query| [("if-none-exist", query)];
+    let answer = server.write("POST", "/Observation", &ask(IT), &sent).await;
+    assert_eq!(answer.status, 201, "{}", answer.text);
+    let location = answer.header("location").to_owned();
+    // Nothing is written, not even what would be newer.
+    let answer = server
+        .write("POST", "/Observation", &ask(IT), &with_value("70"))
+        .await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("location"), location);
+    assert_eq!(answer.json()["valueQuantity"]["value"].to_string(), "61.5");
+    let answer = server
+        .write("POST", "/Observation", &ask(SEVERAL), &sent)
+        .await;
+    assert_eq!(answer.status, 412);
+    assert_eq!(answer.json()["issue"][0]["code"], "multiple-matches");
+    for query in ["", "nonsense=1", "_count=1", "date=yesterday"] {
+        let answer = server
+            .write("POST", "/Observation", &ask(query), &sent)
+            .await;
+        assert_eq!(answer.status, 400, "{query}");
+        answer.issue();
+    }
+}
+
+#[tokio::test]
+async fn c1_7_parallel_conditional_creates_leave_one() {
+    let server = Server::with_example().await;
+    let sent = observation(AT, "61.5");
+    let headers = [("if-none-exist", IT)];
+    let all = (0..8).map(|_| server.write("POST", "/Observation", &headers, &sent));
+    let answers = futures_util::future::join_all(all).await;
+    let mut statuses: Vec<u16> = answers.iter().map(|a| a.status.as_u16()).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 200, 200, 200, 200, 200, 200, 201]);
+    assert_eq!(server.number(&format!("/Observation?{IT}")).await, 1);
+}
+
+#[tokio::test]
+async fn c1_8_a_conditional_update_creates_updates_or_refuses() {
+    let server = Server::with_example().await;
+    let path = format!("/Observation?{IT}");
+    let answer = server
+        .write("PUT", &path, &[], &observation(AT, "61.5"))
+        .await;
+    assert_eq!(answer.status, 201, "{}", answer.text);
+    let id = answer.json()["id"].as_str().unwrap().to_owned();
+    let answer = server.write("PUT", &path, &[], &with_value("62.5")).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(answer.json()["id"], id.as_str());
+    assert_eq!(answer.header("etag"), "W/\"2\"");
+    let mut other = with_value("63.5");
+    other["id"] = json!("other");
+    assert_eq!(server.write("PUT", &path, &[], &other).await.status, 400);
+    other["id"] = json!(id);
+    assert_eq!(server.write("PUT", &path, &[], &other).await.status, 200);
+    let several = format!("/Observation?{SEVERAL}");
+    let answer = server
+        .write("PUT", &several, &[], &with_value("63.5"))
+        .await;
+    assert_eq!(answer.status, 412);
+    // A condition on the version counts here too.
+    for (tag, status) in [("W/\"1\"", 412), ("W/\"3\"", 200), ("3", 400)] {
+        let answer = server
+            .write("PUT", &path, &[("if-match", tag)], &with_value("64.5"))
+            .await;
+        assert_eq!(answer.status, status, "{tag}: {}", answer.text);
+    }
+    let nothing = "/Observation?date=2015-01-01";
+    let answer = server
+        .write("PUT", nothing, &[("if-match", "*")], &with_value("64.5"))
+        .await;
+    assert_eq!(answer.status, 412);
+    assert_eq!(
+        server
+            .write("PUT", "/Observation", &[], &with_value("64.5"))
+            .await
+            .status,
+        400
+    );
+}
+
+#[tokio::test]
+async fn a_conditional_update_by_the_record_s_identifier_needs_no_search() {
+    let server = Server::with_example().await;
+    let made = server.create(&observation(AT, "61.5")).await;
+    let identifier = &made["identifier"][0];
+    let token = format!(
+        "{}%7C{}",
+        identifier["system"].as_str().unwrap(),
+        identifier["value"].as_str().unwrap()
+    );
+    let path = format!("/Observation?identifier={token}");
+    let answer = server.write("PUT", &path, &[], &with_value("62.5")).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(answer.json()["id"], made["id"]);
+    let other = observation("2016-10-02T07:00:00+09:00", "61.5");
+    let answer = server.write("PUT", &path, &[], &other).await;
+    assert_eq!(answer.status, 422, "{}", answer.text);
+}
+
+#[tokio::test]
+async fn c1_8_a_conditional_patch_of_nothing_is_404() {
+    let server = Server::with_example().await;
+    let media = ("content-type", "application/json-patch+json");
+    let patch = r#"[{"op":"replace","path":"/valueQuantity/value","value":63}]"#;
+    let path = format!("/Observation?{IT}");
+    assert_eq!(
+        server.send("PATCH", &path, &[media], patch).await.status,
+        404
+    );
+    server.create(&observation(AT, "61.5")).await;
+    let answer = server.send("PATCH", &path, &[media], patch).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let several = format!("/Observation?{SEVERAL}");
+    let answer = server.send("PATCH", &several, &[media], patch).await;
+    assert_eq!(answer.status, 412);
+}
+
+#[tokio::test]
+async fn c1_8_a_conditional_delete_deletes_one() {
+    let server = Server::with_example().await;
+    let path = format!("/Observation?{IT}");
+    assert_eq!(server.send("DELETE", &path, &[], "").await.status, 204);
+    server.create(&observation(AT, "61.5")).await;
+    let several = format!("/Observation?{SEVERAL}");
+    let before = server.number(&several).await;
+    assert_eq!(server.send("DELETE", &several, &[], "").await.status, 412);
+    assert_eq!(server.number(&several).await, before);
+    for (tag, status) in [("W/\"2\"", 412), ("W/\"1\"", 204)] {
+        let answer = server.send("DELETE", &path, &[("if-match", tag)], "").await;
+        assert_eq!(answer.status, status, "{tag}");
+    }
+    assert_eq!(server.number(&path).await, 0);
+    assert_eq!(
+        server.send("DELETE", "/Observation", &[], "").await.status,
+        400
+    );
+}
+
+#[tokio::test]
+async fn a_conditional_create_finds_what_registries_wrote() {
+    let server = Server::with_example().await;
+    for (name, path) in [
+        ("Organization", "/Organization?type=other&_count=1"),
+        ("DeviceDefinition", "/DeviceDefinition?_count=1"),
+        ("ResearchStudy", "/ResearchStudy?_count=1"),
+    ] {
+        let found = server.matches(path).await[0].clone();
+        let identifier = &found["identifier"][0];
+        let query = format!(
+            "identifier={}%7C{}",
+            identifier["system"].as_str().unwrap(),
+            identifier["value"].as_str().unwrap()
+        );
+        let body = json!({ "resourceType": name });
+        let headers = [("if-none-exist", query.as_str())];
+        let answer = server
+            .write("POST", &format!("/{name}"), &headers, &body)
+            .await;
+        assert_eq!(answer.status, 200, "{name}: {}", answer.text);
+        assert_eq!(answer.json(), found);
+        let headers = [("if-none-exist", "identifier=nothing")];
+        let answer = server
+            .write("POST", &format!("/{name}"), &headers, &body)
+            .await;
+        assert_eq!(answer.status, 405, "{name}");
+    }
+}
