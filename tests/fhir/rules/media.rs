@@ -137,14 +137,11 @@ async fn c1_13_limits_are_told_by_an_operation_outcome() {
     let answer = small.await.call(body("{\"format_version\":\"1.0\"}")).await;
     told(&answer, 413, "too-long");
 
-    // A body that never ends.
     let silent = Server::with(Settings {
         silence: Duration::from_millis(10),
         ..Settings::default()
     });
-    let never = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
-    let request = Request::post("/fhir/$to-fhir").header("content-type", JSON);
-    let answer = silent.await.call(request.body(never).unwrap()).await;
+    let answer = silent.await.call(endless()).await;
     told(&answer, 408, "timeout");
 
     let busy = Server::with(Settings {
@@ -156,11 +153,20 @@ async fn c1_13_limits_are_told_by_an_operation_outcome() {
     assert!(!answer.header("retry-after").is_empty());
 
     let slow = Server::with(Settings {
-        request_timeout: Duration::ZERO,
+        request_timeout: Duration::from_millis(10),
         ..Settings::default()
     });
-    let answer = slow.await.get("/Observation").await;
+    let answer = slow.await.call(endless()).await;
     told(&answer, 503, "timeout");
+}
+
+/// A request whose body never comes.
+fn endless() -> Request<Body> {
+    let never = futures_util::stream::pending::<Result<Bytes, std::io::Error>>();
+    Request::post("/fhir/$to-fhir")
+        .header("content-type", JSON)
+        .body(Body::from_stream(never))
+        .unwrap()
 }
 
 #[track_caller]

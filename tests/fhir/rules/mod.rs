@@ -13,6 +13,7 @@ mod profiles;
 mod read;
 mod search;
 mod security;
+mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
