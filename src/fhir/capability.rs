@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::compartment::{COMPARTMENTS, Compartment};
 use super::operation::{OPERATIONS, Operation};
 use super::resource::{Interaction, RESOURCES, Resource};
 use super::search::Parameter;
@@ -70,6 +71,9 @@ pub fn statement(kinds: &Kinds, server: Server, mode: Mode) -> Value {
             "operation".into(),
             operations.map(|o| operation(kinds, o)).collect(),
         );
+        let compartments = COMPARTMENTS.iter().filter(|c| c.members().next().is_some());
+        let compartments: Vec<String> = compartments.map(Compartment::definition).collect();
+        rest.insert("compartment".into(), compartments.into());
     }
     out.insert("rest".into(), json!([rest]));
     Value::Object(out)
@@ -130,6 +134,14 @@ fn resource(kinds: &Kinds, resource: &Resource) -> Value {
         out.insert("conditionalDelete".into(), "single".into());
     }
     out.insert("referencePolicy".into(), json!(["literal", "local"]));
+    for (name, values) in [
+        ("searchInclude", includes(resource)),
+        ("searchRevInclude", reverse_includes(resource)),
+    ] {
+        if !values.is_empty() {
+            out.insert(name.into(), values.into());
+        }
+    }
     let parameters = resource.searchable.parameters.iter();
     out.insert("searchParam".into(), parameters.map(parameter).collect());
     let operations: Vec<Value> = Operation::of(resource)
@@ -139,6 +151,33 @@ fn resource(kinds: &Kinds, resource: &Resource) -> Value {
         out.insert("operation".into(), operations.into());
     }
     Value::Object(out)
+}
+
+/// The references that an `_include` can follow.
+pub fn includes(resource: &Resource) -> Vec<String> {
+    let references = resource.searchable.parameters.iter();
+    let references = references.filter(|p| !p.links.is_empty());
+    let mut out: Vec<String> = references
+        .map(|p| format!("{}:{}", resource.name(), p.name))
+        .collect();
+    if !out.is_empty() {
+        out.insert(0, "*".into());
+    }
+    out
+}
+
+/// The references to a resource that a `_revinclude` can follow.
+pub fn reverse_includes(resource: &Resource) -> Vec<String> {
+    let mut out = Vec::new();
+    for source in RESOURCES {
+        let leads = |p: &&Parameter| {
+            let mut links = p.links.iter();
+            links.any(|link| std::ptr::eq(link.resource, resource.searchable))
+        };
+        let references = source.searchable.parameters.iter().filter(leads);
+        out.extend(references.map(|p| format!("{}:{}", source.name(), p.name)));
+    }
+    out
 }
 
 fn operation(kinds: &Kinds, operation: &Operation) -> Value {

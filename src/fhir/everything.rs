@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use super::find::{self, Error, Found};
 use super::include;
-use super::instance::{self, Instance, Origin};
+use super::instance::{self, Origin};
 use super::resource::{Resource, by_name};
 use super::search::form::Pair;
 use super::search::{Scope, Search};
@@ -62,7 +62,7 @@ pub struct Everything {
     /// Members of the compartment.
     pub members: Vec<(&'static str, Found)>,
     /// What they refer to.
-    pub referred: Vec<Instance>,
+    pub referred: Vec<Found>,
     /// Where the next page begins.
     pub next: Option<Place>,
 }
@@ -100,8 +100,9 @@ pub async fn page(
             before: false,
             numbers: place.to_vec(),
         });
-        let find::Page { found, more, next } =
-            find::page(from, scope, resource, &search, after, left).await?;
+        let find::Page {
+            found, more, next, ..
+        } = find::page(from, scope, resource, &search, after, left).await?;
         left -= found.len();
         if more {
             let numbers = match next {
@@ -127,7 +128,7 @@ async fn referred(
     from: Origin<'_>,
     asked: &Asked,
     members: &[(&'static str, Found)],
-) -> Result<Vec<Instance>, Error> {
+) -> Result<Vec<Found>, Error> {
     let mut references = Vec::new();
     for (_, found) in members {
         match found {
@@ -137,26 +138,22 @@ async fn referred(
                 }
             }
             Found::Instances(instances) => {
-                for instance in instances {
-                    include::references(&instance.body, &mut references);
-                }
+                let bodies = instances.iter().map(|instance| &instance.body);
+                bodies.for_each(|body| include::references(body, &mut references));
             }
         }
     }
     let mut seen = HashSet::new();
     let outside = |r: &Resource| MEMBERS.iter().all(|(name, _)| *name != r.name());
-    let mut out = Vec::new();
+    let mut out: Vec<Found> = Vec::new();
     while !references.is_empty() {
-        let found = include::follow(from, &references, &mut seen, outside).await?;
-        references.clear();
-        for instance in &found {
+        let found = include::follow(from, references, &mut seen, outside).await?;
+        references = Vec::new();
+        for instance in found.iter().flat_map(Found::instances) {
             include::references(&instance.body, &mut references);
         }
         out.extend(found);
     }
-    out.retain(|instance| {
-        let name = instance.body["resourceType"].as_str().unwrap_or_default();
-        by_name(name).is_some_and(|r| asked.wants(r))
-    });
+    out.retain(|found| found.resource().is_some_and(|r| asked.wants(r)));
     Ok(out)
 }

@@ -1,10 +1,10 @@
 //! What a search finds, whatever the resource is made from.
 
 use super::instance::{self, Instance, Origin};
-use super::resource::{Resource, Source};
+use super::resource::{Resource, Source, by_name};
 use super::search::form::Pair;
 use super::search::{Invalid, Limits, Scope, Search};
-use crate::store::{self, Place, RecordQuery, Records};
+use crate::store::{self, Place, RecordQuery, Records, StoredRecord};
 
 /// Why a search could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +39,52 @@ impl Found {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// The instances among them.
+    pub fn instances(&self) -> &[Instance] {
+        match self {
+            Found::Records(_) => &[],
+            Found::Instances(instances) => instances,
+        }
+    }
+
+    /// Their resource; none where there is nothing.
+    pub fn resource(&self) -> Option<&'static Resource> {
+        match self {
+            Found::Records(_) => by_name("Observation"),
+            Found::Instances(instances) => by_name(instances.first()?.resource_type()),
+        }
+    }
+
+    /// A reference to each.
+    pub fn references(&self) -> Vec<String> {
+        match self {
+            Found::Records(records) => {
+                let ids = records.rows.iter().map(|row| row.id.encode());
+                ids.map(|id| format!("Observation/{id}")).collect()
+            }
+            Found::Instances(instances) => instances.iter().map(Instance::reference).collect(),
+        }
+    }
+
+    /// Keeps those whose reference passes.
+    pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
+        match self {
+            Found::Records(records) => {
+                let keep = |row: &StoredRecord| keep(&format!("Observation/{}", row.id.encode()));
+                records.rows.retain(keep);
+            }
+            Found::Instances(instances) => instances.retain(|i| keep(&i.reference())),
+        }
+    }
+
+    /// Keeps the first ones.
+    pub fn truncate(&mut self, len: usize) {
+        match self {
+            Found::Records(records) => records.rows.truncate(len),
+            Found::Instances(instances) => instances.truncate(len),
+        }
+    }
 }
 
 /// A page of what a search finds.
@@ -50,6 +96,8 @@ pub struct Page {
     pub more: bool,
     /// Where the page after it begins, where something is on it and more comes.
     pub next: Option<Place>,
+    /// Where the page before it ends, where there may be one.
+    pub previous: Option<Place>,
 }
 
 /// A search of our own making: every parameter is known.
@@ -64,7 +112,7 @@ pub fn search(resource: &'static Resource, pairs: &[Pair]) -> Result<Search, Inv
     }
 }
 
-/// What a search finds after a place, `limit` at most.
+/// What a search finds from a place on, `limit` at most.
 ///
 /// # Errors
 /// [`Error`]
@@ -73,14 +121,14 @@ pub async fn page(
     scope: &Scope<'_>,
     resource: &'static Resource,
     search: &Search,
-    after: Option<Place>,
+    place: Option<Place>,
     limit: usize,
 ) -> Result<Page, Error> {
     if matches!(resource.sources, [Source::Record]) {
         let query = RecordQuery {
             test: search.test(scope, &Source::Record)?,
             sort: search.sort.clone(),
-            from: after,
+            from: place,
             limit,
         };
         let page = from.store.search(from.access, &query).await?;
@@ -88,10 +136,11 @@ pub async fn page(
             found: Found::Records(page.records),
             more: page.more,
             next: page.next,
+            previous: page.previous,
         });
     }
     let queries = instance::compile(resource, search, scope)?;
-    let after = after.and_then(|place| place.numbers.try_into().ok());
+    let after = place.and_then(|place| place.numbers.try_into().ok());
     let mut instances = instance::page(from, &queries, after, limit + 1).await?;
     let more = instances.len() > limit;
     instances.truncate(limit);
@@ -103,5 +152,27 @@ pub async fn page(
         found: Found::Instances(instances),
         more,
         next,
+        previous: None,
     })
+}
+
+/// How many a search finds.
+///
+/// # Errors
+/// [`Error`]
+pub async fn count(
+    from: Origin<'_>,
+    scope: &Scope<'_>,
+    resource: &'static Resource,
+    search: &Search,
+) -> Result<u64, Error> {
+    if matches!(resource.sources, [Source::Record]) {
+        let query = RecordQuery {
+            test: search.test(scope, &Source::Record)?,
+            ..RecordQuery::default()
+        };
+        return Ok(from.store.count(from.access, &query).await?);
+    }
+    let queries = instance::compile(resource, search, scope)?;
+    Ok(instance::count(from, &queries).await?)
 }

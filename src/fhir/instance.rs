@@ -45,6 +45,16 @@ impl Instance {
             place,
         }
     }
+
+    /// Its resource type.
+    pub fn resource_type(&self) -> &str {
+        self.body["resourceType"].as_str().unwrap_or_default()
+    }
+
+    /// `Patient/{id}`
+    pub fn reference(&self) -> String {
+        format!("{}/{}", self.resource_type(), self.id)
+    }
 }
 
 fn meta(version: u32, updated_at: i64) -> Meta {

@@ -9,7 +9,7 @@
 use serde_json::{Map, Value, json};
 
 use super::elements::{self, Element, is_member};
-use super::search::Invalid;
+use super::search::{Invalid, Search};
 
 /// What `_summary` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -64,6 +64,11 @@ impl Subset {
     /// A part by both parameters, which hold together.
     pub fn new(summary: Summary, elements: Vec<String>) -> Subset {
         Subset { summary, elements }
+    }
+
+    /// The part that a search asks for.
+    pub fn of(search: &Search) -> Subset {
+        Subset::new(search.summary, search.elements.clone())
     }
 
     /// Whether all is asked for.

@@ -177,8 +177,8 @@ async fn it_can_be_asked_for_by_post_and_in_part() {
     let part = server
         .found(&format!("{path}?_elements=birthDate,code"))
         .await;
-    for entry in entries(&part) {
-        assert_eq!(entry["resource"]["meta"]["tag"][0]["code"], "SUBSETTED");
+    for resource in matches(&part) {
+        assert_eq!(resource["meta"]["tag"][0]["code"], "SUBSETTED");
     }
     for (headers, body, status) in [
         (&[FHIR][..], "{", 400),

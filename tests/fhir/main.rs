@@ -1,9 +1,11 @@
 //! The FHIR side through the router, without a socket: one module per group of interactions.
 
 mod capability;
+mod compartment;
 mod conditional;
 mod create;
 mod everything;
+mod include;
 mod interactions;
 mod lastn;
 mod model;

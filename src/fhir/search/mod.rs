@@ -28,7 +28,7 @@ pub use filter::{Criterion, Filter, Modifier};
 pub use include::Include;
 pub use observation::OBSERVATION;
 pub use parameter::{Link, Parameter, ParameterType, Searchable};
-pub use parse::{CURSOR, Ignored, Limits, Search, Summary, Total};
+pub use parse::{CURSOR, Ignored, Limits, Search, Total};
 pub use tables::{
     DEVICE, DEVICE_DEFINITION, ORGANIZATION, PATIENT, PROVENANCE, RESEARCH_STUDY, RESEARCH_SUBJECT,
 };

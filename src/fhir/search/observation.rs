@@ -3,7 +3,7 @@
 use super::parameter::{Link, Parameter, ParameterType, Searchable, always};
 use super::reference;
 use super::rows;
-use super::token::{System, Token};
+use super::token::Token;
 use super::{DEVICE, Filter, Invalid, ORGANIZATION, PATIENT, Scope};
 use crate::fhir::registry;
 use crate::fhir::resource::{PARTICIPANT, RowSource, Source};
@@ -223,9 +223,7 @@ fn concepts(
 fn canonical_tokens(scope: &Scope, filter: &Filter) -> Result<Vec<Token>, Invalid> {
     let mut tokens = filter.tokens()?;
     for token in &mut tokens {
-        if let System::Is(system) = &mut token.system {
-            *system = scope.kinds.systems.canonical(system).to_owned();
-        }
+        token.canonicalize(scope.kinds);
     }
     Ok(tokens)
 }

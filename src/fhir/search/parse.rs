@@ -6,6 +6,7 @@ use super::include::Include;
 use super::parameter::{ParameterType, Searchable};
 use super::{Invalid, Scope};
 use crate::fhir::resource::Source;
+use crate::fhir::subset::Summary;
 use crate::store::{SORT_KEYS_MAX, SortKey, Test};
 
 /// How many matches a page has.
@@ -48,35 +49,6 @@ pub enum Total {
     None,
     /// Yes; an estimate is given as exactly as a count.
     Accurate,
-}
-
-/// How much of each resource is asked for (`_summary`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Summary {
-    /// `false`: all of it.
-    #[default]
-    False,
-    /// `true`: what R4 marks as summary.
-    True,
-    /// `text`: id, meta, text and what must be there.
-    Text,
-    /// `data`: all but the text.
-    Data,
-    /// `count`: only the number of matches.
-    Count,
-}
-
-impl Summary {
-    fn read(text: &str) -> Option<Summary> {
-        Some(match text {
-            "false" => Summary::False,
-            "true" => Summary::True,
-            "text" => Summary::Text,
-            "data" => Summary::Data,
-            "count" => Summary::Count,
-            _ => return None,
-        })
-    }
 }
 
 /// A search as it was understood.
@@ -315,13 +287,7 @@ impl Reader {
     }
 
     fn summary(&mut self, value: &str) -> Result<(), Invalid> {
-        let summary = Summary::read(value).ok_or_else(|| {
-            Invalid::new(
-                "_summary",
-                "true, text, data, count or false is expected",
-                "true、text、data、count、false のいずれかを指定してください",
-            )
-        })?;
+        let summary = Summary::read(value)?;
         self.results.summary = Some((summary, value.to_owned()));
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use super::Invalid;
 use super::form::{split, unescape};
+use crate::kind::Kinds;
 
 /// The system that a token asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +46,13 @@ impl Token {
                 "a token is code, system|code, |code or system|",
                 "トークンは code、system|code、|code、system| のいずれかです",
             )),
+        }
+    }
+
+    /// Writes the system as we write it, where it is an alias.
+    pub fn canonicalize(&mut self, kinds: &Kinds) {
+        if let System::Is(system) = &mut self.system {
+            *system = kinds.systems.canonical(system).to_owned();
         }
     }
 

@@ -22,8 +22,10 @@ pub const INCLUDE: &str = "include";
 pub struct Entries<'a> {
     call: &'a Call,
     page: Page,
-    /// The part of each resource that is asked for.
+    /// The part of each match that is asked for.
     subset: &'a Subset,
+    /// The part of each resource that comes with them.
+    included: Subset,
 }
 
 impl<'a> Entries<'a> {
@@ -33,6 +35,15 @@ impl<'a> Entries<'a> {
             call,
             page: Page::new(head),
             subset,
+            included: subset.of_included(),
+        }
+    }
+
+    fn subset(&self, mode: &str) -> &Subset {
+        if mode == INCLUDE {
+            &self.included
+        } else {
+            self.subset
         }
     }
 
@@ -64,13 +75,13 @@ impl<'a> Entries<'a> {
             row.id.encode_into(&mut id);
             url.truncate(start);
             url.extend(id.iter().map(|&b| char::from(b)));
-            if self.subset.is_all() {
+            if self.subset(mode).is_all() {
                 self.page.found(&url, mode, |out| renderer.write(row, out));
                 continue;
             }
             written.clear();
             renderer.write(row, &mut written);
-            let part = self.subset.applied(std::mem::take(&mut written));
+            let part = self.subset(mode).applied(std::mem::take(&mut written));
             written = part.map_err(Problem::internal)?;
             self.page
                 .found(&url, mode, |out| out.extend_from_slice(&written));
@@ -82,14 +93,14 @@ impl<'a> Entries<'a> {
     ///
     /// # Errors
     /// 500 where it cannot be written.
-    pub fn instance(&mut self, instance: &Instance, mode: &str) -> Result<()> {
-        let name = instance.body["resourceType"].as_str().unwrap_or_default();
-        let url = format!("{}/{name}/{}", self.call.base, instance.id);
-        let written = if self.subset.is_all() {
+    fn instance(&mut self, instance: &Instance, mode: &str) -> Result<()> {
+        let url = format!("{}/{}", self.call.base, instance.reference());
+        let subset = self.subset(mode);
+        let written = if subset.is_all() {
             serde_json::to_vec(&instance.body)
         } else {
             let mut part = instance.body.clone();
-            self.subset.apply(&mut part);
+            subset.apply(&mut part);
             serde_json::to_vec(&part)
         };
         let written = written.map_err(Problem::internal)?;

@@ -31,6 +31,7 @@ use super::App;
 use super::body::Body;
 use super::error::{Kind, Problem};
 use crate::fault::shorten;
+use crate::fhir::compartment::{self, Member};
 use crate::fhir::resource::{self, Interaction, RESOURCES, Resource};
 use call::Call;
 use requests::Target;
@@ -43,6 +44,11 @@ pub fn router() -> OpenApiRouter<App> {
             for (path, handler) in route(resource, interaction) {
                 router = router.route(&path, handler);
             }
+        }
+    }
+    for member in compartment::members() {
+        for (path, handler) in within(member) {
+            router = router.route(&path, handler);
         }
     }
     for (path, handler) in operation::routes() {
@@ -156,6 +162,28 @@ fn route(
             ),
         ],
     }
+}
+
+/// The addresses of a search in a compartment, and what answers there.
+fn within(member: Member) -> [(String, MethodRouter<App>); 2] {
+    let path = format!("/{}/{{id}}/{}", member.of.name(), member.resource.name());
+    let form = format!("{path}/_search");
+    [
+        (
+            path,
+            get(move |call: Call, Path(id): Path<String>| async move {
+                search::get_within(member, &id, &call).await
+            }),
+        ),
+        (
+            form,
+            post(
+                move |call: Call, Path(id): Path<String>, body: Body| async move {
+                    search::post_within(member, &id, call, body).await
+                },
+            ),
+        ),
+    ]
 }
 
 /// What the table does not have.

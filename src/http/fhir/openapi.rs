@@ -6,6 +6,8 @@ use serde_json::{Map, Value, json};
 use utoipa::openapi::OpenApi;
 
 use super::super::negotiate::FHIR_JSON;
+use crate::fhir::capability::{includes, reverse_includes};
+use crate::fhir::compartment::{self, Member};
 use crate::fhir::operation::{OPERATIONS, Operation, Place, Takes};
 use crate::fhir::resource::{Interaction, RESOURCES, Resource, by_name};
 use crate::fhir::search::Parameter;
@@ -37,6 +39,12 @@ fn paths() -> Map<String, Value> {
             }
             add(path, "post", called(operation, place, true));
         }
+    }
+    for member in compartment::members() {
+        let (of, name) = (member.of.name(), member.resource.name());
+        let path = format!("/{of}/{{id}}/{name}");
+        add(path.clone(), "get", within(member, false));
+        add(format!("{path}/_search"), "post", within(member, true));
     }
     for resource in RESOURCES {
         let name = resource.name();
@@ -76,13 +84,20 @@ fn interaction_of(resource: &Resource, interaction: Interaction) -> Value {
                 path("id"),
                 header("If-None-Match"),
                 header("If-Modified-Since"),
+                query("_summary", SUMMARY),
+                query("_elements", ELEMENTS),
             ],
-            responses(&[200, 304, 404, 406, 410]),
+            responses(&[200, 304, 400, 404, 406, 410]),
         ),
         Interaction::Vread => (
             format!("Reads a version of a {name}"),
-            vec![path("id"), path("vid")],
-            responses(&[200, 304, 404, 406, 410]),
+            vec![
+                path("id"),
+                path("vid"),
+                query("_summary", SUMMARY),
+                query("_elements", ELEMENTS),
+            ],
+            responses(&[200, 304, 400, 404, 406, 410]),
         ),
         Interaction::HistoryInstance => (
             format!("Lists the versions of a {name}, the newest first"),
@@ -90,6 +105,8 @@ fn interaction_of(resource: &Resource, interaction: Interaction) -> Value {
                 path("id"),
                 query("_count", "versions on a page"),
                 query("_since", SINCE),
+                query("_summary", SUMMARY),
+                query("_elements", ELEMENTS),
             ],
             responses(&[200, 400, 404, 406]),
         ),
@@ -98,6 +115,8 @@ fn interaction_of(resource: &Resource, interaction: Interaction) -> Value {
             vec![
                 query("_count", "versions on a page"),
                 query("_since", SINCE),
+                query("_summary", SUMMARY),
+                query("_elements", ELEMENTS),
             ],
             responses(&[200, 400, 406]),
         ),
@@ -117,6 +136,10 @@ fn interaction_of(resource: &Resource, interaction: Interaction) -> Value {
     })
 }
 
+const SUMMARY: &str = "`true`, `text`, `data` or `false`; of a search also `count`: only the \
+    number of matches";
+const ELEMENTS: &str = "names of elements, separated by commas; what is mandatory or modifies \
+    the meaning comes in any case";
 const SINCE: &str = "stored then or later: an instant with a zone";
 
 fn form_search(resource: &Resource) -> Value {
@@ -132,6 +155,26 @@ fn form_search(resource: &Resource) -> Value {
         "parameters": with_format(Vec::new()),
         "responses": responses(&[200, 400, 406, 413, 415]),
     })
+}
+
+/// A search in a compartment.
+fn within(member: Member, form: bool) -> Value {
+    let (of, name) = (member.of.name(), member.resource.name());
+    let mut out = if form {
+        form_search(member.resource)
+    } else {
+        interaction_of(member.resource, Interaction::Search)
+    };
+    let own = if form { "-form" } else { "" };
+    out["summary"] = format!("Searches the {name}s of a {of}").into();
+    out["operationId"] = format!("{of}-{name}-search{own}").into();
+    if let Some(parameters) = out["parameters"].as_array_mut() {
+        parameters.insert(0, path("id"));
+    }
+    if let Some(told) = out["responses"].as_object_mut() {
+        told.extend(responses(&[404]));
+    }
+    out
 }
 
 fn metadata() -> Value {
@@ -225,7 +268,17 @@ fn search_parameters(resource: &Resource) -> Vec<Value> {
         "_total",
         "`none` (default), `estimate` or `accurate`",
     ));
-    out.push(query("_summary", "`count`: only the number of matches"));
+    let mut listed = |name: &str, values: Vec<String>| {
+        if !values.is_empty() {
+            let values = values.join("`, `");
+            let told = format!("`{values}`; with `:iterate` also of what was included");
+            out.push(query(name, &told));
+        }
+    };
+    listed("_include", includes(resource));
+    listed("_revinclude", reverse_includes(resource));
+    out.push(query("_summary", SUMMARY));
+    out.push(query("_elements", ELEMENTS));
     out.push(header("Prefer"));
     out
 }

@@ -3,20 +3,25 @@
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::call::Call;
-use super::entries;
+use super::call::{Call, no_such};
+use super::entries::{self, Entries, INCLUDE, MATCH};
 use super::history::wrong_cursor;
+use crate::fault::{Lang, Severity};
+use crate::fhir::compartment::Member;
+use crate::fhir::find;
+use crate::fhir::include::{self, INCLUDED_MAX};
 use crate::fhir::instance::{self, Origin};
-use crate::fhir::render::Renderer;
-use crate::fhir::resource::{Resource, Source};
+use crate::fhir::outcome::Issue;
+use crate::fhir::resource::Resource;
 use crate::fhir::search::form::{self, Pair};
-use crate::fhir::search::{CURSOR, Limits, Search, Total, cursor};
-use crate::fhir::searchset::{Head, Page};
+use crate::fhir::search::{CURSOR, Invalid, Limits, Search, Total, cursor};
+use crate::fhir::searchset::Head;
+use crate::fhir::subset::{Subset, Summary};
 use crate::http::body::Body;
 use crate::http::error::{Kind, Problem, Result};
 use crate::http::negotiate;
 use crate::http::query::{self, Plus};
-use crate::store::{Place, RecordQuery};
+use crate::store::Place;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 /// Bytes of a form at most.
@@ -24,11 +29,35 @@ const FORM_MAX: u64 = 1 << 20;
 
 /// `GET [type]?…`
 pub async fn get(resource: &'static Resource, call: &Call) -> Result<Response> {
-    run(resource, call, &form::pairs(&call.query)?).await
+    run(resource, None, call, &form::pairs(&call.query)?).await
 }
 
 /// `POST [type]/_search`: the parameters of address and body add up.
-pub async fn post(resource: &'static Resource, mut call: Call, body: Body) -> Result<Response> {
+pub async fn post(resource: &'static Resource, call: Call, body: Body) -> Result<Response> {
+    let (call, both) = with_form(call, body).await?;
+    run(resource, None, &call, &form::pairs(&both)?).await
+}
+
+/// `GET [compartment]/[id]/[type]?…` (<https://hl7.org/fhir/R4/http.html#vsearch>)
+pub async fn get_within(member: Member, id: &str, call: &Call) -> Result<Response> {
+    let within = Some((member, id));
+    run(member.resource, within, call, &form::pairs(&call.query)?).await
+}
+
+/// `POST [compartment]/[id]/[type]/_search`
+pub async fn post_within(member: Member, id: &str, call: Call, body: Body) -> Result<Response> {
+    let (call, both) = with_form(call, body).await?;
+    run(
+        member.resource,
+        Some((member, id)),
+        &call,
+        &form::pairs(&both)?,
+    )
+    .await
+}
+
+/// The parameters of address and form.
+async fn with_form(mut call: Call, body: Body) -> Result<(Call, String)> {
     negotiate::content_type(&call.headers, &[FORM])?;
     let body = body.limit(FORM_MAX).bytes().await?;
     let body = String::from_utf8(body).map_err(|e| {
@@ -38,32 +67,62 @@ pub async fn post(resource: &'static Resource, mut call: Call, body: Body) -> Re
     })?;
     let both = [call.query.as_str(), body.trim_end()].join("&");
     call.format = negotiate::fhir_format(&query::pairs(&both, Plus::Kept)?, &call.headers)?;
-    run(resource, &call, &form::pairs(&both)?).await
+    Ok((call, both))
 }
 
-async fn run(resource: &'static Resource, call: &Call, pairs: &[Pair]) -> Result<Response> {
+async fn run(
+    resource: &'static Resource,
+    within: Option<(Member, &str)>,
+    call: &Call,
+    pairs: &[Pair],
+) -> Result<Response> {
     let settings = call.app.settings();
     let limits = Limits {
         default: settings.page_default,
         max: settings.page_max,
     };
-    let search = Search::read(resource.searchable, pairs, limits)?;
+    let mut search = Search::read(resource.searchable, pairs, limits)?;
     if call.is_strict() && !search.ignored.is_empty() {
         return Err(refused(&search));
     }
-    let address = format!("{}/{}", call.base, resource.name());
+    if search.summary == Summary::Text && !search.includes.is_empty() {
+        return Err(Invalid::new(
+            "_summary",
+            "text cannot be asked for together with _include or _revinclude",
+            "text は _include、_revinclude と同時に指定できません",
+        )
+        .into());
+    }
+    let mut path = resource.name().to_owned();
+    if let Some((member, id)) = within {
+        search
+            .criteria
+            .extend(in_compartment(call, member, id).await?.criteria);
+        path = format!("{}/{id}/{path}", member.of.name());
+    }
     let this = This {
         resource,
         call,
         search: &search,
-        id: format!("{}?{}", resource.name(), search.used),
-        address,
+        address: format!("{}/{path}", call.base),
+        id: format!("{path}?{}", search.used),
     };
-    let body = match resource.sources {
-        [Source::Record] => this.records().await?,
-        _ => this.rows().await?,
+    call.answer(StatusCode::OK, this.body().await?)
+}
+
+/// What finds the resources in a compartment, which must be there.
+async fn in_compartment(call: &Call, member: Member, id: &str) -> Result<Search> {
+    let access = call.app.access();
+    let from = Origin {
+        store: call.app.store(),
+        access: &access,
     };
-    call.answer(StatusCode::OK, body)
+    if instance::by_id(from, member.of, id).await?.is_none() {
+        return Err(no_such(member.of.name()));
+    }
+    let reference = format!("{}/{id}", member.of.name());
+    let pair = Pair::new(member.parameter.name, &reference);
+    Ok(find::search(member.resource, &[pair])?)
 }
 
 /// One search on its way.
@@ -77,86 +136,55 @@ struct This<'a> {
 }
 
 impl This<'_> {
-    async fn records(&self) -> Result<Vec<u8>> {
-        let (store, access) = (self.call.app.store(), self.call.app.access());
-        let mut query = RecordQuery {
-            test: self.search.test(&self.call.scope(), &Source::Record)?,
-            sort: self.search.sort.clone(),
-            from: None,
-            limit: self.search.count,
-        };
-        if let Some(text) = &self.search.cursor {
-            let (before, numbers) = cursor::decode(&self.id, text).ok_or_else(wrong_cursor)?;
-            query.from = Some(Place { before, numbers });
-        }
-        let total = match self.search.total {
-            Total::Accurate => Some(store.count(&access, &query).await?),
-            Total::None => None,
-        };
-        if self.search.count == 0 {
-            return Ok(self.begin(total, [None, None]).done_with(self));
-        }
-        let found = store.search(&access, &query).await?;
-        let cursor = |place: &Place| cursor::encode(&self.id, place.before, &place.numbers);
-        let around = [&found.previous, &found.next].map(|place| place.as_ref().map(cursor));
-        let mut page = self.begin(total, around);
-        let found = found.records;
-        let mut renderer = Renderer::new(store, &found).await?;
-        let mut url = format!("{}/", self.address);
-        let start = url.len();
-        let mut id = Vec::with_capacity(48);
-        for row in &found.rows {
-            id.clear();
-            row.id.encode_into(&mut id);
-            url.truncate(start);
-            url.extend(id.iter().map(|&b| char::from(b)));
-            page.0.found(&url, "match", |out| renderer.write(row, out));
-        }
-        Ok(page.done_with(self))
-    }
-
-    async fn rows(&self) -> Result<Vec<u8>> {
+    async fn body(&self) -> Result<Vec<u8>> {
         let access = self.call.app.access();
-        let origin = Origin {
+        let from = Origin {
             store: self.call.app.store(),
             access: &access,
         };
-        let queries = instance::compile(self.resource, self.search, &self.call.scope())?;
-        let after = self.row_place()?;
-        let total = match self.search.total {
-            Total::Accurate => Some(instance::count(origin, &queries).await?),
+        let (search, scope) = (self.search, self.call.scope());
+        let total = match search.total {
+            Total::Accurate => Some(find::count(from, &scope, self.resource, search).await?),
             Total::None => None,
         };
-        if self.search.count == 0 {
-            return Ok(self.begin(total, [None, None]).done_with(self));
+        let subset = Subset::of(search);
+        let mut issues = entries::ignored(&search.ignored, self.call.lang);
+        if search.count == 0 {
+            let mut out = self.begin(total, [None, None], &subset);
+            out.told(&issues);
+            return Ok(out.done());
         }
-        let mut found = instance::page(origin, &queries, after, self.search.count + 1).await?;
-        let more = found.len() > self.search.count;
-        found.truncate(self.search.count);
-        let last = found.last().filter(|_| more);
-        let next = last.map(|i| cursor::encode(&self.id, false, &i.place));
-        let mut page = self.begin(total, [None, next]);
-        for instance in &found {
-            let body = serde_json::to_vec(&instance.body).map_err(Problem::internal)?;
-            let url = format!("{}/{}", self.address, instance.id);
-            page.0
-                .found(&url, "match", |out| out.extend_from_slice(&body));
+        let place = self.place()?;
+        let page = find::page(from, &scope, self.resource, search, place, search.count).await?;
+        let came = include::included(from, &scope, &search.includes, &page.found).await?;
+        let cursor = |place: &Place| cursor::encode(&self.id, place.before, &place.numbers);
+        let around = [&page.previous, &page.next].map(|place| place.as_ref().map(cursor));
+        let mut out = self.begin(total, around, &subset);
+        out.found(&page.found, MATCH).await?;
+        for found in &came.found {
+            out.found(found, INCLUDE).await?;
         }
-        Ok(page.done_with(self))
+        issues.extend(came.cut.then(|| self.cut()));
+        out.told(&issues);
+        Ok(out.done())
     }
 
-    /// Where a page of rows begins.
-    fn row_place(&self) -> Result<Option<instance::Place>> {
+    /// Where the page begins.
+    fn place(&self) -> Result<Option<Place>> {
         let Some(text) = &self.search.cursor else {
             return Ok(None);
         };
-        let place = cursor::decode(&self.id, text);
-        let place = place.and_then(|(_, numbers)| numbers.try_into().ok());
-        place.map(Some).ok_or_else(wrong_cursor)
+        let (before, numbers) = cursor::decode(&self.id, text).ok_or_else(wrong_cursor)?;
+        Ok(Some(Place { before, numbers }))
     }
 
     /// A page with its links; around it are the cursors of the pages before and after it.
-    fn begin(&self, total: Option<u64>, [previous, next]: [Option<String>; 2]) -> Started {
+    fn begin<'s>(
+        &'s self,
+        total: Option<u64>,
+        [previous, next]: [Option<String>; 2],
+        subset: &'s Subset,
+    ) -> Entries<'s> {
         let used = &self.search.used;
         let cursor = self.search.cursor.as_deref();
         let mut links = vec![("self", link(&self.address, used, cursor))];
@@ -168,23 +196,27 @@ impl This<'_> {
                 links.push((relation, link(&self.address, used, Some(&cursor))));
             }
         }
-        Started(Page::new(&Head {
+        let head = Head {
             bundle_type: "searchset",
             total,
             links: &links,
-        }))
+        };
+        Entries::new(self.call, &head, subset)
     }
-}
 
-/// A page that has begun.
-struct Started(Page);
-
-impl Started {
-    /// Ends the page, telling what was passed over.
-    fn done_with(mut self, this: &This) -> Vec<u8> {
-        let issues = entries::ignored(&this.search.ignored, this.call.lang);
-        entries::tell(&mut self.0, this.call, &issues);
-        self.0.done()
+    /// More comes with the matches than a page takes.
+    fn cut(&self) -> Issue {
+        let text = match self.call.lang {
+            Lang::En => format!(
+                "more than {INCLUDED_MAX} resources come with this page; the rest is left out. \
+                 Ask for fewer matches (_count)"
+            ),
+            Lang::Ja => format!(
+                "このページに含めるリソースが {INCLUDED_MAX} 件を超えたため、残りを省略しました。\
+                 _count で件数を減らしてください"
+            ),
+        };
+        Issue::new(Severity::Warning, "incomplete", text)
     }
 }
 

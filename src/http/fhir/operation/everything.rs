@@ -61,8 +61,8 @@ pub async fn everything(
     for (_, found) in &page.members {
         out.found(found, MATCH).await?;
     }
-    for instance in &page.referred {
-        out.instance(instance, INCLUDE)?;
+    for found in &page.referred {
+        out.found(found, INCLUDE).await?;
     }
     out.told(&entries::ignored(&arguments.ignored, call.lang));
     call.answer(StatusCode::OK, out.done())

@@ -9,6 +9,7 @@ use crate::fhir::parameters::Arguments;
 use crate::fhir::resource::Resource;
 use crate::fhir::search::{Criterion, Invalid, Limits, Modifier, Search};
 use crate::fhir::searchset::Head;
+use crate::fhir::subset::Subset;
 use crate::http::error::Result;
 use crate::http::fhir::call::Call;
 use crate::http::fhir::entries::{self, Entries, MATCH};
@@ -43,7 +44,7 @@ pub async fn lastn(
         .into());
     }
     let max = arguments.positive("max")?;
-    let subset = call.subset()?;
+    let subset = Subset::of(&search);
     let access = call.app.access();
     let from = Origin {
         store: call.app.store(),
