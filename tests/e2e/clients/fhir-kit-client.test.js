@@ -94,12 +94,8 @@ test('errors carry the outcome', async () => {
 });
 
 const at = (day) => `2016-11-${day}T07:00:00+09:00`;
-const body = (day, value) => weight(parts, at(day), value);
-let parts;
-
-before(() => {
-  parts = { subject: `Patient/${person.id}`, device: known.device.reference };
-});
+const body = (day, value) =>
+  weight({ subject: `Patient/${person.id}`, device: known.device.reference }, at(day), value);
 
 test('create, update, delete', async () => {
   const made = await client.create({ resourceType, body: body('01', 61.5) });
