@@ -15,6 +15,7 @@ mod operations;
 mod participants;
 mod patch;
 mod registry;
+mod rules;
 mod search;
 mod server;
 mod subset;
