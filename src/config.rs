@@ -50,7 +50,7 @@ pub struct Cli {
     #[arg(long, global = true, value_name = "FILE", help_heading = "Everywhere")]
     pub config: Option<PathBuf>,
 
-    /// The database: a SQLite file, created where it is missing
+    /// The database: a SQLite file, created where it is missing, or postgres://USER@HOST/DATABASE
     #[arg(
         long,
         global = true,

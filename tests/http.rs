@@ -2,6 +2,8 @@
 
 #[path = "http/converting.rs"]
 mod converting;
+#[path = "support/database.rs"]
+mod database;
 #[path = "http/documents.rs"]
 mod documents;
 #[path = "http/faults.rs"]

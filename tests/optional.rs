@@ -1,12 +1,16 @@
 //! A new record kind is one new file: blood and urine glucose, over the command line and over
 //! HTTP, search included, with no line of Rust that names them.
 
+#[path = "support/database.rs"]
+mod database;
+
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
+use database::Database;
 use http_body_util::BodyExt as _;
 use kenko_fhir::fhir::canonical::Canonical;
 use kenko_fhir::http::{App, Settings, app};
@@ -111,15 +115,14 @@ fn the_database_and_its_exports_take_them() {
 
 struct Server {
     router: axum::Router,
-    _folder: tempfile::TempDir,
+    _database: Database,
 }
 
 impl Server {
     async fn start() -> Server {
         let kinds = Kinds::load(Some("mappings/optional".as_ref()), Canonical::default()).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}", folder.path().join("kenko.db").display());
-        let store = Store::open(&url, Arc::new(kinds)).await.unwrap();
+        let database = Database::new().await;
+        let store = Store::open(&database.url, Arc::new(kinds)).await.unwrap();
         for list in List::ALL {
             let file = format!("examples/registries/{}.json", list.name);
             let read = registry::read_file(list, file.as_ref(), &registry::Options::default());
@@ -132,7 +135,7 @@ impl Server {
         let router = app(App::new(Arc::new(store), Settings::default()));
         Server {
             router,
-            _folder: folder,
+            _database: database,
         }
     }
 

@@ -3,6 +3,7 @@
 use super::database::{failed, with_store};
 use super::{Exit, Failure};
 use crate::config::{Backup, Cli};
+use crate::store::Address;
 
 /// Writes the snapshot.
 ///
@@ -15,6 +16,9 @@ pub fn run(cli: &Cli, options: &Backup) -> Result<Exit, Failure> {
             options.file.display()
         )));
     }
+    Address::parse(&cli.database)
+        .and_then(Address::file)
+        .map_err(failed)?;
     super::database::existing(cli)?;
     let kinds = super::kinds(&options.mappings)?;
     with_store(cli, kinds, async |store| {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Failure;
 use crate::config::Cli;
 use crate::kind::Kinds;
-use crate::store::{self, Store};
+use crate::store::{self, Address, Store};
 
 /// Opens the database and runs `work` on it, on a runtime of its own.
 pub fn with_store<T, F>(
@@ -48,12 +48,11 @@ pub fn failed(error: store::Error) -> Failure {
 
 /// Refuses a database that is not there, for commands that only read.
 pub fn existing(cli: &Cli) -> Result<(), Failure> {
-    let path = store::sqlite_path(&cli.database).map_err(failed)?;
-    if path.exists() {
-        return Ok(());
+    match Address::parse(&cli.database).map_err(failed)? {
+        Address::File(path) if !path.exists() => Err(Failure::usage(format!(
+            "{}: no such database",
+            path.display()
+        ))),
+        _ => Ok(()),
     }
-    Err(Failure::usage(format!(
-        "{}: no such database",
-        path.display()
-    )))
 }

@@ -3,7 +3,7 @@
 use super::database::{failed, runtime};
 use super::{Exit, Failure};
 use crate::config::{Cli, Restore};
-use crate::store;
+use crate::store::{self, Address};
 
 /// Puts the snapshot back; the former database stays beside it.
 ///
@@ -16,7 +16,9 @@ pub fn run(cli: &Cli, options: &Restore) -> Result<Exit, Failure> {
             options.file.display()
         )));
     }
-    let database = store::sqlite_path(&cli.database).map_err(failed)?;
+    let database = Address::parse(&cli.database)
+        .and_then(Address::file)
+        .map_err(failed)?;
     runtime()?
         .block_on(store::restore(&options.file, &database))
         .map_err(failed)?;

@@ -11,6 +11,7 @@ use fhirbolt_shared::FhirReleases;
 use fhirbolt_shared::path::ElementPath;
 use serde_json::Value;
 
+use super::elements;
 use crate::fault::Code;
 use crate::json::Reader;
 use crate::tape::{NodeKind, Tape, View};
@@ -37,15 +38,13 @@ pub fn check_view(resource: View) -> Result<(), Misfit> {
         path: ElementPath::new(FhirReleases::R4),
     };
     walker.resource(resource).map_err(|(code, node, expected)| {
-        let mut path = resource
-            .text_of("resourceType")
-            .unwrap_or_default()
-            .to_owned();
+        let mut path = String::new();
         resource.path_to(node, &mut path);
+        let name = resource.text_of("resourceType").unwrap_or_default();
         Misfit {
             code,
             node,
-            path,
+            path: name.to_owned() + &elements::fhir_path(&path),
             expected,
         }
     })
@@ -257,7 +256,7 @@ mod tests {
             (
                 r#"{"resourceType":"Observation","valueQuantity":{"value":"6.5"}}"#,
                 Code::Type,
-                "Observation.valueQuantity.value",
+                "Observation.value.value",
             ),
             (
                 r#"{"resourceType":"Patient","active":"true"}"#,

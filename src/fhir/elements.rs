@@ -45,6 +45,56 @@ pub fn is_member(element: &str, name: &str) -> bool {
     }
 }
 
+/// The data types that R4 lets a `value[x]` have, and the like, among what is read here.
+const TYPES: [&str; 20] = [
+    "Boolean",
+    "Code",
+    "CodeableConcept",
+    "Coding",
+    "Date",
+    "DateTime",
+    "Decimal",
+    "Identifier",
+    "Instant",
+    "Integer",
+    "Period",
+    "Quantity",
+    "Range",
+    "Ratio",
+    "Reference",
+    "SampledData",
+    "String",
+    "Time",
+    "Timing",
+    "Uri",
+];
+
+/// The name in FHIRPath of the element that a member of a JSON object is: `valueQuantity` is
+/// `value` (<https://hl7.org/fhir/R4/fhirpath.html#polymorphism>).
+fn name_of(member: &str) -> &str {
+    let typed = |ty: &&str| member.strip_suffix(*ty);
+    let stem = TYPES.iter().filter_map(typed).min_by_key(|stem| stem.len());
+    let choices = [
+        "value",
+        "effective",
+        "deceased",
+        "multipleBirth",
+        "occurred",
+        "manufacturer",
+    ];
+    stem.filter(|stem| choices.contains(stem)).unwrap_or(member)
+}
+
+/// The FHIRPath of the place that names of members lead to:
+/// `.component[0].valueQuantity.code` becomes `.component[0].value.code`.
+pub fn fhir_path(members: &str) -> String {
+    let steps = members.split('.').map(|step| {
+        let (name, index) = step.split_at(step.find('[').unwrap_or(step.len()));
+        name_of(name).to_owned() + index
+    });
+    steps.collect::<Vec<_>>().join(".")
+}
+
 /// The elements of a resource type; `None` for a type that is not served here.
 pub fn of(resource_type: &str) -> Option<&'static [Element]> {
     let found = ELEMENTS.iter().find(|(name, _)| *name == resource_type)?;
@@ -213,6 +263,21 @@ mod tests {
     fn every_resource_served_has_its_elements() {
         for resource in RESOURCES {
             assert!(of(resource.name()).is_some(), "{}", resource.name());
+        }
+    }
+
+    #[test]
+    fn paths_name_elements_and_not_members() {
+        for (members, path) in [
+            ("", ""),
+            (".status", ".status"),
+            (".valueQuantity.code", ".value.code"),
+            (".component[1].valueDateTime", ".component[1].value"),
+            (".effectivePeriod.start", ".effective.start"),
+            (".valueColour", ".valueColour"),
+            (".birthDate", ".birthDate"),
+        ] {
+            assert_eq!(fhir_path(members), path);
         }
     }
 

@@ -41,7 +41,7 @@ use axum::http::header::{
     ACCEPT_LANGUAGE, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, HeaderName,
     HeaderValue, RETRY_AFTER,
 };
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -383,7 +383,6 @@ pub async fn render(State(app): State<App>, request: Request, next: Next) -> Res
     let path = request.uri().path();
     let fhir = path == "/fhir" || path.starts_with("/fhir/");
     let lang = language(request.headers());
-    let head = request.method() == Method::HEAD;
     let pretty = fhir
         && query::pairs(request.uri().query().unwrap_or_default(), query::Plus::Kept)
             .is_ok_and(|pairs| negotiate::pretty(&pairs));
@@ -416,11 +415,8 @@ pub async fn render(State(app): State<App>, request: Request, next: Next) -> Res
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media));
     headers.insert(CONTENT_LANGUAGE, language_tag(lang));
     headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
-    *response.body_mut() = if head {
-        Body::empty()
-    } else {
-        Body::from(text)
-    };
+    // For HEAD too, whose body is dropped when all headers are there.
+    *response.body_mut() = Body::from(text);
     response
 }
 

@@ -2,14 +2,18 @@
 
 use std::path::Path;
 
-use super::{Error, Result, Store};
+use super::{Error, Result, Store, Writer};
 
 impl Store {
     /// Writes a snapshot of the database to `file`, which must not exist yet.
     ///
     /// # Errors
-    /// [`Error::File`] where the file exists; [`Error::Database`].
+    /// [`Error::File`] where the file exists; [`Error::Address`] where the database is on a
+    /// server; [`Error::Database`].
     pub async fn backup(&self, file: &Path) -> Result<()> {
+        let Writer::Sqlite(pool) = &self.write else {
+            return Err(super::not_a_file("the database"));
+        };
         if file.exists() {
             return Err(Error::File {
                 path: file.to_owned(),
@@ -19,7 +23,7 @@ impl Store {
         // VACUUM INTO reads one consistent state and does not hold up the writer.
         sqlx::query("VACUUM INTO $1")
             .bind(file.to_string_lossy().into_owned())
-            .execute(&self.write)
+            .execute(pool)
             .await?;
         Ok(())
     }

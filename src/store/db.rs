@@ -2,13 +2,16 @@
 //!
 //! A [`Statement`] is a text with its values; it runs on a transaction or on the readers,
 //! and its rows are read by [`Row::try_get`]. The text is made of parts of this program and
-//! of numbers only; whatever came from outside is bound. Placeholders are `?`.
+//! of numbers only; whatever came from outside is bound. Placeholders are `?`. One text does
+//! for both databases: what they have in common is used, and what differs differs here.
 
 use std::borrow::Cow;
 
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{AssertSqlSafe, Decode, Row as _, Sqlite, SqliteConnection};
+use sqlx::postgres::{PgArguments, PgConnection, PgRow};
+use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
+use sqlx::{AssertSqlSafe, Decode, Postgres, Row as _, Sqlite};
 
+use super::postgres::{self, Writing};
 use super::readers::Readers;
 use super::{Error, Result};
 use crate::fhir::id::Hash96;
@@ -126,20 +129,75 @@ pub fn bind(sql: &str, bound: &[Bound]) -> Statement {
     }
 }
 
+/// Connections that read.
+pub enum Reads {
+    /// On SQLite.
+    Sqlite(Readers<SqliteConnection>),
+    /// On PostgreSQL.
+    Postgres(Readers<PgConnection>),
+}
+
+/// A transaction that writes. Dropped without [`Transaction::commit`], it changes nothing.
+pub enum Transaction {
+    /// On SQLite.
+    Sqlite(sqlx::Transaction<'static, Sqlite>),
+    /// On PostgreSQL.
+    Postgres(Writing),
+}
+
 /// Where a statement runs.
 pub enum Db<'a> {
     /// In a transaction.
-    Sqlite(&'a mut SqliteConnection),
+    Writing(&'a mut Transaction),
     /// On a connection that reads.
-    SqliteReaders(&'a Readers),
+    Reading(&'a Reads),
 }
 
-/// Runs an expression where the statement runs.
+/// A row of an answer.
+pub enum Row {
+    /// Of SQLite.
+    Sqlite(SqliteRow),
+    /// Of PostgreSQL.
+    Postgres(PgRow),
+}
+
+impl From<SqliteRow> for Row {
+    fn from(row: SqliteRow) -> Row {
+        Row::Sqlite(row)
+    }
+}
+
+impl From<PgRow> for Row {
+    fn from(row: PgRow) -> Row {
+        Row::Postgres(row)
+    }
+}
+
+/// Runs a statement where it is to run, as sqlx calls it, and makes something of what is
+/// done.
 macro_rules! on {
-    ($db:expr, $statement:expr, $run:ident) => {
+    ($db:expr, $statement:ident.$run:ident, $done:ident => $made:expr) => {
         match $db {
-            Db::Sqlite(connection) => $statement.sqlite().$run(connection).await,
-            Db::SqliteReaders(readers) => $statement.sqlite().$run(readers).await,
+            Db::Writing(Transaction::Sqlite(tx)) => {
+                let $done = $statement.sqlite().$run(&mut **tx).await?;
+                $made
+            }
+            Db::Writing(Transaction::Postgres(tx)) => {
+                let done = $statement.postgres().$run(&mut **tx).await;
+                tx.failed |= done.is_err();
+                let $done = done?;
+                $made
+            }
+            Db::Reading(Reads::Sqlite(readers)) => {
+                let query = $statement.sqlite();
+                let $done = readers.run(async |c| query.$run(c).await).await?;
+                $made
+            }
+            Db::Reading(Reads::Postgres(readers)) => {
+                let query = $statement.postgres();
+                let $done = readers.run(async |c| query.$run(c).await).await?;
+                $made
+            }
         }
     };
 }
@@ -181,13 +239,32 @@ impl Statement {
         query
     }
 
+    fn postgres<'q>(self) -> sqlx::query::Query<'q, Postgres, PgArguments> {
+        let sql = postgres::numbered(&self.sql);
+        let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(!self.once);
+        for value in self.values {
+            query = match value {
+                Bound::Int(value) => query.bind(value),
+                Bound::Bytes(bytes) => query.bind(bytes),
+                // The one character that PostgreSQL keeps in no text. Nothing stored has it,
+                // for it is no character of FHIR or of the protocol; it may be searched for.
+                Bound::Text(text) if text.contains('\0') => {
+                    query.bind(text.replace('\0', "\u{FFFD}"))
+                }
+                Bound::Text(text) => query.bind(text),
+                Bound::Null(Type::Int) => query.bind(None::<i64>),
+                Bound::Null(Type::Text) => query.bind(None::<String>),
+            };
+        }
+        query
+    }
+
     /// All its rows.
     ///
     /// # Errors
     /// [`Error::Database`].
     pub async fn fetch_all<'a>(self, db: impl Into<Db<'a>>) -> Result<Vec<Row>> {
-        let rows = on!(db.into(), self, fetch_all)?;
-        Ok(rows.into_iter().map(Row::Sqlite).collect())
+        Ok(on!(db.into(), self.fetch_all, rows => rows.into_iter().map(Row::from).collect()))
     }
 
     /// Its first row, if it has one.
@@ -195,7 +272,7 @@ impl Statement {
     /// # Errors
     /// [`Error::Database`].
     pub async fn fetch_optional<'a>(self, db: impl Into<Db<'a>>) -> Result<Option<Row>> {
-        Ok(on!(db.into(), self, fetch_optional)?.map(Row::Sqlite))
+        Ok(on!(db.into(), self.fetch_optional, row => row.map(Row::from)))
     }
 
     /// Its first row.
@@ -212,20 +289,20 @@ impl Statement {
     /// # Errors
     /// [`Error::Database`].
     pub async fn execute<'a>(self, db: impl Into<Db<'a>>) -> Result<u64> {
-        Ok(on!(db.into(), self, execute)?.rows_affected())
+        Ok(on!(db.into(), self.execute, done => done.rows_affected()))
     }
 }
 
-/// A row of an answer.
-pub enum Row {
-    /// Of SQLite.
-    Sqlite(SqliteRow),
+/// What a column can be read as: `i64`, `String`, `Vec<u8>`, `&[u8]`, and options of them.
+pub trait Column<'r>:
+    Decode<'r, Sqlite> + sqlx::Type<Sqlite> + Decode<'r, Postgres> + sqlx::Type<Postgres>
+{
 }
 
-/// What a column can be read as: `i64`, `String`, `Vec<u8>`, `&[u8]`, and options of them.
-pub trait Column<'r>: Decode<'r, Sqlite> + sqlx::Type<Sqlite> {}
-
-impl<'r, T: Decode<'r, Sqlite> + sqlx::Type<Sqlite>> Column<'r> for T {}
+impl<'r, T> Column<'r> for T where
+    T: Decode<'r, Sqlite> + sqlx::Type<Sqlite> + Decode<'r, Postgres> + sqlx::Type<Postgres>
+{
+}
 
 impl Row {
     /// The value of a column, from 0.
@@ -234,25 +311,24 @@ impl Row {
     /// [`Error::Database`] where it is of another type, or absent and the type has no place
     /// for that.
     pub fn try_get<'r, T: Column<'r>>(&'r self, column: usize) -> Result<T> {
-        let Row::Sqlite(row) = self;
-        Ok(row.try_get(column)?)
+        Ok(match self {
+            Row::Sqlite(row) => row.try_get(column)?,
+            Row::Postgres(row) => row.try_get(column)?,
+        })
     }
-}
-
-/// A transaction that writes. Dropped without [`Transaction::commit`], it changes nothing.
-pub enum Transaction {
-    /// On SQLite.
-    Sqlite(sqlx::Transaction<'static, Sqlite>),
 }
 
 impl Transaction {
     /// Makes it durable.
     ///
     /// # Errors
-    /// [`Error::Database`]; then nothing was changed.
+    /// [`Error::Database`]; then nothing was changed, unless the connection was lost at this
+    /// very moment.
     pub async fn commit(self) -> Result<()> {
-        let Transaction::Sqlite(tx) = self;
-        Ok(tx.commit().await?)
+        match self {
+            Transaction::Sqlite(tx) => Ok(tx.commit().await?),
+            Transaction::Postgres(tx) => tx.commit().await,
+        }
     }
 
     /// Gives it up.
@@ -260,20 +336,36 @@ impl Transaction {
     /// # Errors
     /// [`Error::Database`].
     pub async fn rollback(self) -> Result<()> {
-        let Transaction::Sqlite(tx) = self;
-        Ok(tx.rollback().await?)
+        match self {
+            Transaction::Sqlite(tx) => Ok(tx.rollback().await?),
+            Transaction::Postgres(tx) => tx.rollback().await,
+        }
+    }
+
+    /// Whether the schema is PostgreSQL's, for the few statements that define it.
+    pub fn is_postgres(&self) -> bool {
+        matches!(self, Transaction::Postgres(_))
+    }
+}
+
+impl Reads {
+    /// Ends the connections.
+    pub async fn close(&self) {
+        match self {
+            Reads::Sqlite(readers) => readers.close().await,
+            Reads::Postgres(readers) => readers.close().await,
+        }
     }
 }
 
 impl<'a> From<&'a mut Transaction> for Db<'a> {
     fn from(tx: &'a mut Transaction) -> Db<'a> {
-        let Transaction::Sqlite(tx) = tx;
-        Db::Sqlite(&mut *tx)
+        Db::Writing(tx)
     }
 }
 
-impl<'a> From<&'a Readers> for Db<'a> {
-    fn from(readers: &'a Readers) -> Db<'a> {
-        Db::SqliteReaders(readers)
+impl<'a> From<&'a Reads> for Db<'a> {
+    fn from(readers: &'a Reads) -> Db<'a> {
+        Db::Reading(readers)
     }
 }

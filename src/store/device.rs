@@ -38,7 +38,7 @@ pub struct DeviceQuery {
 /// A device part that no write kept (all of its records were refused) is not shown.
 pub(super) const SHOWN: &str = "(SELECT d.*, w.at AS seen_at, m.id AS model_id, m.version AS model_version, \
     m.updated_at AS model_updated, m.device_name, \
-    max(w.at, coalesce(m.updated_at, 0)) AS updated_at \
+    CASE WHEN m.updated_at > w.at THEN m.updated_at ELSE w.at END AS updated_at \
     FROM device d JOIN write w ON w.id = d.first_write LEFT JOIN device_model m \
     ON m.model_manufacturer_code = d.model_manufacturer_code AND m.model_number = d.model_number)";
 
@@ -66,7 +66,7 @@ impl Store {
         }
         let text = format!(
             "SELECT id, model_manufacturer_code, model_number, production_specification_serial, \
-             model_id IS NOT NULL, device_name, coalesce(model_version, 0), updated_at \
+             model_id, device_name, coalesce(model_version, 0), updated_at \
              FROM {SHOWN} device WHERE {} ORDER BY id LIMIT {}",
             condition.sql, query.limit
         );
@@ -75,7 +75,7 @@ impl Store {
             .map(|row| {
                 let (maker, model): (String, String) = (row.try_get(1)?, row.try_get(2)?);
                 let name: Option<String> = row.try_get(5)?;
-                let registered = row.try_get::<i64>(4)? != 0;
+                let registered = row.try_get::<Option<i64>>(4)?.is_some();
                 Ok(StoredDevice {
                     id: row.try_get(0)?,
                     registered: registered.then(|| {

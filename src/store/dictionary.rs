@@ -8,8 +8,7 @@ use std::sync::Arc;
 
 use quick_cache::sync::Cache;
 
-use super::db::{Transaction, query};
-use super::readers::Readers;
+use super::db::{Reads, Transaction, query};
 use super::{Result, sql};
 use crate::fhir::id::{self, Hash96};
 
@@ -75,7 +74,7 @@ impl Dictionary {
     /// The texts of these numbers.
     pub async fn words(
         &self,
-        db: &Readers,
+        db: &Reads,
         ids: &[i64],
     ) -> Result<HashMap<i64, Arc<Word>, foldhash::fast::RandomState>> {
         let mut out = HashMap::default();
@@ -102,7 +101,7 @@ impl Dictionary {
     /// The device parts of these numbers.
     pub async fn devices(
         &self,
-        db: &Readers,
+        db: &Reads,
         ids: &[i64],
     ) -> Result<HashMap<i64, Arc<DevicePart>, foldhash::fast::RandomState>> {
         let mut out = HashMap::default();
@@ -134,7 +133,7 @@ impl Dictionary {
     /// The participants of these numbers.
     pub async fn people(
         &self,
-        db: &Readers,
+        db: &Reads,
         ids: &[i64],
     ) -> Result<HashMap<i64, Arc<Person>, foldhash::fast::RandomState>> {
         let mut out = HashMap::default();
@@ -156,7 +155,7 @@ impl Dictionary {
     /// When these writes were made, in milliseconds since the epoch.
     pub async fn writes(
         &self,
-        db: &Readers,
+        db: &Reads,
         ids: &[i64],
     ) -> Result<HashMap<i64, i64, foldhash::fast::RandomState>> {
         let mut out = HashMap::default();

@@ -73,7 +73,7 @@ pub async fn register(mut tx: Transaction, kinds: &Kinds) -> Result<Layout> {
         while width < layout.columns {
             width += 1;
             for table in ["record", "record_version"] {
-                let add = format!("ALTER TABLE {table} ADD COLUMN c{width} INTEGER");
+                let add = format!("ALTER TABLE {table} ADD COLUMN c{width} BIGINT");
                 query(add).execute(&mut tx).await?;
             }
         }
@@ -238,10 +238,14 @@ async fn index(tx: &mut Transaction, kind: &Kind, id: i64, slots: &[Slot]) -> Re
 async fn view(tx: &mut Transaction, kind: &Kind, layout: &KindLayout) -> Result<()> {
     // Names come from mapping files, whose schema allows letters, digits and underscores.
     let name = format!("view_{}", kind.name);
+    let jst = match tx.is_postgres() {
+        true => "to_char(to_timestamp(r.time) AT TIME ZONE 'Asia/Tokyo', 'YYYY-MM-DD HH24:MI:SS')",
+        false => "datetime(r.time + 32400, 'unixepoch')",
+    };
     let mut columns = vec![
         "p.consortium_id".to_owned(),
         "p.person_id".to_owned(),
-        "datetime(r.time + 32400, 'unixepoch') AS observation_time_jst".to_owned(),
+        format!("{jst} AS observation_time_jst"),
     ];
     for (slot, field) in layout.slots.iter().zip(&kind.fields) {
         let name = &field.name;

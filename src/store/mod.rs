@@ -8,9 +8,9 @@
 //! source, which values, which version); FHIR JSON is rendered from it when asked for. See
 //! `migrations/` for the tables and ARCHITECTURE.md, "The store", for their reasons.
 //!
-//! SQLite has one writer: the write pool is a single connection, and a transaction is
-//! answered only after it is durable (`synchronous=FULL`). All statements are plain SQL
-//! that PostgreSQL understands too; what differs stands in `sql.rs`.
+//! There is one writer at a time, on SQLite and on PostgreSQL, and a transaction is answered
+//! only after it is durable. All statements are one text for both, and run through `db.rs`;
+//! how connections are opened differs, in `sqlite.rs` and `postgres.rs`.
 
 mod backup;
 mod change;
@@ -20,8 +20,10 @@ mod delete;
 mod device;
 mod dictionary;
 mod entries;
+mod error;
 mod layout;
 mod named;
+mod postgres;
 mod provenance;
 mod query;
 mod read;
@@ -32,30 +34,25 @@ mod registry;
 mod rows;
 mod search;
 mod sql;
+mod sqlite;
 mod submit;
 mod test;
 mod walk;
 mod walk_column;
 mod work;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
-use sqlx::migrate::Migrator;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
 
 use crate::kind::Kinds;
-use db::Transaction;
-use readers::Readers;
+use db::{Reads, Transaction};
 
 pub use backup::restore;
 pub use change::{Change, Changes, Deleted, Deletion, Done, IfMatch, RecordChanges, Rule};
 pub use changes::ChangeQuery;
 pub use device::{DeviceQuery, StoredDevice};
 pub use entries::{Entry, Outcome};
+pub use error::{Error, Result};
 pub use provenance::{Delivery, DeliveryKey, DeliveryQuery};
 pub use query::{Place, RecordKey, RecordQuery, SORT_KEYS_MAX, SortBy, SortKey, TimeTest};
 pub use read::{Person, Records, StoredRecord};
@@ -67,55 +64,6 @@ pub use search::Page;
 pub use submit::{Handling, Submit};
 pub use test::{ColumnTest, FieldTest, Relation, Table, Test};
 pub use walk::{Block, Selection, Walk};
-
-static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
-
-/// Why the store could not do what was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The database failed.
-    #[error("database: {0}")]
-    Database(#[from] sqlx::Error),
-    /// Its schema could not be brought up to date.
-    #[error("migration: {0}")]
-    Migration(#[from] sqlx::migrate::MigrateError),
-    /// The address of the database is not one this program knows.
-    #[error("{0}")]
-    Address(String),
-    /// A mapping contradicts the columns in which its records are kept.
-    #[error("{0}")]
-    Layout(String),
-    /// A file failed.
-    #[error("{path}: {source}")]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// What is stored cannot be read back.
-    #[error("stored data: {0}")]
-    Damaged(String),
-}
-
-impl Error {
-    /// Whether the same call may succeed later: the database is locked, or all connections
-    /// are in use.
-    pub fn is_busy(&self) -> bool {
-        const BUSY: &str = "5";
-        const LOCKED: &str = "6";
-        match self {
-            Error::Database(sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed) => true,
-            Error::Database(sqlx::Error::Database(error)) => {
-                matches!(error.code().as_deref(), Some(BUSY | LOCKED))
-            }
-            _ => false,
-        }
-    }
-}
-
-/// Result of a call to the store.
-pub type Result<T> = std::result::Result<T, Error>;
 
 /// Who reads: every reading function takes one, and filters by it.
 ///
@@ -134,9 +82,8 @@ impl Access {
 
 /// The database.
 pub struct Store {
-    read: Readers,
-    write: SqlitePool,
-    path: PathBuf,
+    read: Reads,
+    write: Writer,
     kinds: Arc<Kinds>,
     layout: layout::Layout,
     dictionary: dictionary::Dictionary,
@@ -144,37 +91,66 @@ pub struct Store {
     ids: Mutex<ulid::Generator>,
 }
 
-/// The path in `sqlite://PATH`.
-///
-/// # Errors
-/// [`Error::Address`] for any other address.
-pub fn sqlite_path(url: &str) -> Result<PathBuf> {
-    match url.strip_prefix("sqlite:") {
-        Some(rest) => {
-            let path = rest.strip_prefix("//").unwrap_or(rest);
-            if path.is_empty() || path == ":memory:" || path.contains('?') {
-                return Err(Error::Address(format!(
-                    "{url:?}: write sqlite:// and the path of a file, such as sqlite://kenko.db"
-                )));
-            }
-            Ok(PathBuf::from(path))
+/// Where transactions come from.
+enum Writer {
+    /// SQLite has one writer; a queue in the program is fair.
+    Sqlite(sqlx::SqlitePool),
+    Postgres(Box<postgres::Writer>),
+}
+
+/// Where a database is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// In this file, of SQLite.
+    File(PathBuf),
+    /// On a PostgreSQL server.
+    Server(String),
+}
+
+impl Address {
+    /// `sqlite://PATH` or `postgres://…`.
+    ///
+    /// # Errors
+    /// [`Error::Address`] for any other.
+    pub fn parse(url: &str) -> Result<Address> {
+        if url.starts_with("sqlite:") {
+            return Ok(Address::File(sqlite::path(url)?));
         }
-        None => Err(Error::Address(format!(
-            "{url:?}: this version keeps its data in SQLite; write sqlite://kenko.db"
-        ))),
+        if postgres::is_url(url) {
+            return Ok(Address::Server(url.to_owned()));
+        }
+        Err(Error::Address(format!(
+            "{}: write sqlite://kenko.db, or postgres://USER:PASSWORD@HOST:5432/DATABASE",
+            postgres::shown(url)
+        )))
+    }
+
+    /// The file of a database that is one, for what only files have.
+    ///
+    /// # Errors
+    /// [`Error::Address`] that names the tool of a server.
+    pub fn file(self) -> Result<PathBuf> {
+        match self {
+            Address::File(path) => Ok(path),
+            Address::Server(url) => Err(not_a_file(&postgres::shown(&url))),
+        }
     }
 }
 
-/// How a transaction begins that writes: a later change of mind would meet other writers.
-const BEGIN: &str = "BEGIN IMMEDIATE";
+fn not_a_file(database: &str) -> Error {
+    Error::Address(format!(
+        "{database} is on a server, which has its own tools: pg_dump --format=custom saves it \
+         while it is in use, pg_restore puts it back"
+    ))
+}
 
-/// Rows that the database's thread reads ahead: a page, so that it stops for nobody.
-const ROWS_AHEAD: usize = 1024;
-
-/// Reading connections: each is a thread, and more of them than cores only change places.
-fn readers() -> usize {
-    let cores = std::thread::available_parallelism().map_or(2, usize::from);
-    cores.clamp(2, 8)
+impl Writer {
+    async fn begin(&self) -> Result<Transaction> {
+        Ok(match self {
+            Writer::Sqlite(pool) => Transaction::Sqlite(pool.begin_with(sqlite::BEGIN).await?),
+            Writer::Postgres(writer) => Transaction::Postgres(writer.begin().await?),
+        })
+    }
 }
 
 impl Store {
@@ -184,33 +160,20 @@ impl Store {
     /// [`Error::Address`], [`Error::Database`] or [`Error::Migration`] where it cannot be
     /// opened; [`Error::Layout`] where a mapping contradicts what is stored.
     pub async fn open(url: &str, kinds: Arc<Kinds>) -> Result<Store> {
-        let path = sqlite_path(url)?;
-        let options = SqliteConnectOptions::new()
-            .filename(&path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(Duration::from_secs(30))
-            .statement_cache_capacity(256)
-            .pragma("cache_size", "-8192")
-            .pragma("temp_store", "memory")
-            .pragma("journal_size_limit", "67108864");
-        let write = SqlitePoolOptions::new()
-            .max_connections(1)
-            .test_before_acquire(false)
-            .acquire_timeout(Duration::from_secs(600))
-            .connect_with(options.clone())
-            .await?;
-        MIGRATIONS.run(&write).await?;
-        let tx = Transaction::Sqlite(write.begin_with(BEGIN).await?);
-        let layout = layout::register(tx, &kinds).await?;
-        let options = options.read_only(true).create_if_missing(false);
-        let read = Readers::open(options.row_buffer_size(ROWS_AHEAD), readers()).await?;
+        let (read, write) = match Address::parse(url)? {
+            Address::File(path) => {
+                let (read, write) = sqlite::open(&path).await?;
+                (Reads::Sqlite(read), Writer::Sqlite(write))
+            }
+            Address::Server(url) => {
+                let (read, write) = postgres::open(&url).await?;
+                (Reads::Postgres(read), Writer::Postgres(Box::new(write)))
+            }
+        };
+        let layout = layout::register(write.begin().await?, &kinds).await?;
         Ok(Store {
             read,
             write,
-            path,
             kinds,
             layout,
             dictionary: dictionary::Dictionary::new(),
@@ -221,11 +184,6 @@ impl Store {
     /// The record kinds that the store was opened with.
     pub fn kinds(&self) -> &Arc<Kinds> {
         &self.kinds
-    }
-
-    /// The file of the database.
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Whether the database answers.
@@ -252,13 +210,16 @@ impl Store {
 
     /// A transaction that writes, alone in doing so.
     async fn begin(&self) -> Result<Transaction> {
-        Ok(Transaction::Sqlite(self.write.begin_with(BEGIN).await?))
+        self.write.begin().await
     }
 
     /// Ends all connections; what was acknowledged is durable already.
     pub async fn close(&self) {
         self.read.close().await;
-        self.write.close().await;
+        match &self.write {
+            Writer::Sqlite(pool) => pool.close().await,
+            Writer::Postgres(writer) => writer.close().await,
+        }
     }
 
     /// A new receipt id: a ULID, later ones sort after earlier ones.

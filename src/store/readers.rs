@@ -1,49 +1,81 @@
 //! The reading connections.
 //!
 //! A pool of our own, because sqlx's tests a connection whenever it comes back: that sends
-//! every statement twice to the database's thread, which is most of what a read costs.
-//! Statements run on it as on sqlx's pool. Connections are opened when they are needed.
+//! every statement twice to SQLite's thread, which is most of what a read costs, and twice
+//! over the wire to PostgreSQL. Connections are opened when they are needed, and one that
+//! was lost takes those that wait with it: they lead to the same server.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use futures_util::future::BoxFuture;
-use futures_util::stream::{self, BoxStream};
-use futures_util::{StreamExt as _, TryFutureExt as _, TryStreamExt as _};
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteQueryResult, SqliteRow, SqliteStatement,
-    SqliteTypeInfo,
-};
-use sqlx::{Connection as _, Either, Error, Execute, Executor, SqlStr, Sqlite};
+use sqlx::{Connection, Error};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::error::is_lost;
+
 /// How long a statement waits for a connection.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long opening a connection may take.
+pub(super) const TO_CONNECT: Duration = Duration::from_secs(5);
+/// A connection that was idle for longer is asked whether it still stands.
+const TRUSTED: Duration = Duration::from_secs(1);
 
 /// Connections that read, a few at most.
 #[derive(Debug)]
-pub struct Readers {
-    options: SqliteConnectOptions,
+pub struct Readers<C: Connection> {
+    options: C::Options,
     free: Semaphore,
     /// The last one that came back goes out first: its caches are warm.
-    idle: Mutex<Vec<SqliteConnection>>,
+    idle: Mutex<Vec<(C, Instant)>>,
+    /// They lead to a server, which may go away by itself.
+    remote: bool,
 }
 
-impl Readers {
-    /// At most `most` connections, of which one is opened now.
+/// Opens a connection, or says soon that it cannot.
+pub(super) async fn connect<C: Connection>(options: &C::Options) -> Result<C, Error> {
+    let timed_out = || Error::Io(std::io::ErrorKind::TimedOut.into());
+    let opened = tokio::time::timeout(TO_CONNECT, C::connect_with(options)).await;
+    opened.map_err(|_| timed_out())?
+}
+
+impl<C: Connection> Readers<C> {
+    /// At most `most` connections, of which one is opened now; `remote` where they lead to
+    /// a server.
     ///
     /// # Errors
     /// Where it cannot be opened.
-    pub async fn open(options: SqliteConnectOptions, most: usize) -> Result<Readers, Error> {
-        let first = SqliteConnection::connect_with(&options).await?;
+    pub async fn open(options: C::Options, most: usize, remote: bool) -> Result<Self, Error> {
+        let first = connect(&options).await?;
         Ok(Readers {
             options,
             free: Semaphore::new(most),
-            idle: Mutex::new(vec![first]),
+            idle: Mutex::new(vec![(first, Instant::now())]),
+            remote,
         })
     }
 
-    async fn acquire(&self) -> Result<Reader<'_>, Error> {
+    /// Runs statements on a connection.
+    ///
+    /// # Errors
+    /// Theirs; where no connection is free for long, [`Error::PoolTimedOut`].
+    pub async fn run<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut C) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let (mut connection, permit) = self.acquire().await?;
+        // It comes back only when the work is done: whoever is given up in the middle
+        // leaves a connection that others would have to wait for.
+        let done = work(&mut connection).await;
+        match &done {
+            Err(error) if is_lost(error) => self.idle().clear(),
+            _ if self.free.is_closed() => {}
+            _ => self.idle().push((connection, Instant::now())),
+        }
+        drop(permit);
+        done
+    }
+
+    async fn acquire(&self) -> Result<(C, SemaphorePermit<'_>), Error> {
         let permit = match self.free.try_acquire() {
             Ok(permit) => permit,
             Err(_) => tokio::time::timeout(PATIENCE, self.free.acquire())
@@ -52,18 +84,17 @@ impl Readers {
                 .map_err(|_| Error::PoolClosed)?,
         };
         let idle = self.idle().pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => SqliteConnection::connect_with(&self.options).await?,
-        };
-        Ok(Reader {
-            readers: self,
-            connection: Some(connection),
-            _permit: permit,
-        })
+        if let Some((mut connection, since)) = idle {
+            let trusted = !self.remote || since.elapsed() < TRUSTED;
+            if trusted || stands(&mut connection).await {
+                return Ok((connection, permit));
+            }
+            self.idle().clear();
+        }
+        Ok((connect(&self.options).await?, permit))
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<SqliteConnection>> {
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<(C, Instant)>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -71,155 +102,60 @@ impl Readers {
     pub async fn close(&self) {
         self.free.close();
         let idle = std::mem::take(&mut *self.idle());
-        for connection in idle {
+        for (connection, _) in idle {
             let _ = connection.close().await;
         }
     }
 }
 
-/// A connection that is out; it comes back when this is dropped, whatever happened: the
-/// database's thread finishes or gives up a statement whose reader is gone before it takes
-/// the next one.
-struct Reader<'a> {
-    readers: &'a Readers,
-    connection: Option<SqliteConnection>,
-    _permit: SemaphorePermit<'a>,
-}
-
-impl Reader<'_> {
-    /// Runs statements on the connection; one whose thread has died does not come back.
-    async fn run<T>(
-        mut self,
-        work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        let Some(connection) = &mut self.connection else {
-            return Err(Error::WorkerCrashed);
-        };
-        let done = work(connection).await;
-        if matches!(done, Err(Error::WorkerCrashed | Error::Io(_))) {
-            self.connection = None;
-        }
-        done
-    }
-}
-
-impl Drop for Reader<'_> {
-    fn drop(&mut self) {
-        if let Some(connection) = self.connection.take()
-            && !self.readers.free.is_closed()
-        {
-            self.readers.idle().push(connection);
-        }
-    }
-}
-
-impl<'c> Executor<'c> for &'c Readers {
-    type Database = Sqlite;
-
-    fn fetch_many<'e, 'q: 'e, E>(
-        self,
-        query: E,
-    ) -> BoxStream<'e, Result<Either<SqliteQueryResult, SqliteRow>, Error>>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, Sqlite>,
-    {
-        // Pages are bounded, so they are taken whole: the connection is free the sooner.
-        let all = async move {
-            let reader = self.acquire().await?;
-            let rows: Vec<_> = reader
-                .run(async |c| c.fetch_many(query).try_collect().await)
-                .await?;
-            Ok(stream::iter(rows.into_iter().map(Ok)))
-        };
-        all.try_flatten_stream().boxed()
-    }
-
-    fn fetch_optional<'e, 'q: 'e, E>(
-        self,
-        query: E,
-    ) -> BoxFuture<'e, Result<Option<SqliteRow>, Error>>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, Sqlite>,
-    {
-        Box::pin(async move {
-            let reader = self.acquire().await?;
-            reader.run(async |c| c.fetch_optional(query).await).await
-        })
-    }
-
-    fn fetch_all<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Vec<SqliteRow>, Error>>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, Sqlite>,
-    {
-        Box::pin(async move {
-            let reader = self.acquire().await?;
-            reader.run(async |c| c.fetch_all(query).await).await
-        })
-    }
-
-    fn prepare_with<'e>(
-        self,
-        sql: SqlStr,
-        parameters: &'e [SqliteTypeInfo],
-    ) -> BoxFuture<'e, Result<SqliteStatement, Error>>
-    where
-        'c: 'e,
-    {
-        Box::pin(async move {
-            let reader = self.acquire().await?;
-            reader
-                .run(async |c| c.prepare_with(sql, parameters).await)
-                .await
-        })
-    }
-
-    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<sqlx::Describe<Sqlite>, Error>>
-    where
-        'c: 'e,
-    {
-        Box::pin(async move {
-            let reader = self.acquire().await?;
-            reader.run(async |c| c.describe(sql).await).await
-        })
-    }
+async fn stands(connection: &mut impl Connection) -> bool {
+    let answer = tokio::time::timeout(TRUSTED, connection.ping()).await;
+    matches!(answer, Ok(Ok(())))
 }
 
 #[cfg(test)]
 mod tests {
+    use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+
     use super::*;
 
-    async fn one_reader() -> (tempfile::TempDir, Readers) {
+    async fn one_reader() -> (tempfile::TempDir, Readers<SqliteConnection>) {
         let dir = tempfile::tempdir().unwrap();
         let options = SqliteConnectOptions::new()
             .filename(dir.path().join("a.db"))
             .create_if_missing(true);
-        (dir, Readers::open(options, 1).await.unwrap())
+        (dir, Readers::open(options, 1, true).await.unwrap())
     }
 
-    async fn one(readers: &Readers) -> Result<i64, Error> {
-        sqlx::query_scalar("SELECT 1").fetch_one(readers).await
+    async fn one(readers: &Readers<SqliteConnection>) -> Result<i64, Error> {
+        let query = sqlx::query_scalar("SELECT 1");
+        readers.run(async |c| query.fetch_one(c).await).await
     }
 
     #[tokio::test]
-    async fn a_reader_that_is_given_up_serves_the_next() {
+    async fn a_reader_that_is_given_up_holds_up_nobody() {
         let (_dir, readers) = one_reader().await;
         let long = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000000) SELECT i FROM n";
         for _ in 0..3 {
-            let rows = sqlx::query(long).fetch_all(&readers);
+            let rows = readers.run(async |c| sqlx::query(long).fetch_all(c).await);
             let given_up = tokio::time::timeout(Duration::from_millis(2), rows).await;
             assert!(given_up.is_err());
             assert_eq!(one(&readers).await.unwrap(), 1);
         }
-        assert!(
-            sqlx::query("SELECT nothing")
-                .execute(&readers)
-                .await
-                .is_err()
-        );
+        let wrong = readers.run(async |c| sqlx::query("SELECT nothing").execute(c).await);
+        assert!(wrong.await.is_err());
         assert_eq!(one(&readers).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_lost_connection_takes_the_idle_ones_with_it() {
+        let (_dir, readers) = one_reader().await;
+        let lost = Error::Io(std::io::ErrorKind::ConnectionReset.into());
+        let done = readers.run(async |_| Err::<(), _>(lost)).await;
+        assert!(done.is_err());
+        assert!(readers.idle().is_empty());
+        assert_eq!(one(&readers).await.unwrap(), 1);
+        assert_eq!(readers.idle().len(), 1);
     }
 
     #[tokio::test]

@@ -78,11 +78,7 @@ async fn c1_14_what_is_no_fhir_is_400_and_what_a_rule_refuses_is_422() {
             400,
             Some("Observation.nonsense"),
         ),
-        (
-            text_value.to_string(),
-            400,
-            Some("Observation.valueQuantity.value"),
-        ),
+        (text_value.to_string(), 400, Some("Observation.value.value")),
         (
             with("status", json!("preliminary")),
             422,

@@ -4,6 +4,8 @@ mod capability;
 mod compartment;
 mod conditional;
 mod create;
+#[path = "../support/database.rs"]
+mod database;
 mod everything;
 mod include;
 mod interactions;

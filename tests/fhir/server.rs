@@ -14,6 +14,8 @@ use kenko_fhir::store::{Receipt, Store, Submit};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
+use crate::database::Database;
+
 /// The address in `fullUrl`s and links.
 pub const BASE: &str = "http://h.example/fhir";
 /// The first person of the example.
@@ -23,7 +25,7 @@ pub const PERSON: &str = "P0000000000000000001";
 pub struct Server {
     pub store: Arc<Store>,
     router: axum::Router,
-    _dir: tempfile::TempDir,
+    _database: Database,
 }
 
 /// An answer.
@@ -57,10 +59,9 @@ impl Answer {
 impl Server {
     /// Registries loaded, no records.
     pub async fn empty() -> Server {
-        let dir = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}", dir.path().join("kenko.db").display());
+        let database = Database::new().await;
         let kinds = Arc::new(Kinds::embedded().unwrap());
-        let store = Arc::new(Store::open(&url, kinds).await.unwrap());
+        let store = Arc::new(Store::open(&database.url, kinds).await.unwrap());
         for list in List::ALL {
             let file = format!("examples/registries/{}.json", list.name);
             let read = registry::read_file(list, file.as_ref(), &registry::Options::default());
@@ -72,7 +73,7 @@ impl Server {
         Server {
             store,
             router,
-            _dir: dir,
+            _database: database,
         }
     }
 

@@ -14,13 +14,15 @@ use kenko_fhir::store::Store;
 use serde_json::Value;
 use tower::ServiceExt as _;
 
+use crate::database::Database;
+
 pub const JSON: &str = "application/json";
 pub const PROBLEM: &str = "application/problem+json";
 
 pub struct Server {
     pub app: Router,
     pub store: Arc<Store>,
-    _dir: tempfile::TempDir,
+    _database: Database,
 }
 
 pub struct Answer {
@@ -35,15 +37,14 @@ impl Server {
     }
 
     pub async fn with(settings: Settings) -> Server {
-        let dir = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}", dir.path().join("kenko.db").display());
+        let database = Database::new().await;
         let kinds = Arc::new(Kinds::embedded().unwrap());
-        let store = Arc::new(Store::open(&url, kinds).await.unwrap());
+        let store = Arc::new(Store::open(&database.url, kinds).await.unwrap());
         let app = http::app(App::new(store.clone(), settings));
         Server {
             app,
             store,
-            _dir: dir,
+            _database: database,
         }
     }
 

@@ -27,6 +27,7 @@ use crate::tape::{Tape, View};
 use crate::time::{self, JST};
 
 use super::check::check_view;
+use super::elements;
 use super::id;
 
 pub use document::read_any;
@@ -529,13 +530,14 @@ impl<'k> Inbound<'k> {
 
 /// The FHIRPath expression of an element.
 fn expression(resource: View, spot: Spot, node: u32, below: &str) -> String {
-    let mut out = match spot.entry {
+    let out = match spot.entry {
         Some(entry) => format!("Bundle.entry[{entry}].resource"),
         None => crate::fault::shorten(resource.text_of("resourceType").unwrap_or_default()),
     };
-    resource.path_to(node, &mut out);
-    out.push_str(below);
-    out
+    let mut path = String::new();
+    resource.path_to(node, &mut path);
+    path.push_str(below);
+    out + &elements::fhir_path(&path)
 }
 
 #[cfg(test)]

@@ -539,19 +539,30 @@ fn is_refusal(outcome: Outcome) -> bool {
     matches!(outcome, Outcome::Conflict | Outcome::Stale)
 }
 
-/// What is wrong with a resource: 400 where it is no FHIR, 422 where a rule refuses it.
+/// What is wrong with a resource: 400 where it is no FHIR, 422 where a rule refuses it
+/// (<https://hl7.org/fhir/R4/http.html#rejecting-updates>).
 pub fn refusal(mut faults: Vec<Fault>) -> Problem {
     // What refuses it is told before what else there is to say.
     faults.sort_by_key(|fault| !fault.is_error());
-    let is_structure = |fault: &Fault| {
-        let structural = [Code::Type, Code::UnknownField, Code::DuplicateKey];
-        fault.is_error() && structural.contains(&fault.code)
-    };
-    let kind = match faults.iter().any(is_structure) {
+    let kind = match faults.iter().any(|f| f.is_error() && is_structural(f)) {
         true => Kind::Malformed,
         false => Kind::Refused,
     };
     Problem::faults(kind, faults)
+}
+
+/// Whether R4 itself has no such resource, whatever the rules of records are.
+fn is_structural(fault: &Fault) -> bool {
+    let stands_at = |elements: &[&str]| {
+        let name = fault.pointer.rsplit('.').next().unwrap_or_default();
+        elements.contains(&name)
+    };
+    match fault.code {
+        Code::Type | Code::UnknownField | Code::DuplicateKey | Code::TimeInvalid => true,
+        Code::RequiredMissing => stands_at(&["status", "code"]),
+        Code::CodeUnknown => stands_at(&["status", "gender"]),
+        _ => false,
+    }
 }
 
 /// The stored record stays: 409.

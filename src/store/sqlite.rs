@@ -1,0 +1,73 @@
+//! A database in a file.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
+};
+
+use super::readers::Readers;
+use super::{Error, Result};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+
+/// How a transaction begins that writes: a later change of mind would meet other writers.
+pub const BEGIN: &str = "BEGIN IMMEDIATE";
+
+/// Rows that the database's thread reads ahead: a page, so that it stops for nobody.
+const ROWS_AHEAD: usize = 1024;
+
+/// The path in `sqlite://PATH`.
+///
+/// # Errors
+/// [`Error::Address`] where there is none.
+pub fn path(url: &str) -> Result<PathBuf> {
+    let rest = url.strip_prefix("sqlite:").unwrap_or(url);
+    let path = rest.strip_prefix("//").unwrap_or(rest);
+    if path.is_empty() || path == ":memory:" || path.contains('?') {
+        return Err(Error::Address(format!(
+            "{url:?}: write sqlite:// and the path of a file, such as sqlite://kenko.db"
+        )));
+    }
+    Ok(PathBuf::from(path))
+}
+
+/// Reading connections: each is a thread, and more of them than cores only change places.
+fn readers() -> usize {
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    cores.clamp(2, 8)
+}
+
+/// Opens the file, making and migrating it where needed.
+///
+/// # Errors
+/// [`Error::Database`], [`Error::Migration`].
+pub async fn open(path: &Path) -> Result<(Readers<SqliteConnection>, SqlitePool)> {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(Duration::from_secs(30))
+        .statement_cache_capacity(256)
+        .pragma("cache_size", "-8192")
+        .pragma("temp_store", "memory")
+        .pragma("journal_size_limit", "67108864");
+    let write = SqlitePoolOptions::new()
+        .max_connections(1)
+        .test_before_acquire(false)
+        .acquire_timeout(Duration::from_secs(600))
+        .connect_with(options.clone())
+        .await?;
+    MIGRATIONS.run(&write).await?;
+    let options = options
+        .read_only(true)
+        .create_if_missing(false)
+        .row_buffer_size(ROWS_AHEAD);
+    let read = Readers::open(options, readers(), false).await?;
+    Ok((read, write))
+}
