@@ -49,7 +49,7 @@ use db::{Reads, Transaction};
 
 pub use backup::restore;
 pub use change::{Change, Changes, Deleted, Deletion, Done, IfMatch, RecordChanges, Rule};
-pub use changes::ChangeQuery;
+pub use changes::{ChangePlace, ChangeQuery};
 pub use device::{DeviceQuery, StoredDevice};
 pub use entries::{Entry, Outcome};
 pub use error::{Error, Result};

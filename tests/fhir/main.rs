@@ -7,15 +7,18 @@ mod create;
 #[path = "../support/database.rs"]
 mod database;
 mod everything;
+mod history;
 mod include;
 mod interactions;
 mod lastn;
+mod matching;
 mod model;
 mod operations;
 mod patch;
 mod registry;
 mod search;
 mod server;
+mod stats;
 mod subset;
 mod update;
 mod validate;

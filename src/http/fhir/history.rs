@@ -13,8 +13,11 @@ use crate::fhir::search::{CURSOR, Invalid, cursor};
 use crate::fhir::searchset::{Head, Page};
 use crate::http::error::{Problem, Result};
 use crate::json;
-use crate::store::{ChangeQuery, RecordKey, Records, StoredRecord};
+use crate::store::{ChangePlace, ChangeQuery, RecordKey, Records, StoredRecord};
 use crate::time;
+
+/// The resource whose versions are kept.
+const OBSERVATION: &str = "Observation";
 
 /// The versions of one resource.
 pub async fn instance(resource: &'static Resource, call: &Call, id: &str) -> Result<Response> {
@@ -28,33 +31,54 @@ pub async fn instance(resource: &'static Resource, call: &Call, id: &str) -> Res
     let since = asked.since.unwrap_or(i64::MIN);
     versions.rows.retain(|row| row.last_updated >= since);
     let total = versions.rows.len() as u64;
+    let mut newer = false;
     if let Some(text) = &asked.cursor {
-        let [before] = asked.place(text)?;
-        versions.rows.retain(|row| i64::from(row.version) < before);
+        let (is_newer, [at]) = asked.place(text)?;
+        newer = is_newer;
+        let at_version = |row: &StoredRecord| i64::from(row.version);
+        if newer {
+            versions.rows.retain(|row| at_version(row) > at);
+            // One more tells whether there are more.
+            let far = versions.rows.len().saturating_sub(asked.count + 1);
+            versions.rows.drain(..far);
+        } else {
+            versions.rows.retain(|row| at_version(row) < at);
+        }
     }
     let place = |row: &StoredRecord| vec![i64::from(row.version)];
-    page(resource, call, &asked, versions, Some(total), place).await
+    page(call, &asked, versions, newer, Some(total), place).await
 }
 
 /// The versions of all resources of a type.
 pub async fn of_type(resource: &'static Resource, call: &Call) -> Result<Response> {
-    let asked = Asked::read(call, format!("{}/_history", resource.name()))?;
-    let after = match &asked.cursor {
+    changes(call, format!("{}/_history", resource.name())).await
+}
+
+/// The versions of all resources of the types that keep them: Observations.
+pub async fn of_system(call: Call) -> Result<Response> {
+    changes(&call, "_history".to_owned()).await
+}
+
+/// The versions of records at an address.
+async fn changes(call: &Call, path: String) -> Result<Response> {
+    let asked = Asked::read(call, path)?;
+    let from = match &asked.cursor {
         None => None,
         Some(text) => {
-            let [participant, kind, time, source, write] = asked.place(text)?;
-            Some(RecordKey {
+            let (newer, [participant, kind, time, source, write]) = asked.place(text)?;
+            let key = RecordKey {
                 participant,
                 kind,
                 time,
                 source,
                 write,
-            })
+            };
+            Some(ChangePlace { key, newer })
         }
     };
     let query = ChangeQuery {
         updated: asked.since.map(|since| (since, i64::MAX)),
-        after,
+        from,
         limit: asked.count + 1,
     };
     let changes = call.app.store().changes(&call.app.access(), &query).await?;
@@ -62,23 +86,38 @@ pub async fn of_type(resource: &'static Resource, call: &Call) -> Result<Respons
         let key = row.key;
         vec![key.participant, key.kind, key.time, key.source, key.write]
     };
-    page(resource, call, &asked, changes, None, place).await
+    let newer = from.is_some_and(|from| from.newer);
+    page(call, &asked, changes, newer, None, place).await
 }
 
+/// A page of versions, the newest first, of which one more than asked for may be there: the
+/// oldest, or the newest where those newer than a place were asked for.
 async fn page(
-    resource: &Resource,
     call: &Call,
     asked: &Asked,
     mut versions: Records,
+    newer: bool,
     total: Option<u64>,
     place: impl Fn(&StoredRecord) -> Vec<i64>,
 ) -> Result<Response> {
-    let more = versions.rows.len() > asked.count;
-    versions.rows.truncate(asked.count);
+    let rows = &mut versions.rows;
+    let more = rows.len() > asked.count;
+    if newer {
+        rows.drain(..rows.len().saturating_sub(asked.count));
+    }
+    rows.truncate(asked.count);
     let mut links = vec![("self", asked.link(call, asked.cursor.as_deref()))];
-    if let Some(last) = versions.rows.last().filter(|_| more) {
-        let cursor = cursor::encode(&asked.search(), false, &place(last));
-        links.push(("next", asked.link(call, Some(&cursor))));
+    // Where a link led here, there is something at its other end.
+    let linked = asked.cursor.is_some();
+    for (relation, row, is_there) in [
+        ("previous", rows.first(), if newer { more } else { linked }),
+        ("next", rows.last(), newer || more),
+    ] {
+        if let Some(row) = row.filter(|_| is_there) {
+            let before = relation == "previous";
+            let cursor = cursor::encode(&asked.search(), before, &place(row));
+            links.push((relation, asked.link(call, Some(&cursor))));
+        }
     }
     let mut page = Page::new(&Head {
         bundle_type: "history",
@@ -93,20 +132,13 @@ async fn page(
             renderer.write(row, &mut body);
             body = subset.applied(body).map_err(Problem::internal)?;
         }
-        let address = format!("{}/{}", resource.name(), row.id.encode());
-        page.entry(|out| entry(out, call, resource, &address, row, &body));
+        let address = format!("{OBSERVATION}/{}", row.id.encode());
+        page.entry(|out| entry(out, call, &address, row, &body));
     }
     call.answer(StatusCode::OK, page.done())
 }
 
-fn entry(
-    out: &mut Vec<u8>,
-    call: &Call,
-    resource: &Resource,
-    address: &str,
-    row: &StoredRecord,
-    body: &[u8],
-) {
+fn entry(out: &mut Vec<u8>, call: &Call, address: &str, row: &StoredRecord, body: &[u8]) {
     out.extend_from_slice(b"\"fullUrl\":");
     json::string_into(out, &format!("{}/{address}", call.base));
     if !row.deleted {
@@ -115,7 +147,7 @@ fn entry(
     }
     let (method, url, status) = match (row.deleted, row.version) {
         (true, _) => ("DELETE", address, "204"),
-        (false, 1) => ("POST", resource.name(), "201"),
+        (false, 1) => ("POST", OBSERVATION, "201"),
         (false, _) => ("PUT", address, "200"),
     };
     for (name, value) in [(",\"request\":{\"method\":", method), (",\"url\":", url)] {
@@ -196,10 +228,10 @@ impl Asked {
         format!("{}?{}", self.path, self.used)
     }
 
-    /// The numbers of a cursor.
-    fn place<const N: usize>(&self, text: &str) -> Result<[i64; N]> {
+    /// Whether a cursor asks for what is newer, and its numbers.
+    fn place<const N: usize>(&self, text: &str) -> Result<(bool, [i64; N])> {
         let place = cursor::decode(&self.search(), text);
-        let place = place.and_then(|(_, numbers)| numbers.try_into().ok());
+        let place = place.and_then(|(newer, numbers)| Some((newer, numbers.try_into().ok()?)));
         place.ok_or_else(wrong_cursor)
     }
 
