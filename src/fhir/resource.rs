@@ -59,6 +59,34 @@ impl Interaction {
     }
 }
 
+/// What can be done with all resources at once (<https://hl7.org/fhir/R4/http.html>).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SystemInteraction {
+    /// `GET _history`
+    History,
+}
+
+impl SystemInteraction {
+    /// All that there are.
+    pub const ALL: &[SystemInteraction] = &[SystemInteraction::History];
+
+    /// The code of FHIR's `system-restful-interaction`.
+    pub fn code(self) -> &'static str {
+        match self {
+            SystemInteraction::History => "history-system",
+        }
+    }
+
+    /// What is to be known of it.
+    pub fn about(self) -> &'static str {
+        match self {
+            SystemInteraction::History => {
+                "The versions of the resources that keep former ones, the newest first."
+            }
+        }
+    }
+}
+
 /// Rows of a list, and the resource that each becomes.
 #[derive(Debug, Clone, Copy)]
 pub struct RowSource {

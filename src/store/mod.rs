@@ -56,7 +56,7 @@ pub use census::Census;
 pub use change::{
     Change, Changes, Deleted, Deletion, DeviceChange, Done, IfMatch, RecordChanges, Rule,
 };
-pub use changes::ChangeQuery;
+pub use changes::{ChangePlace, ChangeQuery};
 pub use device::StoredDevice;
 pub use entries::{Entry, Outcome};
 pub use error::{Error, Result};
