@@ -168,6 +168,8 @@ fn cpu(pid: u32) -> f64 {
     let ended = fields.get(13).unwrap_or(&0.0) + fields.get(14).unwrap_or(&0.0);
     let tasks = format!("/proc/{pid}/task/{pid}/children");
     let children = std::fs::read_to_string(tasks).unwrap_or_default();
-    let children = children.split(' ').filter_map(|pid| pid.trim().parse().ok());
+    let children = children
+        .split(' ')
+        .filter_map(|pid| pid.trim().parse().ok());
     (own + ended) / 100.0 + children.map(cpu).sum::<f64>()
 }

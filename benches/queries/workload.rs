@@ -123,7 +123,9 @@ impl Workload {
         let mut paths = Vec::new();
         for patient in self.patients.iter().step_by(8) {
             let page = client.json(&format!("/fhir/Observation?patient={patient}&_count=40"));
-            let ids = found(&page, "match").into_iter().filter_map(|r| r["id"].as_str());
+            let ids = found(&page, "match")
+                .into_iter()
+                .filter_map(|r| r["id"].as_str());
             paths.extend(ids.map(|id| format!("/fhir/Observation/{id}")));
         }
         paths
@@ -148,7 +150,12 @@ impl Workload {
 
 /// Asks a few of each query and looks at the answers.
 fn check(client: &mut Client, queries: &[Query]) {
-    let value = |r: &Value| r["valueQuantity"]["value"].to_string().parse().unwrap_or(0.0_f64);
+    let value = |r: &Value| {
+        r["valueQuantity"]["value"]
+            .to_string()
+            .parse()
+            .unwrap_or(0.0_f64)
+    };
     for query in queries {
         let step = (query.paths.len() / 5).max(1);
         for path in query.paths.iter().step_by(step) {
@@ -167,7 +174,9 @@ fn check(client: &mut Client, queries: &[Query]) {
                 "Q6e" => {
                     let entries = answer["entry"].as_array().expect("entries");
                     let of = |name: &str| {
-                        let named = entries.iter().filter(|e| e["resource"]["resourceType"] == name);
+                        let named = entries
+                            .iter()
+                            .filter(|e| e["resource"]["resourceType"] == name);
                         named.count()
                     };
                     of("Patient") == 1 && of("Observation") > 200
