@@ -11,18 +11,24 @@
 //! Codes and categories are constants of a mapping, so they are answered here, by the kinds
 //! that can match, before any database is asked.
 
+mod concept;
 pub mod cursor;
 pub mod date;
+mod element;
 mod filter;
 pub mod form;
 mod include;
 mod observation;
 pub mod parameter;
 mod parse;
+mod quantity;
+mod reads;
 pub mod reference;
 pub mod rows;
 mod tables;
 pub mod token;
+mod ucum;
+mod valueset;
 
 pub use filter::{Criterion, Filter, Modifier};
 pub use include::Include;
@@ -30,7 +36,8 @@ pub use observation::OBSERVATION;
 pub use parameter::{Link, Parameter, ParameterType, Searchable};
 pub use parse::{CURSOR, Ignored, Limits, Search, Total};
 pub use tables::{
-    DEVICE, DEVICE_DEFINITION, ORGANIZATION, PATIENT, PROVENANCE, RESEARCH_STUDY, RESEARCH_SUBJECT,
+    DEVICE, DEVICE_DEFINITION, GROUP, ORGANIZATION, PATIENT, PROVENANCE, RESEARCH_STUDY,
+    RESEARCH_SUBJECT,
 };
 
 /// A search that cannot be run: the value of a parameter, or a modifier, is wrong.
