@@ -36,9 +36,9 @@ mod search;
 mod sql;
 mod sqlite;
 mod submit;
+mod tally;
 mod test;
 mod walk;
-mod walk_column;
 mod work;
 
 use std::path::PathBuf;

@@ -1,6 +1,7 @@
 //! The FHIR side through the router, without a socket: one module per group of interactions.
 
 mod capability;
+mod chains;
 mod compartment;
 mod conditional;
 mod create;
@@ -13,8 +14,10 @@ mod lastn;
 mod model;
 mod operations;
 mod patch;
+mod reading;
 mod registry;
 mod search;
 mod server;
 mod subset;
 mod update;
+mod values;

@@ -59,9 +59,14 @@ impl Answer {
 impl Server {
     /// Registries loaded, no records.
     pub async fn empty() -> Server {
+        Server::of(Kinds::embedded().unwrap()).await
+    }
+
+    /// The same with other record kinds.
+    pub async fn of(kinds: Kinds) -> Server {
         let database = Database::new().await;
-        let kinds = Arc::new(Kinds::embedded().unwrap());
-        let store = Arc::new(Store::open(&database.url, kinds).await.unwrap());
+        let store = Store::open(&database.url, Arc::new(kinds)).await;
+        let store = Arc::new(store.unwrap());
         for list in List::ALL {
             let file = format!("examples/registries/{}.json", list.name);
             let read = registry::read_file(list, file.as_ref(), &registry::Options::default());
