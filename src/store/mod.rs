@@ -41,9 +41,9 @@ mod sql;
 mod sqlite;
 mod submit;
 mod table;
+mod tally;
 mod test;
 mod walk;
-mod walk_column;
 mod work;
 
 use std::path::PathBuf;

@@ -1,6 +1,7 @@
 //! The FHIR side through the router, without a socket: one module per group of interactions.
 
 mod capability;
+mod chains;
 mod compartment;
 mod conditional;
 mod create;
@@ -16,6 +17,7 @@ mod model;
 mod operations;
 mod participants;
 mod patch;
+mod reading;
 mod registry;
 mod rules;
 mod search;
@@ -24,3 +26,4 @@ mod stats;
 mod subset;
 mod update;
 mod validate;
+mod values;

@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use super::{NULL, Pending};
 use crate::kind::{Kind, Type};
 use crate::record::Cell;
-use crate::store::Result;
+use crate::store::{Outcome, Result};
 use crate::store::bulk::{Each, ROWS, Rows};
 use crate::store::db::{Transaction, query};
 use crate::store::layout::KindLayout;
 use crate::store::read::{FIXED, Raw};
+use crate::store::tally::Changes;
 
 /// Stored records by participant, time and source.
 pub(super) type StoredRows = HashMap<(i64, i64, i64), Raw, foldhash::fast::RandomState>;
@@ -66,6 +67,32 @@ pub(super) fn column(
         Type::Text { .. } => texts.get(value as usize).copied().unwrap_or(NULL),
         _ => value,
     }
+}
+
+/// Notes what the records that are about to be written change in the tallies.
+pub(super) async fn count(
+    tx: &mut Transaction,
+    layout: &KindLayout,
+    pending: &[Pending],
+    columns: &[i64],
+    changes: &mut Changes,
+) -> Result<()> {
+    let mut replaced = Vec::new();
+    for p in pending.iter().filter(|p| p.writes()) {
+        let replaces = p.outcome == Outcome::Updated && !p.revived;
+        if replaces {
+            replaced.push([p.participant, p.time, p.source]);
+        } else {
+            changes.records(layout, 1);
+        }
+        for &column in &layout.tallied {
+            let raw = columns[p.columns + column];
+            if raw != NULL {
+                changes.value(layout, column, raw, 1);
+            }
+        }
+    }
+    changes.without(tx, layout, &replaced).await
 }
 
 /// Copies the stored versions that are about to be replaced.
