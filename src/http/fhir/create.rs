@@ -20,6 +20,7 @@ pub async fn create(resource: &'static Resource, call: &Call, body: Body) -> Res
         resource,
         ask: Ask::Create { if_none_exist },
         head,
+        full_url: String::new(),
     };
     let answer = written::perform(call, request, taken).await?;
     written::respond(call, answer).await
