@@ -176,7 +176,7 @@ fn converter(kinds: &Kinds, submission: &exchange::Submission) {
     line("converter to the protocol", got, &ratio, ">= 0.5 of Value");
 }
 
-/// Q1 without sockets: a read through the whole router.
+/// Q1, Q6e and Q7 without sockets: reads through the whole router.
 async fn read_one(store: &Arc<Store>) {
     let router = app(App::new(store.clone(), Settings::default()));
     let get = async |path: &str| {
@@ -225,4 +225,32 @@ async fn read_one(store: &Arc<Store>) {
         &format!("constant answer: {floor:.3} ms"),
         "<= 0.05 ms with sockets",
     );
+    let subjects = entries
+        .iter()
+        .filter_map(|e| e["resource"]["subject"]["reference"].as_str());
+    let mut people: Vec<&str> = subjects.collect();
+    people.dedup();
+    for (what, bar, address) in [
+        (
+            "Q6e $everything",
+            "<= 3 ms with sockets",
+            (|person| format!("/fhir/{person}/$everything")) as fn(&str) -> String,
+        ),
+        (
+            "Q7 with two includes, 50 entries",
+            "<= 0.7 ms with sockets",
+            |person| {
+                let includes = "_include=Observation:device&_include=Observation:subject";
+                format!("/fhir/Observation?subject={person}&{includes}&_count=50")
+            },
+        ),
+    ] {
+        let paths: Vec<String> = people
+            .iter()
+            .take(20)
+            .map(|person| address(person))
+            .collect();
+        let got = format!("{:.3} ms CPU, no sockets", per_request(&paths).await);
+        line(what, got, "", bar);
+    }
 }

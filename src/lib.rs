@@ -40,6 +40,7 @@ pub mod decimal;
 pub mod exchange;
 pub mod fault;
 pub mod fhir;
+pub mod fold;
 pub mod http;
 pub mod json;
 pub mod kind;

@@ -58,6 +58,51 @@ impl Interaction {
     }
 }
 
+/// What can be done with all resources at once (<https://hl7.org/fhir/R4/http.html>).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SystemInteraction {
+    /// `POST` of a Bundle of requests, each done by itself
+    Batch,
+    /// `POST` of a Bundle of requests, all of them done or none
+    Transaction,
+    /// `GET _history`
+    History,
+}
+
+impl SystemInteraction {
+    /// All that there are.
+    pub const ALL: &[SystemInteraction] = &[
+        SystemInteraction::Batch,
+        SystemInteraction::Transaction,
+        SystemInteraction::History,
+    ];
+
+    /// The code of FHIR's `system-restful-interaction`.
+    pub fn code(self) -> &'static str {
+        match self {
+            SystemInteraction::Batch => "batch",
+            SystemInteraction::Transaction => "transaction",
+            SystemInteraction::History => "history-system",
+        }
+    }
+
+    /// What is to be known of it.
+    pub fn about(self) -> &'static str {
+        match self {
+            SystemInteraction::Batch => {
+                "Each entry is done by itself and has a status and an outcome of its own. \
+                 What is read is answered after what is written."
+            }
+            SystemInteraction::Transaction => {
+                "All entries are written or none; one OperationOutcome names those that fail. \
+                 References by urn:uuid and conditional references are resolved. What is read is \
+                 answered after what is written."
+            }
+            SystemInteraction::History => "The versions of Observations, the newest first.",
+        }
+    }
+}
+
 /// Rows of a list, and the resource that each becomes.
 #[derive(Debug, Clone, Copy)]
 pub struct RowSource {

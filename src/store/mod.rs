@@ -51,7 +51,7 @@ pub use backup::restore;
 pub use change::{
     Change, Changes, Deleted, Deletion, DeviceChange, Done, IfMatch, RecordChanges, Rule,
 };
-pub use changes::ChangeQuery;
+pub use changes::{ChangePlace, ChangeQuery};
 pub use device::{DeviceQuery, StoredDevice};
 pub use entries::{Entry, Outcome};
 pub use error::{Error, Result};

@@ -50,7 +50,11 @@ async fn c1_40_metadata_lists_exactly_what_answers() {
         }
         for parameter in resource["searchParam"].as_array().unwrap() {
             let (parameter, ty) = (&parameter["name"], &parameter["type"]);
-            let value = if ty == "date" { "2016" } else { "x" };
+            let value = match ty.as_str().unwrap() {
+                "date" | "quantity" | "number" => "2016",
+                "composite" => "x$2016",
+                _ => "x",
+            };
             let path = format!("/{name}?{}={value}", parameter.as_str().unwrap());
             let strict = server
                 .send("GET", &path, &[("prefer", "handling=strict")], "")

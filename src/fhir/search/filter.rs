@@ -137,6 +137,18 @@ impl Filter {
         self.read(super::token::Token::read)
     }
 
+    /// The values as tokens, their systems as we write them.
+    ///
+    /// # Errors
+    /// The first that is none.
+    pub fn canonical_tokens(&self, scope: &Scope) -> Result<Vec<super::token::Token>, Invalid> {
+        let mut tokens = self.tokens()?;
+        for token in &mut tokens {
+            token.canonicalize(scope.kinds);
+        }
+        Ok(tokens)
+    }
+
     /// What the filter means, with what its modifier does to any type: `holds` for a value
     /// without it, `present` where the element has a value at all.
     ///

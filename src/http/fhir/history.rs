@@ -14,39 +14,30 @@ use crate::fhir::search::{CURSOR, Invalid, cursor};
 use crate::fhir::searchset::{Head, Page};
 use crate::http::error::{Problem, Result};
 use crate::json;
-use crate::store::{ChangeQuery, RecordKey, Records, StoredRecord};
+use crate::store::{ChangePlace, ChangeQuery, RecordKey, Records, StoredRecord};
 use crate::time;
+
+/// The resource whose versions are kept.
+const OBSERVATION: &str = "Observation";
 
 /// The versions of one resource.
 pub async fn instance(resource: &'static Resource, call: &Call, id: &str) -> Result<Response> {
     let path = format!("{}/{id}/_history", resource.name());
     let asked = Asked::read(call, path)?;
-    if !matches!(resource.sources, [Source::Record]) {
-        return of_row(resource, call, &asked, id).await;
-    }
-    let key = ObservationKey::decode(id).ok_or_else(|| no_such(resource.name()))?;
-    let mut versions = call.app.store().history(&call.app.access(), &key).await?;
-    if versions.rows.is_empty() {
-        return Err(no_such(resource.name()));
-    }
     let since = asked.since.unwrap_or(i64::MIN);
-    versions.rows.retain(|row| row.last_updated >= since);
-    let total = versions.rows.len() as u64;
-    if let Some(text) = &asked.cursor {
-        let [before] = asked.place(text)?;
-        versions.rows.retain(|row| i64::from(row.version) < before);
+    if matches!(resource.sources, [Source::Record]) {
+        let key = ObservationKey::decode(id).ok_or_else(|| no_such(resource.name()))?;
+        let mut versions = call.app.store().history(&call.app.access(), &key).await?;
+        if versions.rows.is_empty() {
+            return Err(no_such(resource.name()));
+        }
+        versions.rows.retain(|row| row.last_updated >= since);
+        let total = versions.rows.len() as u64;
+        let number = |row: &StoredRecord| i64::from(row.version);
+        let newer = asked.narrow(&mut versions.rows, number)?;
+        let place = |row: &StoredRecord| vec![number(row)];
+        return records(call, &asked, versions, newer, Some(total), place).await;
     }
-    let place = |row: &StoredRecord| vec![i64::from(row.version)];
-    page(resource, call, &asked, versions, Some(total), place).await
-}
-
-/// The versions of what comes from a registry row.
-async fn of_row(
-    resource: &'static Resource,
-    call: &Call,
-    asked: &Asked,
-    id: &str,
-) -> Result<Response> {
     let access = call.app.access();
     let origin = Origin {
         store: call.app.store(),
@@ -56,54 +47,62 @@ async fn of_row(
     if versions.is_empty() {
         return Err(no_such(resource.name()));
     }
-    let since = asked.since.unwrap_or(i64::MIN);
     versions.retain(|version| version.updated_at >= since);
     let total = versions.len() as u64;
-    if let Some(text) = &asked.cursor {
-        let [before] = asked.place(text)?;
-        versions.retain(|version| i64::from(version.number) < before);
-    }
-    let more = versions.len() > asked.count;
-    versions.truncate(asked.count);
-    let last = versions.last().filter(|_| more);
-    let next = last.map(|version| vec![i64::from(version.number)]);
-    let mut page = begin(call, asked, Some(total), next);
+    let number = |version: &instance::Version| i64::from(version.number);
+    let newer = asked.narrow(&mut versions, number)?;
+    let more = asked.trim(&mut versions, newer);
     let subset = call.subset()?;
-    let address = format!("{}/{id}", resource.name());
-    for found in versions {
-        let version = Version {
-            number: found.number,
-            updated_at: found.updated_at,
-        };
-        let body = found.body.map(|mut body| {
+    let mut shown = Vec::with_capacity(versions.len());
+    for version in versions {
+        let body = version.body.map(|mut body| {
             subset.apply(&mut body);
             serde_json::to_vec(&body)
         });
-        let body = body.transpose().map_err(Problem::internal)?;
-        page.entry(|out| entry(out, call, resource, &address, version, body.as_deref()));
+        shown.push(Shown {
+            resource_type: resource.name(),
+            id: id.to_owned(),
+            version: Version {
+                number: version.number,
+                updated_at: version.updated_at,
+            },
+            body: body.transpose().map_err(Problem::internal)?,
+            place: vec![i64::from(version.number)],
+        });
     }
-    call.answer(StatusCode::OK, page.done())
+    page(call, &asked, &shown, newer, more, Some(total))
 }
 
 /// The versions of all resources of a type.
 pub async fn of_type(resource: &'static Resource, call: &Call) -> Result<Response> {
-    let asked = Asked::read(call, format!("{}/_history", resource.name()))?;
-    let after = match &asked.cursor {
+    changes(call, format!("{}/_history", resource.name())).await
+}
+
+/// The versions of all Observations.
+pub async fn of_system(call: Call) -> Result<Response> {
+    changes(&call, "_history".to_owned()).await
+}
+
+/// The versions of records at an address.
+async fn changes(call: &Call, path: String) -> Result<Response> {
+    let asked = Asked::read(call, path)?;
+    let from = match &asked.cursor {
         None => None,
         Some(text) => {
-            let [participant, kind, time, source, write] = asked.place(text)?;
-            Some(RecordKey {
+            let (newer, [participant, kind, time, source, write]) = asked.place(text)?;
+            let key = RecordKey {
                 participant,
                 kind,
                 time,
                 source,
                 write,
-            })
+            };
+            Some(ChangePlace { key, newer })
         }
     };
     let query = ChangeQuery {
         updated: asked.since.map(|since| (since, i64::MAX)),
-        after,
+        from,
         limit: asked.count + 1,
     };
     let changes = call.app.store().changes(&call.app.access(), &query).await?;
@@ -111,23 +110,67 @@ pub async fn of_type(resource: &'static Resource, call: &Call) -> Result<Respons
         let key = row.key;
         vec![key.participant, key.kind, key.time, key.source, key.write]
     };
-    page(resource, call, &asked, changes, None, place).await
+    let newer = from.is_some_and(|from| from.newer);
+    let versions = rendered(call, &changes, place).await?;
+    page(call, &asked, versions, newer, None)
 }
 
-async fn page(
-    resource: &Resource,
-    call: &Call,
-    asked: &Asked,
-    mut versions: Records,
-    total: Option<u64>,
-    place: impl Fn(&StoredRecord) -> Vec<i64>,
-) -> Result<Response> {
-    let more = versions.rows.len() > asked.count;
-    versions.rows.truncate(asked.count);
-    let next = versions.rows.last().filter(|_| more).map(place);
-    let mut page = begin(call, asked, total, next);
-    let mut renderer = Renderer::new(call.app.store(), &versions).await?;
+/// A version as it is listed.
+struct Listed {
+    resource_type: &'static str,
+    id: String,
+    version: Version,
+    /// The resource; `None` for a deletion.
+    body: Option<Vec<u8>>,
+    /// Where a page that ends with it is gone on with.
+    place: Vec<i64>,
+}
+
+/// All versions of a record.
+async fn of_record(call: &Call, id: &str) -> Result<Vec<Listed>> {
+    let Some(key) = ObservationKey::decode(id) else {
+        return Ok(Vec::new());
+    };
+    let versions = call.app.store().history(&call.app.access(), &key).await?;
+    rendered(call, &versions, |row| vec![i64::from(row.version)]).await
+}
+
+/// All versions of what comes from a registry row.
+async fn of_row(resource: &'static Resource, call: &Call, id: &str) -> Result<Vec<Listed>> {
+    let access = call.app.access();
+    let origin = Origin {
+        store: call.app.store(),
+        access: &access,
+    };
     let subset = call.subset()?;
+    let mut out = Vec::new();
+    for found in instance::versions(origin, resource, id).await? {
+        let body = found.body.map(|mut body| {
+            subset.apply(&mut body);
+            serde_json::to_vec(&body)
+        });
+        out.push(Listed {
+            resource_type: resource.name(),
+            id: id.to_owned(),
+            version: Version {
+                number: found.number,
+                updated_at: found.updated_at,
+            },
+            body: body.transpose().map_err(Problem::internal)?,
+            place: vec![i64::from(found.number)],
+        });
+    }
+    Ok(out)
+}
+
+async fn rendered(
+    call: &Call,
+    versions: &Records,
+    place: impl Fn(&StoredRecord) -> Vec<i64>,
+) -> Result<Vec<Listed>> {
+    let mut renderer = Renderer::new(call.app.store(), versions).await?;
+    let subset = call.subset()?;
+    let mut out = Vec::with_capacity(versions.rows.len());
     for row in &versions.rows {
         let mut body = None;
         if !row.deleted {
@@ -135,61 +178,129 @@ async fn page(
             renderer.write(row, &mut written);
             body = Some(subset.applied(written).map_err(Problem::internal)?);
         }
-        let address = format!("{}/{}", resource.name(), row.id.encode());
-        let version = Version {
-            number: row.version,
-            updated_at: row.last_updated,
-        };
-        page.entry(|out| entry(out, call, resource, &address, version, body.as_deref()));
+        out.push(Listed {
+            resource_type: OBSERVATION,
+            id: row.id.encode(),
+            version: Version {
+                number: row.version,
+                updated_at: row.last_updated,
+            },
+            body,
+            place: place(row),
+        });
+    }
+    Ok(out)
+}
+
+/// One version on a page.
+struct Shown {
+    resource_type: &'static str,
+    id: String,
+    version: Version,
+    /// The resource; `None` for a deletion.
+    body: Option<Vec<u8>>,
+    /// What a page that begins or ends with it is gone on by.
+    place: Vec<i64>,
+}
+
+/// A page of versions of records.
+async fn records(
+    call: &Call,
+    asked: &Asked,
+    mut versions: Records,
+    newer: bool,
+    total: Option<u64>,
+    place: impl Fn(&StoredRecord) -> Vec<i64>,
+) -> Result<Response> {
+    let more = asked.trim(&mut versions.rows, newer);
+    let mut renderer = Renderer::new(call.app.store(), &versions).await?;
+    let subset = call.subset()?;
+    let mut shown = Vec::with_capacity(versions.rows.len());
+    for row in &versions.rows {
+        let mut body = None;
+        if !row.deleted {
+            let mut written = Vec::new();
+            renderer.write(row, &mut written);
+            body = Some(subset.applied(written).map_err(Problem::internal)?);
+        }
+        shown.push(Shown {
+            resource_type: OBSERVATION,
+            id: row.id.encode(),
+            version: Version {
+                number: row.version,
+                updated_at: row.last_updated,
+            },
+            body,
+            place: place(row),
+        });
+    }
+    page(call, asked, &shown, newer, more, total)
+}
+
+/// A page of versions, the newest first; whether there are more, of the newer ones where those
+/// were asked for, else of the older ones.
+fn page(
+    call: &Call,
+    asked: &Asked,
+    versions: &[Shown],
+    newer: bool,
+    more: bool,
+    total: Option<u64>,
+) -> Result<Response> {
+    let mut links = vec![("self", asked.link(call, asked.cursor.as_deref()))];
+    // Where a link led here, there is something at its other end.
+    let linked = asked.cursor.is_some();
+    for (relation, version, is_there) in [
+        (
+            "previous",
+            versions.first(),
+            if newer { more } else { linked },
+        ),
+        ("next", versions.last(), newer || more),
+    ] {
+        if let Some(version) = version.filter(|_| is_there) {
+            let before = relation == "previous";
+            let cursor = cursor::encode(&asked.search(), before, &version.place);
+            links.push((relation, asked.link(call, Some(&cursor))));
+        }
+    }
+    let mut page = Page::new(&Head {
+        bundle_type: "history",
+        total,
+        links: &links,
+    });
+    for version in versions {
+        page.entry(|out| version.write(out, call));
     }
     call.answer(StatusCode::OK, page.done())
 }
 
-/// Begins a page, after which `next` is where it is gone on with.
-fn begin(call: &Call, asked: &Asked, total: Option<u64>, next: Option<Vec<i64>>) -> Page {
-    let mut links = vec![("self", asked.link(call, asked.cursor.as_deref()))];
-    if let Some(place) = next {
-        let cursor = cursor::encode(&asked.search(), false, &place);
-        links.push(("next", asked.link(call, Some(&cursor))));
+impl Shown {
+    fn write(&self, out: &mut Vec<u8>, call: &Call) {
+        let address = format!("{}/{}", self.resource_type, self.id);
+        out.extend_from_slice(b"\"fullUrl\":");
+        json::string_into(out, &format!("{}/{address}", call.base));
+        if let Some(body) = &self.body {
+            out.extend_from_slice(b",\"resource\":");
+            out.extend_from_slice(body);
+        }
+        let (method, url, status) = match (&self.body, self.version.number) {
+            (None, _) => ("DELETE", address.as_str(), "204"),
+            (Some(_), 1) => ("POST", self.resource_type, "201"),
+            (Some(_), _) => ("PUT", address.as_str(), "200"),
+        };
+        for (name, value) in [(",\"request\":{\"method\":", method), (",\"url\":", url)] {
+            out.extend_from_slice(name.as_bytes());
+            json::string_into(out, value);
+        }
+        out.extend_from_slice(b"},\"response\":{\"status\":");
+        json::string_into(out, status);
+        out.extend_from_slice(b",\"etag\":");
+        json::string_into(out, &self.version.etag());
+        out.extend_from_slice(b",\"lastModified\":\"");
+        time::write_instant(out, self.version.updated_at);
+        out.extend_from_slice(b"\"}");
     }
-    Page::new(&Head {
-        bundle_type: "history",
-        total,
-        links: &links,
-    })
-}
-
-/// One version; without a body it is a deletion.
-fn entry(
-    out: &mut Vec<u8>,
-    call: &Call,
-    resource: &Resource,
-    address: &str,
-    version: Version,
-    body: Option<&[u8]>,
-) {
-    out.extend_from_slice(b"\"fullUrl\":");
-    json::string_into(out, &format!("{}/{address}", call.base));
-    if let Some(body) = body {
-        out.extend_from_slice(b",\"resource\":");
-        out.extend_from_slice(body);
-    }
-    let (method, url, status) = match (body, version.number) {
-        (None, _) => ("DELETE", address, "204"),
-        (Some(_), 1) => ("POST", resource.name(), "201"),
-        (Some(_), _) => ("PUT", address, "200"),
-    };
-    for (name, value) in [(",\"request\":{\"method\":", method), (",\"url\":", url)] {
-        out.extend_from_slice(name.as_bytes());
-        json::string_into(out, value);
-    }
-    out.extend_from_slice(b"},\"response\":{\"status\":");
-    json::string_into(out, status);
-    out.extend_from_slice(b",\"etag\":");
-    json::string_into(out, &version.etag());
-    out.extend_from_slice(b",\"lastModified\":\"");
-    time::write_instant(out, version.updated_at);
-    out.extend_from_slice(b"\"}");
 }
 
 /// What a history is asked for.
@@ -253,11 +364,41 @@ impl Asked {
         format!("{}?{}", self.path, self.used)
     }
 
-    /// The numbers of a cursor.
-    fn place<const N: usize>(&self, text: &str) -> Result<[i64; N]> {
+    /// Whether a cursor asks for what is newer, and its numbers.
+    fn place<const N: usize>(&self, text: &str) -> Result<(bool, [i64; N])> {
         let place = cursor::decode(&self.search(), text);
-        let place = place.and_then(|(_, numbers)| numbers.try_into().ok());
+        let place = place.and_then(|(newer, numbers)| Some((newer, numbers.try_into().ok()?)));
         place.ok_or_else(wrong_cursor)
+    }
+
+    /// Of all versions of one resource, those on the asked side of the cursor; whether that
+    /// is the newer side.
+    fn narrow<T>(&self, versions: &mut Vec<T>, number: impl Fn(&T) -> i64) -> Result<bool> {
+        let Some(text) = &self.cursor else {
+            return Ok(false);
+        };
+        let (newer, [at]) = self.place(text)?;
+        if newer {
+            versions.retain(|version| number(version) > at);
+            // One more tells whether there are more.
+            let far = versions.len().saturating_sub(self.count + 1);
+            versions.drain(..far);
+        } else {
+            versions.retain(|version| number(version) < at);
+        }
+        Ok(newer)
+    }
+
+    /// A page of versions, the newest first, of which one more than asked for may be there:
+    /// the oldest, or the newest where those newer than a place were asked for. Whether
+    /// there are more.
+    fn trim<T>(&self, versions: &mut Vec<T>, newer: bool) -> bool {
+        let more = versions.len() > self.count;
+        if newer {
+            versions.drain(..versions.len().saturating_sub(self.count));
+        }
+        versions.truncate(self.count);
+        more
     }
 
     fn link(&self, call: &Call, cursor: Option<&str>) -> String {

@@ -34,7 +34,7 @@ use super::body::Body;
 use super::error::{Kind, Problem};
 use crate::fault::shorten;
 use crate::fhir::compartment::{self, Member};
-use crate::fhir::resource::{self, Interaction, RESOURCES, Resource};
+use crate::fhir::resource::{self, Interaction, RESOURCES, Resource, SystemInteraction};
 use call::Call;
 use requests::Target;
 
@@ -62,6 +62,15 @@ fn routes() -> Vec<(String, MethodRouter<App>)> {
     for resource in RESOURCES {
         for &interaction in resource.interactions {
             out.extend(route(resource, interaction));
+        }
+    }
+    for interaction in SystemInteraction::ALL {
+        match interaction {
+            SystemInteraction::History => {
+                out.push(("/_history".to_owned(), get(history::of_system)));
+            }
+            // No Bundle within a Bundle.
+            SystemInteraction::Batch | SystemInteraction::Transaction => {}
         }
     }
     for member in compartment::members() {

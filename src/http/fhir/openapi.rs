@@ -9,7 +9,7 @@ use super::super::negotiate::FHIR_JSON;
 use crate::fhir::capability::{includes, reverse_includes};
 use crate::fhir::compartment::{self, Member};
 use crate::fhir::operation::{OPERATIONS, Operation, Place, Takes};
-use crate::fhir::resource::{Interaction, RESOURCES, Resource, by_name};
+use crate::fhir::resource::{Interaction, RESOURCES, Resource, SystemInteraction, by_name};
 use crate::fhir::search::Parameter;
 
 /// The paths, relative to the FHIR base.
@@ -31,6 +31,14 @@ fn paths() -> Map<String, Value> {
         item[method] = operation;
     };
     add("/metadata".into(), "get", metadata());
+    for interaction in SystemInteraction::ALL {
+        match interaction {
+            SystemInteraction::History => add("/_history".into(), "get", history_system()),
+            // One address for both.
+            SystemInteraction::Batch => add("/".into(), "post", writing::bundle()),
+            SystemInteraction::Transaction => {}
+        }
+    }
     for operation in OPERATIONS {
         for place in operation.places() {
             let path = place.path(operation);
@@ -177,6 +185,22 @@ fn within(member: Member, form: bool) -> Value {
     out
 }
 
+fn history_system() -> Value {
+    json!({
+        "tags": ["fhir"],
+        "summary": "Lists the versions of all resources, the newest first",
+        "description": SystemInteraction::History.about(),
+        "operationId": SystemInteraction::History.code(),
+        "parameters": with_format(vec![
+            query("_count", "versions on a page"),
+            query("_since", SINCE),
+            query("_summary", SUMMARY),
+            query("_elements", ELEMENTS),
+        ]),
+        "responses": responses(&[200, 400, 406]),
+    })
+}
+
 fn metadata() -> Value {
     json!({
         "tags": ["fhir"],
@@ -206,15 +230,16 @@ fn called(operation: &Operation, place: Place, by_post: bool) -> Value {
         parameters.extend(own.map(|p| query(p.name, &told(p))));
     }
     parameters.push(header("Prefer"));
-    let statuses: &[u16] = match (by_post, instance) {
-        (false, false) => &[200, 400, 406],
-        (false, true) => &[200, 400, 404, 406],
-        (true, false) if matches!(operation.takes, Takes::Document(_)) => {
-            &[200, 400, 406, 408, 413, 415, 422]
-        }
-        (true, false) => &[200, 400, 406, 408, 413, 415],
-        (true, true) => &[200, 400, 404, 406, 408, 413, 415],
-    };
+    let document = matches!(operation.takes, Takes::Document(_));
+    let mut statuses = vec![200, 400, 406];
+    // Of what an instance, or a parameter, names.
+    statuses.extend((!document).then_some(404));
+    statuses.extend(instance.then_some(410));
+    if by_post {
+        statuses.extend([408, 413, 415]);
+    }
+    statuses.extend(document.then_some(422));
+    statuses.sort_unstable();
     let mut out = json!({
         "tags": ["fhir"],
         "summary": format!("${name}"),
@@ -227,7 +252,7 @@ fn called(operation: &Operation, place: Place, by_post: bool) -> Value {
             (false, at, true) => format!("{at}-instance-{name}-get"),
         },
         "parameters": with_format(parameters),
-        "responses": responses(statuses),
+        "responses": responses(&statuses),
     });
     if by_post {
         let any = json!({ "schema": { "type": "object" } });

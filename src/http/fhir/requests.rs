@@ -105,6 +105,18 @@ pub struct Requests<'a> {
     answers: Answers,
 }
 
+/// What there is to say about what was taken; nothing is stored.
+///
+/// # Errors
+/// 503 and 500.
+pub async fn judged(call: &Call, mut taken: Taken) -> Result<Vec<inbound::Issue>> {
+    let requests = Requests::new(call, Vec::new(), Handling::Strict);
+    requests.settle(&mut taken).await?;
+    let kinds = call.app.kinds().clone();
+    let written = tokio::task::spawn_blocking(move || taken.finish(&kinds)).await?;
+    Ok(written.outcome.issues)
+}
+
 impl<'a> Requests<'a> {
     /// Requests of which all or none are done (strict handling), or each by itself.
     pub fn new(call: &'a Call, requests: Vec<Option<Request>>, handling: Handling) -> Self {
