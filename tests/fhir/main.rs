@@ -17,6 +17,7 @@ mod operations;
 mod participants;
 mod patch;
 mod registry;
+mod rules;
 mod search;
 mod server;
 mod stats;

@@ -59,11 +59,11 @@ impl Answer {
 impl Server {
     /// Registries loaded, no records.
     pub async fn empty() -> Server {
-        Server::with_settings(Settings::default()).await
+        Server::with(Settings::default()).await
     }
 
-    /// The same, told something else.
-    pub async fn with_settings(settings: Settings) -> Server {
+    /// As [`Server::empty`], with these settings.
+    pub async fn with(settings: Settings) -> Server {
         let database = Database::new().await;
         let kinds = Arc::new(Kinds::embedded().unwrap());
         let store = Arc::new(Store::open(&database.url, kinds).await.unwrap());

@@ -320,7 +320,7 @@ async fn more_entries_than_allowed_are_413() {
         bundle_max: 3,
         ..Settings::default()
     };
-    let server = Server::with_settings(settings).await;
+    let server = Server::with(settings).await;
     let read = || entry("GET", "Patient?_count=1", None);
     let three = requests("batch", vec![read(), read(), read()]);
     assert_eq!(statuses(&server, &three).await, ["200", "200", "200"]);

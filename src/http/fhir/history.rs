@@ -24,53 +24,31 @@ const OBSERVATION: &str = "Observation";
 pub async fn instance(resource: &'static Resource, call: &Call, id: &str) -> Result<Response> {
     let path = format!("{}/{id}/_history", resource.name());
     let asked = Asked::read(call, path)?;
-    let since = asked.since.unwrap_or(i64::MIN);
-    if matches!(resource.sources, [Source::Record]) {
-        let key = ObservationKey::decode(id).ok_or_else(|| no_such(resource.name()))?;
-        let mut versions = call.app.store().history(&call.app.access(), &key).await?;
-        if versions.rows.is_empty() {
-            return Err(no_such(resource.name()));
-        }
-        versions.rows.retain(|row| row.last_updated >= since);
-        let total = versions.rows.len() as u64;
-        let number = |row: &StoredRecord| i64::from(row.version);
-        let newer = asked.narrow(&mut versions.rows, number)?;
-        let place = |row: &StoredRecord| vec![number(row)];
-        return records(call, &asked, versions, newer, Some(total), place).await;
-    }
-    let access = call.app.access();
-    let origin = Origin {
-        store: call.app.store(),
-        access: &access,
+    let mut versions = match resource.sources {
+        [Source::Record] => of_record(call, id).await?,
+        _ => of_row(resource, call, id).await?,
     };
-    let mut versions = instance::versions(origin, resource, id).await?;
     if versions.is_empty() {
         return Err(no_such(resource.name()));
     }
-    versions.retain(|version| version.updated_at >= since);
+    let since = asked.since.unwrap_or(i64::MIN);
+    versions.retain(|listed| listed.version.updated_at >= since);
     let total = versions.len() as u64;
-    let number = |version: &instance::Version| i64::from(version.number);
-    let newer = asked.narrow(&mut versions, number)?;
-    let more = asked.trim(&mut versions, newer);
-    let subset = call.subset()?;
-    let mut shown = Vec::with_capacity(versions.len());
-    for version in versions {
-        let body = version.body.map(|mut body| {
-            subset.apply(&mut body);
-            serde_json::to_vec(&body)
-        });
-        shown.push(Shown {
-            resource_type: resource.name(),
-            id: id.to_owned(),
-            version: Version {
-                number: version.number,
-                updated_at: version.updated_at,
-            },
-            body: body.transpose().map_err(Problem::internal)?,
-            place: vec![i64::from(version.number)],
-        });
+    let mut newer = false;
+    if let Some(text) = &asked.cursor {
+        let (is_newer, [at]) = asked.place(text)?;
+        newer = is_newer;
+        let number = |listed: &Listed| i64::from(listed.version.number);
+        if newer {
+            versions.retain(|listed| number(listed) > at);
+            // One more tells whether there are more.
+            let far = versions.len().saturating_sub(asked.count + 1);
+            versions.drain(..far);
+        } else {
+            versions.retain(|listed| number(listed) < at);
+        }
     }
-    page(call, &asked, &shown, newer, more, Some(total))
+    page(call, &asked, versions, newer, Some(total))
 }
 
 /// The versions of all resources of a type.
@@ -192,65 +170,24 @@ async fn rendered(
     Ok(out)
 }
 
-/// One version on a page.
-struct Shown {
-    resource_type: &'static str,
-    id: String,
-    version: Version,
-    /// The resource; `None` for a deletion.
-    body: Option<Vec<u8>>,
-    /// What a page that begins or ends with it is gone on by.
-    place: Vec<i64>,
-}
-
-/// A page of versions of records.
-async fn records(
-    call: &Call,
-    asked: &Asked,
-    mut versions: Records,
-    newer: bool,
-    total: Option<u64>,
-    place: impl Fn(&StoredRecord) -> Vec<i64>,
-) -> Result<Response> {
-    let more = asked.trim(&mut versions.rows, newer);
-    let mut renderer = Renderer::new(call.app.store(), &versions).await?;
-    let subset = call.subset()?;
-    let mut shown = Vec::with_capacity(versions.rows.len());
-    for row in &versions.rows {
-        let mut body = None;
-        if !row.deleted {
-            let mut written = Vec::new();
-            renderer.write(row, &mut written);
-            body = Some(subset.applied(written).map_err(Problem::internal)?);
-        }
-        shown.push(Shown {
-            resource_type: OBSERVATION,
-            id: row.id.encode(),
-            version: Version {
-                number: row.version,
-                updated_at: row.last_updated,
-            },
-            body,
-            place: place(row),
-        });
-    }
-    page(call, asked, &shown, newer, more, total)
-}
-
-/// A page of versions, the newest first; whether there are more, of the newer ones where those
-/// were asked for, else of the older ones.
+/// A page of versions, the newest first, of which one more than asked for may be there: the
+/// oldest, or the newest where those newer than a place were asked for.
 fn page(
     call: &Call,
     asked: &Asked,
-    versions: &[Shown],
+    mut versions: Vec<Listed>,
     newer: bool,
-    more: bool,
     total: Option<u64>,
 ) -> Result<Response> {
+    let more = versions.len() > asked.count;
+    if newer {
+        versions.drain(..versions.len().saturating_sub(asked.count));
+    }
+    versions.truncate(asked.count);
     let mut links = vec![("self", asked.link(call, asked.cursor.as_deref()))];
     // Where a link led here, there is something at its other end.
     let linked = asked.cursor.is_some();
-    for (relation, version, is_there) in [
+    for (relation, listed, is_there) in [
         (
             "previous",
             versions.first(),
@@ -258,9 +195,9 @@ fn page(
         ),
         ("next", versions.last(), newer || more),
     ] {
-        if let Some(version) = version.filter(|_| is_there) {
+        if let Some(listed) = listed.filter(|_| is_there) {
             let before = relation == "previous";
-            let cursor = cursor::encode(&asked.search(), before, &version.place);
+            let cursor = cursor::encode(&asked.search(), before, &listed.place);
             links.push((relation, asked.link(call, Some(&cursor))));
         }
     }
@@ -269,38 +206,36 @@ fn page(
         total,
         links: &links,
     });
-    for version in versions {
-        page.entry(|out| version.write(out, call));
+    for listed in &versions {
+        page.entry(|out| entry(out, call, listed));
     }
     call.answer(StatusCode::OK, page.done())
 }
 
-impl Shown {
-    fn write(&self, out: &mut Vec<u8>, call: &Call) {
-        let address = format!("{}/{}", self.resource_type, self.id);
-        out.extend_from_slice(b"\"fullUrl\":");
-        json::string_into(out, &format!("{}/{address}", call.base));
-        if let Some(body) = &self.body {
-            out.extend_from_slice(b",\"resource\":");
-            out.extend_from_slice(body);
-        }
-        let (method, url, status) = match (&self.body, self.version.number) {
-            (None, _) => ("DELETE", address.as_str(), "204"),
-            (Some(_), 1) => ("POST", self.resource_type, "201"),
-            (Some(_), _) => ("PUT", address.as_str(), "200"),
-        };
-        for (name, value) in [(",\"request\":{\"method\":", method), (",\"url\":", url)] {
-            out.extend_from_slice(name.as_bytes());
-            json::string_into(out, value);
-        }
-        out.extend_from_slice(b"},\"response\":{\"status\":");
-        json::string_into(out, status);
-        out.extend_from_slice(b",\"etag\":");
-        json::string_into(out, &self.version.etag());
-        out.extend_from_slice(b",\"lastModified\":\"");
-        time::write_instant(out, self.version.updated_at);
-        out.extend_from_slice(b"\"}");
+fn entry(out: &mut Vec<u8>, call: &Call, listed: &Listed) {
+    let address = format!("{}/{}", listed.resource_type, listed.id);
+    out.extend_from_slice(b"\"fullUrl\":");
+    json::string_into(out, &format!("{}/{address}", call.base));
+    if let Some(body) = &listed.body {
+        out.extend_from_slice(b",\"resource\":");
+        out.extend_from_slice(body);
     }
+    let (method, url, status) = match (&listed.body, listed.version.number) {
+        (None, _) => ("DELETE", address.as_str(), "204"),
+        (Some(_), 1) => ("POST", listed.resource_type, "201"),
+        (Some(_), _) => ("PUT", address.as_str(), "200"),
+    };
+    for (name, value) in [(",\"request\":{\"method\":", method), (",\"url\":", url)] {
+        out.extend_from_slice(name.as_bytes());
+        json::string_into(out, value);
+    }
+    out.extend_from_slice(b"},\"response\":{\"status\":");
+    json::string_into(out, status);
+    out.extend_from_slice(b",\"etag\":");
+    json::string_into(out, &listed.version.etag());
+    out.extend_from_slice(b",\"lastModified\":\"");
+    time::write_instant(out, listed.version.updated_at);
+    out.extend_from_slice(b"\"}");
 }
 
 /// What a history is asked for.
@@ -369,36 +304,6 @@ impl Asked {
         let place = cursor::decode(&self.search(), text);
         let place = place.and_then(|(newer, numbers)| Some((newer, numbers.try_into().ok()?)));
         place.ok_or_else(wrong_cursor)
-    }
-
-    /// Of all versions of one resource, those on the asked side of the cursor; whether that
-    /// is the newer side.
-    fn narrow<T>(&self, versions: &mut Vec<T>, number: impl Fn(&T) -> i64) -> Result<bool> {
-        let Some(text) = &self.cursor else {
-            return Ok(false);
-        };
-        let (newer, [at]) = self.place(text)?;
-        if newer {
-            versions.retain(|version| number(version) > at);
-            // One more tells whether there are more.
-            let far = versions.len().saturating_sub(self.count + 1);
-            versions.drain(..far);
-        } else {
-            versions.retain(|version| number(version) < at);
-        }
-        Ok(newer)
-    }
-
-    /// A page of versions, the newest first, of which one more than asked for may be there:
-    /// the oldest, or the newest where those newer than a place were asked for. Whether
-    /// there are more.
-    fn trim<T>(&self, versions: &mut Vec<T>, newer: bool) -> bool {
-        let more = versions.len() > self.count;
-        if newer {
-            versions.drain(..versions.len().saturating_sub(self.count));
-        }
-        versions.truncate(self.count);
-        more
     }
 
     fn link(&self, call: &Call, cursor: Option<&str>) -> String {

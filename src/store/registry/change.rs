@@ -6,13 +6,14 @@ use super::{Stored, columns, key_hash, read, select, version};
 use crate::fault::{Code, Fault, Place};
 use crate::fhir::canonical::INSTITUTION_NO;
 use crate::fhir::id::Hash96;
+use crate::fold::fold;
 use crate::registry::{
     self, CONSORTIA, DEVICES, Faults, HBA1C_METHODS, LABORATORIES, List, PARTICIPANTS, Row, Value,
     split_identifier,
 };
 use crate::store::db::{Bound, Transaction, bind, query};
 use crate::store::layout::Slot;
-use crate::store::{Result, Store, sql};
+use crate::store::{Result, Store, folded, sql};
 use crate::time;
 
 /// What a change of a list did.
@@ -290,20 +291,22 @@ pub async fn upsert(
     }
     let former: Vec<&Stored> = write.iter().filter_map(|w| stored.get(w.hash)).collect();
     version::keep(tx, &former).await?;
-    let names = columns(list);
-    let set: Vec<String> = list
-        .fields
-        .iter()
-        .map(|f| format!("{0} = excluded.{0}", f.name))
-        .collect();
+    let mut names = columns(list);
+    let searched = folded::column(list.table);
+    if searched.is_some() {
+        names.push_str(", folded");
+    }
+    let set = names
+        .split(", ")
+        .map(|name| format!("{name} = excluded.{name}"));
+    let set = set.collect::<Vec<_>>().join(", ");
     for chunk in sql::chunks(&write) {
         let text = format!(
             "INSERT INTO {0} (hash, provisional, version, updated_at, {names}) VALUES {1} \
              ON CONFLICT (hash) DO UPDATE SET provisional = excluded.provisional, \
-             updated_at = excluded.updated_at, version = excluded.version, {2}",
+             updated_at = excluded.updated_at, version = excluded.version, {set}",
             list.table,
-            sql::values(chunk.len(), list.fields.len() + 4),
-            set.join(", ")
+            sql::values(chunk.len(), names.split(", ").count() + 4),
         );
         let mut statement = query(text);
         for Written { row, hash, version } in chunk {
@@ -313,6 +316,9 @@ pub async fn upsert(
                 .bind(i64::from(*version))
                 .bind(now)
                 .bind_all(row.values().iter().map(column_text));
+            if let Some(column) = searched {
+                statement = statement.bind(row.text(column).map(fold));
+            }
         }
         statement.execute(&mut *tx).await?;
     }

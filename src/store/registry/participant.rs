@@ -86,7 +86,7 @@ impl Store {
         handling: Handling,
     ) -> Result<Vec<ParticipantChanged>> {
         let mut out: Vec<Option<ParticipantChanged>> = vec![None; changes.len()];
-        let mut groups = self.groups(work, changes, &mut out).await?;
+        let mut groups = self.grouped(work, changes, &mut out).await?;
         let mut keys: Vec<Hash96> = groups.keys().copied().collect();
         keys.sort_unstable();
         for hash in &keys {
@@ -134,7 +134,7 @@ impl Store {
     }
 
     /// The rows that changes are about, as they would become.
-    async fn groups(
+    async fn grouped(
         &self,
         work: &mut Work,
         changes: &[ParticipantChange],
