@@ -24,6 +24,7 @@ mod search;
 mod server;
 mod stats;
 mod subset;
+mod transaction;
 mod update;
 mod validate;
 mod values;
