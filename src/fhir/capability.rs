@@ -86,7 +86,7 @@ pub fn statement(kinds: &Kinds, server: Server, mode: Mode) -> Value {
 const DOCUMENTATION: &str = "Dates and times in searches that have no zone are read in Asia/Tokyo. \
     An unknown parameter is ignored and told in an OperationOutcome entry, or refused with \
     Prefer: handling=strict. Bundle.total is given with _total, _summary=count and _count=0. \
-    _count goes up to 1000. Only the newest version of resources other than Observation is kept.";
+    _count goes up to 1000.";
 
 fn head(server: Server, mode: Mode) -> Map<String, Value> {
     let name = match mode {

@@ -16,9 +16,9 @@ use super::db::{Bound, bind};
 use super::dictionary::Word;
 use super::query::{Condition, Place, SortBy, SortKey};
 use super::read::{FIXED, FIXED_COUNT, Raw, Records};
-use super::test::{At, Compiler, FieldTest, Known, Relation, Table, Test};
+use super::test::{At, Compiler, FieldTest, Known, Relation, Test};
 use super::walk_column::{Column, Keyed, beyond};
-use super::{Access, RecordQuery, Result, Store};
+use super::{Access, RecordQuery, Result, Store, Table};
 use crate::fhir::id::{self, Hash96, ObservationKey};
 use crate::registry::PARTICIPANTS;
 
