@@ -81,7 +81,8 @@ impl SystemInteraction {
     pub fn about(self) -> &'static str {
         match self {
             SystemInteraction::History => {
-                "The versions of the resources that keep former ones, the newest first."
+                "The versions of all Observations, the newest first; those of other resources \
+                 are listed for each."
             }
         }
     }
