@@ -211,7 +211,7 @@ fn pairs_of(concept: &Value) -> Vec<(String, String)> {
 }
 
 /// The interval of a date or time, in milliseconds; without a zone in Japan.
-fn interval(text: &str) -> (i64, i64) {
+pub fn interval(text: &str) -> (i64, i64) {
     let start = |year: i32, month: u32, day: u32| {
         let day = NaiveDate::from_ymd_opt(year, month, day).unwrap();
         (day.and_time(chrono::NaiveTime::MIN).and_utc().timestamp() - JST) * 1000
@@ -259,7 +259,7 @@ fn interval(text: &str) -> (i64, i64) {
 }
 
 /// The definition: a value with its prefix and what is stored, both as intervals.
-fn compares(prefix: &str, (a, b): (i64, i64), (s, e): (i64, i64)) -> bool {
+pub fn compares(prefix: &str, (a, b): (i64, i64), (s, e): (i64, i64)) -> bool {
     let within = a <= s && e <= b;
     match prefix {
         "" | "eq" => within,
