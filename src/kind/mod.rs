@@ -8,14 +8,14 @@
 
 mod file;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::fhir::canonical::Canonical;
 use crate::fhir::id;
-use crate::mapping::Mapping;
 use crate::mapping::backward::CodeIndex;
+use crate::mapping::{Mapping, Node};
 
 pub use file::{MappingFault, MappingFaults};
 
@@ -264,6 +264,8 @@ impl Systems {
 /// All record kinds of a running program.
 #[derive(Debug)]
 pub struct Kinds {
+    /// Code systems under the canonical base that Observations use.
+    own_systems: HashSet<String>,
     list: Vec<Arc<Kind>>,
     by_name: HashMap<String, usize>,
     /// The sections of `person_information`, in the order in which they are written.
@@ -301,7 +303,12 @@ impl Kinds {
                 sections.push(kind.section.clone());
             }
         }
+        let mut own_systems = HashSet::new();
+        for kind in &list {
+            systems_of(&kind.mapping.panel.root, canonical.base(), &mut own_systems);
+        }
         Kinds {
+            own_systems,
             by_name: list.iter().map(|k| (k.name.clone(), k.place)).collect(),
             codes: CodeIndex::new(&list),
             list,
@@ -343,9 +350,28 @@ impl Kinds {
             .find(|k| k.section == section && k.array == array)
     }
 
+    /// Whether this is a code system under the canonical base that Observations use.
+    pub fn has_system(&self, system: &str) -> bool {
+        self.own_systems.contains(system)
+    }
+
     /// The kind with this 24-bit hash.
     pub fn by_hash(&self, hash: [u8; 3]) -> Option<&Arc<Kind>> {
         self.list.iter().find(|k| k.hash == hash)
+    }
+}
+
+/// The code systems of a template that stand under the base.
+fn systems_of(node: &Node, base: &str, out: &mut HashSet<String>) {
+    match node {
+        Node::Object(members) => {
+            let system = node.get("system").and_then(Node::constant);
+            let own = system.filter(|s| s.starts_with(base) && s.contains("/CodeSystem/"));
+            out.extend(own.map(str::to_owned));
+            members.iter().for_each(|(_, n)| systems_of(n, base, out));
+        }
+        Node::Array(items) => items.iter().for_each(|n| systems_of(n, base, out)),
+        Node::Const(_) | Node::Hole(_) => {}
     }
 }
 

@@ -49,8 +49,8 @@ async fn c1_40_metadata_lists_exactly_what_answers() {
         for parameter in resource["searchParam"].as_array().unwrap() {
             let (parameter, ty) = (&parameter["name"], &parameter["type"]);
             let value = match ty.as_str().unwrap() {
-                "date" => "2016",
-                "composite" => "x$x",
+                "date" | "quantity" | "number" => "2016",
+                "composite" => "x$2016",
                 _ => "x",
             };
             let path = format!("/{name}?{}={value}", parameter.as_str().unwrap());

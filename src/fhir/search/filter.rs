@@ -144,9 +144,7 @@ impl Filter {
     pub fn canonical_tokens(&self, scope: &Scope) -> Result<Vec<super::token::Token>, Invalid> {
         let mut tokens = self.tokens()?;
         for token in &mut tokens {
-            if let super::token::System::Is(system) = &mut token.system {
-                *system = scope.kinds.systems.canonical(system).to_owned();
-            }
+            token.canonicalize(scope.kinds);
         }
         Ok(tokens)
     }

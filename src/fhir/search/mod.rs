@@ -11,19 +11,24 @@
 //! Codes and categories are constants of a mapping, so they are answered here, by the kinds
 //! that can match, before any database is asked.
 
+mod concept;
 pub mod cursor;
 pub mod date;
+mod element;
 mod filter;
 pub mod form;
 mod include;
 mod observation;
 pub mod parameter;
 mod parse;
+mod quantity;
 mod reads;
 pub mod reference;
 pub mod rows;
 mod tables;
 pub mod token;
+mod ucum;
+mod valueset;
 
 pub use filter::{Criterion, Filter, Modifier};
 pub use include::Include;

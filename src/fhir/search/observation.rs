@@ -1,73 +1,280 @@
-//! What Observations are searched by, and what it means for records.
+//! What Observations are searched by, and what it means for records
+//! (<https://hl7.org/fhir/R4/observation.html#search>).
 
+use super::concept::{self, Asked, Concept};
+use super::element::{self, Place, Where};
+use super::form::{split, unescape};
 use super::parameter::{Link, Parameter, ParameterType, Searchable, always};
-use super::reference;
+use super::quantity::QuantityTest;
+use super::reference::{self, Target};
 use super::rows;
-use super::token::Token;
-use super::{DEVICE, Filter, Invalid, ORGANIZATION, PATIENT, Scope};
+use super::{DEVICE, Filter, Invalid, Modifier, ORGANIZATION, PATIENT, Scope};
 use crate::fhir::registry;
 use crate::fhir::resource::{PARTICIPANT, RowSource, Source};
 use crate::kind::Kind;
 use crate::mapping::{Hole, Node, Piece, forward};
-use crate::registry::{LABORATORIES, List};
-use crate::store::{FieldTest, Relation, SortBy, Test};
+use crate::registry::LABORATORIES;
+use crate::store::{Relation, SortBy, Test};
 
-/// Observation.
+use ParameterType::{Composite, Date, Quantity, Reference, Token, Uri};
+
+/// Observation. Parameters whose element no record has are here too: their answers are
+/// known.
 pub static OBSERVATION: Searchable = Searchable {
     resource_type: "Observation",
     parameters: &[
-        Parameter::new(
-            "_id",
-            ParameterType::Token,
-            "Resource.id",
-            "Resource-id",
-            rows::id,
-        )
-        .plain(),
+        Parameter::new("_id", Token, "Resource.id", "Resource-id", rows::id).plain(),
         Parameter::new(
             "_lastUpdated",
-            ParameterType::Date,
+            Date,
             "Resource.meta.lastUpdated",
             "Resource-lastUpdated",
             rows::last_updated,
         )
         .sorted(SortBy::Written),
         Parameter::new(
+            "_profile",
+            Uri,
+            "Resource.meta.profile",
+            "Resource-profile",
+            profile,
+        ),
+        Parameter::new(
+            "_security",
+            Token,
+            "Resource.meta.security",
+            "Resource-security",
+            no_token,
+        ),
+        Parameter::new("_tag", Token, "Resource.meta.tag", "Resource-tag", no_token),
+        Parameter::new(
+            "based-on",
+            Reference,
+            "Observation.basedOn",
+            "Observation-based-on",
+            |scope, _, filter| bare(scope, filter, "basedOn"),
+        )
+        .leading(
+            &[
+                "CarePlan",
+                "DeviceRequest",
+                "ImmunizationRecommendation",
+                "MedicationRequest",
+                "NutritionOrder",
+                "ServiceRequest",
+            ],
+            &[],
+        ),
+        Parameter::new(
+            "category",
+            Token,
+            "Observation.category",
+            "Observation-category",
+            |scope, _, filter| concepts(scope, filter, |kind| element::concepts(kind, "category")),
+        ),
+        Parameter::new(
+            "code",
+            Token,
+            "Observation.code",
+            "clinical-code",
+            |scope, _, filter| codes(scope, filter, Where::Own),
+        )
+        .sorted(SortBy::Code),
+        Parameter::new(
+            "code-value-concept",
+            Composite,
+            "Observation.code $ Observation.value as CodeableConcept",
+            "Observation-code-value-concept",
+            |scope, _, filter| code_value_concept(scope, filter, Where::Own),
+        ),
+        Parameter::new(
+            "code-value-quantity",
+            Composite,
+            "Observation.code $ Observation.value as Quantity",
+            "Observation-code-value-quantity",
+            |scope, _, filter| code_value_quantity(scope, filter, Where::Own),
+        ),
+        Parameter::new(
+            "combo-code",
+            Token,
+            "Observation.code | Observation.component.code",
+            "Observation-combo-code",
+            |scope, _, filter| codes(scope, filter, Where::Both),
+        ),
+        Parameter::new(
+            "combo-code-value-concept",
+            Composite,
+            "Observation.code $ Observation.value as CodeableConcept | Observation.component.code $ Observation.component.value as CodeableConcept",
+            "Observation-combo-code-value-concept",
+            |scope, _, filter| code_value_concept(scope, filter, Where::Both),
+        ),
+        Parameter::new(
+            "combo-code-value-quantity",
+            Composite,
+            "Observation.code $ Observation.value as Quantity | Observation.component.code $ Observation.component.value as Quantity",
+            "Observation-combo-code-value-quantity",
+            |scope, _, filter| code_value_quantity(scope, filter, Where::Both),
+        ),
+        Parameter::new(
+            "combo-data-absent-reason",
+            Token,
+            "Observation.dataAbsentReason | Observation.component.dataAbsentReason",
+            "Observation-combo-data-absent-reason",
+            no_token,
+        ),
+        Parameter::new(
+            "combo-value-concept",
+            Token,
+            "Observation.value as CodeableConcept | Observation.component.value as CodeableConcept",
+            "Observation-combo-value-concept",
+            |scope, _, filter| value_concept(scope, filter, Where::Both),
+        ),
+        Parameter::new(
+            "combo-value-quantity",
+            Quantity,
+            "Observation.value as Quantity | Observation.component.value as Quantity",
+            "Observation-combo-value-quantity",
+            |scope, _, filter| value_quantity(scope, filter, Where::Both),
+        ),
+        Parameter::new(
+            "component-code",
+            Token,
+            "Observation.component.code",
+            "Observation-component-code",
+            |scope, _, filter| codes(scope, filter, Where::Components),
+        ),
+        Parameter::new(
+            "component-code-value-concept",
+            Composite,
+            "Observation.component.code $ Observation.component.value as CodeableConcept",
+            "Observation-component-code-value-concept",
+            |scope, _, filter| code_value_concept(scope, filter, Where::Components),
+        ),
+        Parameter::new(
+            "component-code-value-quantity",
+            Composite,
+            "Observation.component.code $ Observation.component.value as Quantity",
+            "Observation-component-code-value-quantity",
+            |scope, _, filter| code_value_quantity(scope, filter, Where::Components),
+        ),
+        Parameter::new(
+            "component-data-absent-reason",
+            Token,
+            "Observation.component.dataAbsentReason",
+            "Observation-component-data-absent-reason",
+            no_token,
+        ),
+        Parameter::new(
+            "component-value-concept",
+            Token,
+            "Observation.component.value as CodeableConcept",
+            "Observation-component-value-concept",
+            |scope, _, filter| value_concept(scope, filter, Where::Components),
+        ),
+        Parameter::new(
+            "component-value-quantity",
+            Quantity,
+            "Observation.component.value as Quantity",
+            "Observation-component-value-quantity",
+            |scope, _, filter| value_quantity(scope, filter, Where::Components),
+        ),
+        Parameter::new(
+            "data-absent-reason",
+            Token,
+            "Observation.dataAbsentReason",
+            "Observation-data-absent-reason",
+            no_token,
+        ),
+        Parameter::new("date", Date, "Observation.effective", "clinical-date", date)
+            .sorted(SortBy::Time),
+        Parameter::new(
+            "derived-from",
+            Reference,
+            "Observation.derivedFrom",
+            "Observation-derived-from",
+            |scope, _, filter| bare(scope, filter, "derivedFrom"),
+        )
+        .leading(
+            &[
+                "DocumentReference",
+                "ImagingStudy",
+                "Media",
+                "MolecularSequence",
+                "Observation",
+                "QuestionnaireResponse",
+            ],
+            &[],
+        ),
+        Parameter::new(
+            "device",
+            Reference,
+            "Observation.device",
+            "Observation-device",
+            reference::reference,
+        )
+        .leading(&["Device", "DeviceMetric"], &[TO_DEVICE]),
+        Parameter::new(
+            "encounter",
+            Reference,
+            "Observation.encounter",
+            "clinical-encounter",
+            |scope, _, filter| bare(scope, filter, "encounter"),
+        )
+        .leading(&["Encounter", "EpisodeOfCare"], &[]),
+        Parameter::new(
+            "focus",
+            Reference,
+            "Observation.focus",
+            "Observation-focus",
+            |scope, _, filter| bare(scope, filter, "focus"),
+        ),
+        Parameter::new(
+            "has-member",
+            Reference,
+            "Observation.hasMember",
+            "Observation-has-member",
+            |scope, _, filter| bare(scope, filter, "hasMember"),
+        )
+        .leading(
+            &["MolecularSequence", "Observation", "QuestionnaireResponse"],
+            &[],
+        ),
+        Parameter::new(
             "identifier",
-            ParameterType::Token,
+            Token,
             "Observation.identifier",
             "clinical-identifier",
             identifier,
         )
         .plain(),
         Parameter::new(
-            "category",
-            ParameterType::Token,
-            "Observation.category",
-            "Observation-category",
-            category,
-        )
-        .plain(),
+            "method",
+            Token,
+            "Observation.method",
+            "Observation-method",
+            |scope, _, filter| concepts(scope, filter, |kind| element::concepts(kind, "method")),
+        ),
         Parameter::new(
-            "code",
-            ParameterType::Token,
-            "Observation.code",
-            "clinical-code",
-            code,
+            "part-of",
+            Reference,
+            "Observation.partOf",
+            "Observation-part-of",
+            |scope, _, filter| bare(scope, filter, "partOf"),
         )
-        .plain()
-        .sorted(SortBy::Code),
-        Parameter::new(
-            "date",
-            ParameterType::Date,
-            "Observation.effective",
-            "clinical-date",
-            date,
-        )
-        .sorted(SortBy::Time),
+        .leading(
+            &[
+                "ImagingStudy",
+                "Immunization",
+                "MedicationAdministration",
+                "MedicationDispense",
+                "MedicationStatement",
+                "Procedure",
+            ],
+            &[],
+        ),
         Parameter::new(
             "patient",
-            ParameterType::Reference,
+            Reference,
             "Observation.subject.where(resolve() is Patient)",
             "clinical-patient",
             reference::reference,
@@ -75,25 +282,8 @@ pub static OBSERVATION: Searchable = Searchable {
         .leading(&["Patient"], &[TO_PATIENT])
         .sorted(SortBy::Participant),
         Parameter::new(
-            "subject",
-            ParameterType::Reference,
-            "Observation.subject",
-            "Observation-subject",
-            reference::reference,
-        )
-        .leading(&["Device", "Group", "Location", "Patient"], &[TO_PATIENT])
-        .sorted(SortBy::Participant),
-        Parameter::new(
-            "device",
-            ParameterType::Reference,
-            "Observation.device",
-            "Observation-device",
-            reference::reference,
-        )
-        .leading(&["Device", "DeviceMetric"], &[TO_DEVICE]),
-        Parameter::new(
             "performer",
-            ParameterType::Reference,
+            Reference,
             "Observation.performer",
             "Observation-performer",
             reference::reference,
@@ -109,6 +299,46 @@ pub static OBSERVATION: Searchable = Searchable {
             ],
             &[PERFORMED_BY_PATIENT, PERFORMED_BY_LABORATORY],
         ),
+        Parameter::new(
+            "specimen",
+            Reference,
+            "Observation.specimen",
+            "Observation-specimen",
+            |scope, _, filter| bare(scope, filter, "specimen"),
+        )
+        .leading(&["Specimen"], &[]),
+        Parameter::new(
+            "status",
+            Token,
+            "Observation.status",
+            "Observation-status",
+            status,
+        )
+        .sorted(SortBy::Status),
+        Parameter::new(
+            "subject",
+            Reference,
+            "Observation.subject",
+            "Observation-subject",
+            reference::reference,
+        )
+        .leading(&["Device", "Group", "Location", "Patient"], &[TO_PATIENT])
+        .sorted(SortBy::Participant),
+        Parameter::new(
+            "value-concept",
+            Token,
+            "Observation.value as CodeableConcept",
+            "Observation-value-concept",
+            |scope, _, filter| value_concept(scope, filter, Where::Own),
+        ),
+        Parameter::new(
+            "value-quantity",
+            Quantity,
+            "Observation.value as Quantity",
+            "Observation-value-quantity",
+            |scope, _, filter| value_quantity(scope, filter, Where::Own),
+        )
+        .sorted(SortBy::Value),
     ],
 };
 
@@ -189,88 +419,194 @@ fn date(scope: &Scope, _: &Source, filter: &Filter) -> Result<Test, Invalid> {
     )
 }
 
-/// `code`
-fn code(scope: &Scope, _: &Source, filter: &Filter) -> Result<Test, Invalid> {
-    concepts(scope, filter, |kind| {
-        let code = kind.mapping.panel.root.get("code");
-        code.map_or(&[][..], std::slice::from_ref)
-    })
-}
-
-/// `category`
-fn category(scope: &Scope, _: &Source, filter: &Filter) -> Result<Test, Invalid> {
-    concepts(scope, filter, |kind| {
-        let category = kind.mapping.panel.root.get("category");
-        category.map_or(&[][..], Node::items)
-    })
-}
-
-fn concepts(
-    scope: &Scope,
-    filter: &Filter,
-    of: impl Fn(&Kind) -> &[Node],
-) -> Result<Test, Invalid> {
+/// `status`
+fn status(scope: &Scope, _: &Source, filter: &Filter) -> Result<Test, Invalid> {
+    let statuses = ["amended", "corrected", "final"].map(|status| {
+        let when = Test::Status(vec![status]);
+        Concept::new(when, "http://hl7.org/fhir/observation-status", status)
+    });
     filter.judge(
-        || of_kinds(scope, |kind| Test::Constant(!of(kind).is_empty())),
+        || Test::ALWAYS,
         || {
-            let tokens = canonical_tokens(scope, filter)?;
-            Ok(of_kinds(scope, |kind| coded(kind, of(kind), &tokens)))
+            let asked = Asked::read(scope, filter)?;
+            Ok(Test::any(statuses.iter().map(|s| asked.of(s))))
         },
     )
 }
 
-/// The tokens with their systems as we write them.
-fn canonical_tokens(scope: &Scope, filter: &Filter) -> Result<Vec<Token>, Invalid> {
-    let mut tokens = filter.tokens()?;
-    for token in &mut tokens {
-        token.canonicalize(scope.kinds);
-    }
-    Ok(tokens)
+/// A token of an element that no record has.
+fn no_token(scope: &Scope, _: &Source, filter: &Filter) -> Result<Test, Invalid> {
+    concept::token(scope, filter, &[])
 }
 
-/// Which records of a kind have a coding that a token means, in any of these concepts.
-fn coded(kind: &Kind, concepts: &[Node], tokens: &[Token]) -> Test {
-    let mut tests = Vec::new();
-    for coding in concepts
-        .iter()
-        .flat_map(|c| c.get("coding").map_or(&[][..], Node::items))
-    {
-        let system = coding
-            .get("system")
-            .and_then(Node::constant)
-            .unwrap_or_default();
-        for token in tokens.iter().filter(|t| t.takes_system(system)) {
-            match coding.get("code") {
-                Some(Node::Const(code)) if token.takes_code(&code.text) => return Test::ALWAYS,
-                Some(Node::Hole(Hole::Derived(i))) => tests.push(derived(kind, *i, token)),
-                _ => {}
-            }
-        }
-    }
-    Test::any(tests)
-}
-
-/// The test of records whose derived value a token means.
-fn derived(kind: &Kind, i: usize, token: &Token) -> Test {
-    let derived = &kind.mapping.derived[i];
-    let values = derived.values.iter();
-    let values: Vec<String> = values
-        .filter(|(_, written)| token.takes_code(written))
-        .map(|(value, _)| value.clone())
-        .collect();
-    let list = List::by_name(&derived.list);
-    let column = list.and_then(|list| list.field(&derived.column));
-    match (list, column) {
-        (Some(list), Some(column)) if !values.is_empty() => Test::Field {
-            field: derived.from,
-            test: FieldTest::Registered {
-                list,
-                column: column.name,
-                values,
-            },
+/// A token of concepts of the Observation.
+fn concepts(
+    scope: &Scope,
+    filter: &Filter,
+    of: impl Fn(&Kind) -> Vec<Concept>,
+) -> Result<Test, Invalid> {
+    let any = |test: &dyn Fn(&Concept) -> Test| {
+        of_kinds(scope, |kind| Test::any(of(kind).iter().map(test)))
+    };
+    filter.judge(
+        || any(&|concept| concept.when.clone()),
+        || {
+            let asked = Asked::read(scope, filter)?;
+            Ok(any(&|concept| asked.of(concept)))
         },
-        _ => Test::NEVER,
+    )
+}
+
+/// The codes of places.
+fn codes(scope: &Scope, filter: &Filter, of: Where) -> Result<Test, Invalid> {
+    concepts(scope, filter, |kind| {
+        let places = element::places(kind, of);
+        places.iter().flat_map(Place::code).collect()
+    })
+}
+
+/// The `valueCodeableConcept` of places.
+fn value_concept(scope: &Scope, filter: &Filter, of: Where) -> Result<Test, Invalid> {
+    concepts(scope, filter, |kind| {
+        let places = element::places(kind, of);
+        places.iter().flat_map(Place::concept).collect()
+    })
+}
+
+/// What holds for any of the places of a record.
+fn at_places(scope: &Scope, of: Where, test: impl Fn(&Place) -> Test) -> Test {
+    of_kinds(scope, |kind| {
+        Test::any(element::places(kind, of).iter().map(&test))
+    })
+}
+
+fn has_quantity(place: &Place) -> Test {
+    place.quantity().map_or(Test::NEVER, |q| q.when)
+}
+
+fn passes(place: &Place, tests: &[QuantityTest]) -> Test {
+    match place.quantity() {
+        Some(quantity) => Test::any(tests.iter().map(|test| test.of(&quantity))),
+        None => Test::NEVER,
     }
+}
+
+fn any_concept(concepts: &[Concept], test: impl Fn(&Concept) -> Test) -> Test {
+    Test::any(concepts.iter().map(test))
+}
+
+/// The `valueQuantity` of places.
+fn value_quantity(scope: &Scope, filter: &Filter, of: Where) -> Result<Test, Invalid> {
+    filter.judge(
+        || at_places(scope, of, has_quantity),
+        || {
+            let tests = filter.read(|name, value| QuantityTest::read(scope, name, value))?;
+            Ok(at_places(scope, of, |place| passes(place, &tests)))
+        },
+    )
+}
+
+/// A code and a quantity that meet in one place.
+fn code_value_quantity(scope: &Scope, filter: &Filter, of: Where) -> Result<Test, Invalid> {
+    let read = |filter: &Filter| {
+        let tests = filter.read(|name, value| QuantityTest::read(scope, name, value))?;
+        Ok(move |place: &Place| passes(place, &tests))
+    };
+    code_and_value(scope, filter, of, has_quantity, read)
+}
+
+/// A code and a concept that meet in one place.
+fn code_value_concept(scope: &Scope, filter: &Filter, of: Where) -> Result<Test, Invalid> {
+    let present = |place: &Place| any_concept(&place.concept(), |c| c.when.clone());
+    let read = |filter: &Filter| {
+        let asked = Asked::read(scope, filter)?;
+        Ok(move |place: &Place| any_concept(&place.concept(), |c| asked.of(c)))
+    };
+    code_and_value(scope, filter, of, present, read)
+}
+
+/// A composite of a code and a value: `[code]$[value]`, each as in a parameter of its own.
+fn code_and_value<T: Fn(&Place) -> Test>(
+    scope: &Scope,
+    filter: &Filter,
+    of: Where,
+    present: impl Fn(&Place) -> Test,
+    read: impl Fn(&Filter) -> Result<T, Invalid>,
+) -> Result<Test, Invalid> {
+    let holds = || {
+        let pairs = filter.read(|name, value| {
+            let [code, value] = *split(value, '$') else {
+                return Err(Invalid::new(
+                    name,
+                    "two values joined by $ are expected, such as 8480-6$ge140",
+                    "8480-6$ge140 のように $ でつないだ二つの値を指定してください",
+                ));
+            };
+            let part = |value: &str| Filter {
+                modifier: None,
+                values: vec![value.to_owned()],
+                ..filter.clone()
+            };
+            Ok((Asked::read(scope, &part(code))?, read(&part(value))?))
+        })?;
+        Ok(at_places(scope, of, |place| {
+            Test::any(pairs.iter().map(|(code, value)| {
+                let code = any_concept(&place.code(), |c| code.of(c));
+                Test::all([code, value(place)])
+            }))
+        }))
+    };
+    filter.judge(|| at_places(scope, of, present), holds)
+}
+
+/// A reference of an element that leads to nothing here.
+fn bare(scope: &Scope, filter: &Filter, element: &str) -> Result<Test, Invalid> {
+    let holds = || {
+        match filter.modifier {
+            Some(Modifier::Identifier) => drop(filter.tokens()?),
+            _ => drop(filter.read(|name, value| Target::read(name, value, scope.base))?),
+        }
+        Ok(Test::NEVER)
+    };
+    filter.judge(
+        || of_kinds(scope, |kind| element::has_element(kind, element)),
+        holds,
+    )
+}
+
+/// `_profile`: the profiles that a kind claims; `:below` finds those under an address, and
+/// `:above` those that an address is under.
+fn profile(scope: &Scope, _: &Source, filter: &Filter) -> Result<Test, Invalid> {
+    let claimed = |kind: &Kind| -> Vec<String> {
+        let meta = kind.mapping.panel.root.get("meta");
+        let profiles = meta.and_then(|m| m.get("profile"));
+        let profiles = profiles.map_or(&[][..], Node::items).iter();
+        profiles
+            .filter_map(Node::constant)
+            .map(str::to_owned)
+            .collect()
+    };
+    let under = |whole: &str, part: &str| {
+        let rest = whole.strip_prefix(part);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || part.ends_with('/'))
+    };
+    let holds = || {
+        let asked: Vec<String> = filter.values.iter().map(|v| unescape(v)).collect();
+        let matches = |own: &str| {
+            asked.iter().any(|asked| match filter.modifier {
+                Some(Modifier::Below) => under(own, asked),
+                Some(Modifier::Above) => under(asked, own),
+                _ => own == asked,
+            })
+        };
+        Ok(of_kinds(scope, |kind| {
+            Test::Constant(claimed(kind).iter().any(|own| matches(own)))
+        }))
+    };
+    filter.judge(
+        || of_kinds(scope, |kind| Test::Constant(!claimed(kind).is_empty())),
+        holds,
+    )
 }
 
 #[cfg(test)]
