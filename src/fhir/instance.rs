@@ -220,6 +220,53 @@ pub async fn by_ids(
     Ok(out)
 }
 
+/// One version of an instance.
+#[derive(Debug, Clone)]
+pub struct Version {
+    /// `meta.versionId`
+    pub number: u32,
+    /// `meta.lastUpdated`, in milliseconds since the epoch.
+    pub updated_at: i64,
+    /// The resource; `None` for a deletion.
+    pub body: Option<Value>,
+}
+
+/// All versions of the instance with this id that are kept, the newest first: of registry
+/// rows; none of anything else.
+///
+/// # Errors
+/// [`Error::Database`](crate::store::Error::Database),
+/// [`Error::Damaged`](crate::store::Error::Damaged).
+pub async fn versions(
+    from: Origin<'_>,
+    resource: &'static Resource,
+    id: &str,
+) -> Result<Vec<Version>> {
+    let Some(hash) = id::decode_hash(id) else {
+        return Ok(Vec::new());
+    };
+    let base = &from.store.kinds().canonical;
+    for source in resource.sources {
+        let Source::Row(RowSource { list, make, .. }) = source else {
+            continue;
+        };
+        let rows = from.store.row_versions(from.access, list, &hash).await?;
+        if rows.is_empty() {
+            continue;
+        }
+        let versions = rows.into_iter().map(|version| Version {
+            number: version.version,
+            updated_at: version.updated_at,
+            body: version.row.map(|row| {
+                let meta = meta(version.version, version.updated_at);
+                make(base, &row, Some(&meta))
+            }),
+        });
+        return Ok(versions.collect());
+    }
+    Ok(Vec::new())
+}
+
 /// What tells a row of a source: its number; of a delivery write and participant.
 type Key = (i64, i64);
 

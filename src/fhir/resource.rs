@@ -59,6 +59,34 @@ impl Interaction {
     }
 }
 
+/// What can be done with all resources at once (<https://hl7.org/fhir/R4/http.html>).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SystemInteraction {
+    /// `GET _history`
+    History,
+}
+
+impl SystemInteraction {
+    /// All that there are.
+    pub const ALL: &[SystemInteraction] = &[SystemInteraction::History];
+
+    /// The code of FHIR's `system-restful-interaction`.
+    pub fn code(self) -> &'static str {
+        match self {
+            SystemInteraction::History => "history-system",
+        }
+    }
+
+    /// What is to be known of it.
+    pub fn about(self) -> &'static str {
+        match self {
+            SystemInteraction::History => {
+                "The versions of the resources that keep former ones, the newest first."
+            }
+        }
+    }
+}
+
 /// Rows of a list, and the resource that each becomes.
 #[derive(Debug, Clone, Copy)]
 pub struct RowSource {
@@ -160,9 +188,9 @@ const LISTED: &[Interaction] = &[Read, Vread, ConditionalCreate, Search];
 pub static RESOURCES: &[Resource] = &[
     Resource {
         searchable: &DEVICE,
-        about: "One per serial number seen in a record.",
+        about: "One per serial number seen in a record, or written here.",
         sources: &[Source::Device],
-        interactions: SHOWN,
+        interactions: &[Read, Vread, Create, Update, Search],
         profiles: &[],
     },
     Resource {
@@ -216,9 +244,18 @@ pub static RESOURCES: &[Resource] = &[
     },
     Resource {
         searchable: &PATIENT,
-        about: "The registered participants.",
+        about: "The registered participants. A Patient written here is one: it needs our identifier with a known consortium, birthDate and gender. Former versions stay readable.",
         sources: &[Source::Row(PARTICIPANT)],
-        interactions: SHOWN,
+        interactions: &[
+            Read,
+            Vread,
+            Create,
+            Update,
+            Patch,
+            Delete,
+            HistoryInstance,
+            Search,
+        ],
         profiles: &["http://jpfhir.jp/fhir/core/StructureDefinition/JP_Patient"],
     },
     Resource {
@@ -240,12 +277,12 @@ pub static RESOURCES: &[Resource] = &[
     },
     Resource {
         searchable: &RESEARCH_SUBJECT,
-        about: "Each participant's period of participation and study arm.",
+        about: "Each participant's period of participation and study arm; it has the id of the Patient. Former versions stay readable.",
         sources: &[Source::Row(RowSource {
             list: &PARTICIPANTS,
             make: registry::research_subject,
         })],
-        interactions: SHOWN,
+        interactions: &[Read, Vread, Create, Update, HistoryInstance, Search],
         profiles: &[],
     },
 ];

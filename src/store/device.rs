@@ -1,7 +1,9 @@
 //! The devices that records name: one row a device part seen.
 
 use super::db::{Transaction, query};
-use super::{Access, Result, Store, sql};
+use super::work::Work;
+use super::{Access, Change, DeviceChange, Outcome, Result, Store, sql};
+use crate::fhir::id;
 use crate::registry::{DEVICES, Row, Value};
 
 /// A device part, with what the registry says about its model.
@@ -72,6 +74,51 @@ impl Store {
                     updated_at: row.try_get(7)?,
                 });
             }
+        }
+        Ok(out)
+    }
+}
+
+impl Store {
+    /// Makes devices known that no record names yet.
+    pub(super) async fn know_devices(
+        &self,
+        work: &mut Work,
+        changes: &[DeviceChange],
+    ) -> Result<Vec<Change>> {
+        let mut out = Vec::with_capacity(changes.len());
+        let mut new = Vec::new();
+        for change in changes {
+            let part = change.part.each_ref().map(String::as_str);
+            let [maker, model, serial] = part;
+            let hash = id::hash96("device", &[maker, model, serial]);
+            let row = query(
+                "SELECT (SELECT first_write FROM device WHERE hash = ?), \
+                 (SELECT version FROM device_model WHERE model_manufacturer_code = ? AND model_number = ?)",
+            )
+            .bind(&hash)
+            .bind(maker)
+            .bind(model)
+            .fetch_one(&mut work.tx)
+            .await?;
+            // A device that no write kept is not there.
+            let there = row
+                .try_get::<Option<i64>>(0)?
+                .is_some_and(|write| write > 0);
+            let version = 1 + row.try_get::<Option<i64>>(1)?.unwrap_or(0) as u32;
+            let current = there.then_some(version);
+            out.push(match &change.condition {
+                Some(condition) if !condition.holds(current) => Change::failed(current),
+                _ if there => Change::done(Outcome::Unchanged, version, false),
+                _ => {
+                    new.push((part, hash));
+                    Change::done(Outcome::Created, version, true)
+                }
+            });
+        }
+        if !new.is_empty() {
+            work.device_numbers(&new).await?;
+            work.devices_seen().await?;
         }
         Ok(out)
     }

@@ -53,8 +53,10 @@ use db::{Reads, Transaction};
 
 pub use backup::restore;
 pub use census::Census;
-pub use change::{Change, Changes, Deleted, Deletion, Done, IfMatch, RecordChanges, Rule};
-pub use changes::ChangeQuery;
+pub use change::{
+    Change, Changes, Deleted, Deletion, DeviceChange, Done, IfMatch, RecordChanges, Rule,
+};
+pub use changes::{ChangePlace, ChangeQuery};
 pub use device::StoredDevice;
 pub use entries::{Entry, Outcome};
 pub use error::{Error, Result};
@@ -64,7 +66,9 @@ pub use query::{Place, RecordKey, RecordQuery, SORT_KEYS_MAX, SortBy, SortKey, T
 pub use read::{Person, Records, StoredRecord};
 pub use receipt::{Counts, QuarantineRow, Receipt, ReceiptQuery};
 pub use referred::Referred;
-pub use registry::{Changed, Stored};
+pub use registry::{
+    Changed, ParticipantChange, ParticipantChanged, ParticipantDeletion, RowVersion, Stored,
+};
 pub use rows::{RowKey, RowPage, RowQuery};
 pub use search::Page;
 pub use submit::{Handling, Submit};

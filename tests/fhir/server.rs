@@ -59,6 +59,11 @@ impl Answer {
 impl Server {
     /// Registries loaded, no records.
     pub async fn empty() -> Server {
+        Server::with(Settings::default()).await
+    }
+
+    /// As [`Server::empty`], with these settings.
+    pub async fn with(settings: Settings) -> Server {
         let database = Database::new().await;
         let kinds = Arc::new(Kinds::embedded().unwrap());
         let store = Arc::new(Store::open(&database.url, kinds).await.unwrap());
@@ -69,7 +74,7 @@ impl Server {
             let done = store.change_registry(list, &rows, false).await.unwrap();
             done.unwrap();
         }
-        let router = app(App::new(store.clone(), Settings::default()));
+        let router = app(App::new(store.clone(), settings));
         Server {
             store,
             router,
