@@ -233,6 +233,10 @@ impl Walk<'_> {
             let tests = part.test.conjuncts().iter();
             let inner = tests.filter_map(|test| match test {
                 Test::Related(Relation::RecordParticipant, inner) => Some((**inner).clone()),
+                // Records have no index by device: they are found by who used it.
+                Test::Related(Relation::RecordDevice, inner) => {
+                    Some(Test::Related(Relation::ParticipantDevices, inner.clone()))
+                }
                 _ => None,
             });
             let inner: Vec<Test> = inner.collect();
