@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
-use sqlx::{AssertSqlSafe, Decode, Postgres, Row as _, Sqlite};
+use sqlx::{AssertSqlSafe, Column as _, Decode, Postgres, Row as _, Sqlite, TypeInfo as _};
 
 use super::bulk::{ROWS, Rows};
 use super::postgres::{self, Writing};
@@ -342,7 +342,15 @@ impl Row {
     pub fn try_get<'r, T: Column<'r>>(&'r self, column: usize) -> Result<T> {
         Ok(match self {
             Row::Sqlite(row) => row.try_get(column)?,
-            Row::Postgres(row) => row.try_get(column)?,
+            Row::Postgres(row) => row.try_get(column).or_else(|error| {
+                // A number that stands in the text is one of 32 bits there.
+                match row.try_column(column) {
+                    Ok(found) if found.type_info().name() == "INT4" => {
+                        row.try_get_unchecked(column)
+                    }
+                    _ => Err(error),
+                }
+            })?,
         })
     }
 }
