@@ -66,7 +66,11 @@ async fn c1_38_a_batch_answers_each_entry_by_itself_and_in_order() {
             entry("POST", "Observation", Some(bad)),
             entry("POST", "Observation", Some(observation(AT, "61.5"))),
             entry("GET", "Observation/unknown", None),
-            entry("POST", "Medication", Some(json!({ "resourceType": "Medication" }))),
+            entry(
+                "POST",
+                "Medication",
+                Some(json!({ "resourceType": "Medication" })),
+            ),
             entry("DELETE", "Organization/x", None),
             entry("DELETE", "Observation/absent", None),
             json!({ "resource": observation(AT, "61.5") }),
@@ -85,7 +89,9 @@ async fn c1_38_a_batch_answers_each_entry_by_itself_and_in_order() {
         .collect();
     assert_eq!(
         got,
-        ["200", "422", "201", "404", "404", "405", "204", "400", "400"]
+        [
+            "200", "422", "201", "404", "404", "405", "204", "400", "400"
+        ]
     );
     // What is read is read after what is written.
     assert_eq!(all[0]["resource"]["entry"].as_array().unwrap().len(), 1);
@@ -147,15 +153,31 @@ async fn c1_38_a_transaction_is_all_or_nothing() {
         (malformed, 400),
         (several, 412),
         (entry("DELETE", "Organization/x", None), 405),
-        (entry("DELETE", &format!("Patient/{}", id::participant("A00001", PERSON)), None), 409),
+        (
+            entry(
+                "DELETE",
+                &format!("Patient/{}", id::participant("A00001", PERSON)),
+                None,
+            ),
+            409,
+        ),
     ] {
         let first = entry("POST", "Observation", Some(later.clone()));
-        let answer = send(&server, &requests("transaction", vec![first, second.clone()])).await;
+        let answer = send(
+            &server,
+            &requests("transaction", vec![first, second.clone()]),
+        )
+        .await;
         assert_eq!(answer.status, status, "{second}: {}", answer.text);
         let issue = answer.json()["issue"][0].clone();
         let place = issue["expression"][0].as_str().unwrap();
         assert!(place.starts_with("Bundle.entry[1]"), "{issue}");
-        assert_eq!(server.number("/Observation?date=2016-10-02&code=29463-7").await, 0);
+        assert_eq!(
+            server
+                .number("/Observation?date=2016-10-02&code=29463-7")
+                .await,
+            0
+        );
     }
 }
 
@@ -170,7 +192,11 @@ async fn c1_38_the_same_target_twice_fails_a_transaction() {
         entry("POST", "Observation", Some(observation(AT, "61.5"))),
     ] {
         let first = entry("PUT", &path, Some(made.clone()));
-        let answer = send(&server, &requests("transaction", vec![first, second.clone()])).await;
+        let answer = send(
+            &server,
+            &requests("transaction", vec![first, second.clone()]),
+        )
+        .await;
         assert_eq!(answer.status, 400, "{second}: {}", answer.text);
         assert_eq!(answer.json()["issue"][0]["code"], "duplicate");
     }
@@ -178,7 +204,10 @@ async fn c1_38_the_same_target_twice_fails_a_transaction() {
         entry("POST", "Patient", Some(patient("X1"))),
         entry("POST", "Patient", Some(patient("X1"))),
     ];
-    assert_eq!(send(&server, &requests("transaction", twice)).await.status, 400);
+    assert_eq!(
+        send(&server, &requests("transaction", twice)).await.status,
+        400
+    );
 }
 
 #[tokio::test]
@@ -211,13 +240,18 @@ async fn c1_38_references_within_a_transaction_are_resolved_in_any_order() {
     let bundle = requests("transaction", all);
     let got = statuses(&server, &bundle).await;
     assert_eq!(got, ["200", "201", "201", "201", "201"]);
-    let found = server.matches("/Observation?date=2016-10-01&code=29463-7").await;
+    let found = server
+        .matches("/Observation?date=2016-10-01&code=29463-7")
+        .await;
     let patient = format!("Patient/{}", id::participant("A00001", person));
     assert_eq!(found[0]["subject"]["reference"], patient.as_str());
     // The participant is as the registry would have made it.
     let fields = [("consortium_id", "A00001"), ("person_id", person)];
     let access = Access::operator();
-    let stored = server.store.registry_where(&access, &PARTICIPANTS, &fields, 1).await;
+    let stored = server
+        .store
+        .registry_where(&access, &PARTICIPANTS, &fields, 1)
+        .await;
     let mut expected = Row::new(&PARTICIPANTS);
     for (field, text) in [
         ("consortium_id", "A00001"),
@@ -249,7 +283,9 @@ async fn c1_38_conditional_references_are_resolved() {
     );
     assert_eq!(send(&server, &with(several)).await.status, 422);
     assert_eq!(statuses(&server, &with(by(PERSON))).await, ["201"]);
-    let found = server.matches("/Observation?date=2016-10-01&code=29463-7").await;
+    let found = server
+        .matches("/Observation?date=2016-10-01&code=29463-7")
+        .await;
     let patient = format!("Patient/{}", id::participant("A00001", PERSON));
     assert_eq!(found[0]["subject"]["reference"], patient.as_str());
 }
@@ -263,11 +299,20 @@ async fn conditional_interactions_work_in_a_transaction() {
         out["issued"] = json!(issued);
         requests("transaction", vec![entry("PUT", search, Some(out))])
     };
-    assert_eq!(statuses(&server, &put("61.5", "2016-10-05T12:00:00+09:00")).await, ["201"]);
-    assert_eq!(statuses(&server, &put("62.5", "2016-10-06T12:00:00+09:00")).await, ["200"]);
+    assert_eq!(
+        statuses(&server, &put("61.5", "2016-10-05T12:00:00+09:00")).await,
+        ["201"]
+    );
+    assert_eq!(
+        statuses(&server, &put("62.5", "2016-10-06T12:00:00+09:00")).await,
+        ["200"]
+    );
     let mut create = entry("POST", "Observation", Some(observation(AT, "63.5")));
     create["request"]["ifNoneExist"] = json!(search);
-    assert_eq!(statuses(&server, &requests("transaction", vec![create])).await, ["200"]);
+    assert_eq!(
+        statuses(&server, &requests("transaction", vec![create])).await,
+        ["200"]
+    );
     let patch = r#"[{"op":"replace","path":"/valueQuantity/value","value":64.5}]"#;
     let binary = json!({
         "resourceType": "Binary",
@@ -298,7 +343,10 @@ async fn a_bundle_that_is_no_list_of_requests_is_400() {
         ("[]".into(), 400),
         ("{".into(), 400),
         (requests("collection", vec![]).to_string(), 400),
-        (json!({ "resourceType": "Patient", "type": "batch" }).to_string(), 400),
+        (
+            json!({ "resourceType": "Patient", "type": "batch" }).to_string(),
+            400,
+        ),
         (requests("batch", vec![]).to_string(), 200),
         (requests("transaction", vec![]).to_string(), 200),
     ] {
@@ -335,19 +383,29 @@ async fn prefer_decides_what_the_entries_carry() {
     let server = Server::with_example().await;
     let bundle = |minute: &str| {
         let at = format!("2016-10-01T07:{minute}:00+09:00");
-        requests("batch", vec![entry("POST", "Observation", Some(observation(&at, "61.5")))])
+        requests(
+            "batch",
+            vec![entry("POST", "Observation", Some(observation(&at, "61.5")))],
+        )
     };
     for (prefer, minute, resource, outcome) in [
         ("return=minimal", "01", false, false),
-        ("return=representation", "02", true, false),
+        ("return=representation", "02", true, true),
         ("return=OperationOutcome", "03", false, true),
     ] {
         let headers = [("prefer", prefer)];
-        let answer = server.write("POST", "", &headers, &bundle(minute)).await.json();
+        let answer = server
+            .write("POST", "", &headers, &bundle(minute))
+            .await
+            .json();
         assert_eq!(check::check(&answer), Ok(()), "{answer}");
         let entry = &answer["entry"][0];
         assert_eq!(entry.get("resource").is_some(), resource, "{entry}");
-        assert_eq!(entry["response"].get("outcome").is_some(), outcome, "{entry}");
+        assert_eq!(
+            entry["response"].get("outcome").is_some(),
+            outcome,
+            "{entry}"
+        );
     }
 }
 

@@ -332,7 +332,8 @@ impl Bundle<'_> {
                 part.full_url = Some(format!("{}/{address}", self.call.base));
             }
         }
-        if !answer.notices.is_empty() || prefer == Some(Return::Outcome) {
+        let tells = !answer.notices.is_empty() && prefer != Some(Return::Minimal);
+        if tells || prefer == Some(Return::Outcome) {
             let issues: Vec<Issue> = answer
                 .notices
                 .iter()
