@@ -93,14 +93,14 @@ async fn instances(
         let page = instance::page(from, &queries, after, PAGE)
             .await
             .map_err(failed)?;
-        for instance in &page {
+        for instance in &page.instances {
             let line = serde_json::to_vec(&instance.body).unwrap_or_default();
             let written = sink.write_all(&line).and_then(|()| sink.write_all(b"\n"));
             written.map_err(|e| sink.failure(&e))?;
         }
-        if page.len() < PAGE {
+        if page.next.is_none() {
             return Ok(());
         }
-        after = page.last().map(|instance| instance.place);
+        after = page.next;
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::compartment::{COMPARTMENTS, Compartment};
 use super::operation::{OPERATIONS, Operation};
-use super::resource::{Interaction, RESOURCES, Resource};
+use super::resource::{Interaction, RESOURCES, Resource, SystemInteraction};
 use super::search::Parameter;
 use crate::kind::Kinds;
 use crate::mapping::Node;
@@ -66,6 +66,10 @@ pub fn statement(kinds: &Kinds, server: Server, mode: Mode) -> Value {
     rest.insert("documentation".into(), DOCUMENTATION.into());
     rest.insert("resource".into(), resources.into());
     if mode == Mode::Full {
+        let interactions = SystemInteraction::ALL.iter();
+        let interactions =
+            interactions.map(|i| json!({ "code": i.code(), "documentation": i.about() }));
+        rest.insert("interaction".into(), interactions.collect());
         let operations = OPERATIONS.iter().filter(|o| o.system);
         rest.insert(
             "operation".into(),
@@ -82,7 +86,7 @@ pub fn statement(kinds: &Kinds, server: Server, mode: Mode) -> Value {
 const DOCUMENTATION: &str = "Dates and times in searches that have no zone are read in Asia/Tokyo. \
     An unknown parameter is ignored and told in an OperationOutcome entry, or refused with \
     Prefer: handling=strict. Bundle.total is given with _total, _summary=count and _count=0. \
-    _count goes up to 1000. Only the newest version of resources other than Observation is kept.";
+    _count goes up to 1000.";
 
 fn head(server: Server, mode: Mode) -> Map<String, Value> {
     let name = match mode {
@@ -231,7 +235,7 @@ fn about(kinds: &Kinds, resource: &Resource) -> String {
 }
 
 /// The profiles that instances claim: for Observation those of the record kinds.
-fn profiles(kinds: &Kinds, resource: &Resource) -> Vec<String> {
+pub fn profiles(kinds: &Kinds, resource: &Resource) -> Vec<String> {
     let mut out: Vec<String> = resource.profiles.iter().map(|p| (*p).to_owned()).collect();
     if resource.name() == "Observation" {
         let claimed = kinds.iter().flat_map(|kind| {

@@ -34,10 +34,18 @@ pub struct Misfit {
 /// # Errors
 /// The first mistake.
 pub fn check_view(resource: View) -> Result<(), Misfit> {
+    misfits(resource).into_iter().next().map_or(Ok(()), Err)
+}
+
+/// All mistakes in the structure of a resource; what stands in a wrong place is not looked
+/// into.
+pub fn misfits(resource: View) -> Vec<Misfit> {
     let mut walker = Walker {
         path: ElementPath::new(FhirReleases::R4),
+        found: Vec::new(),
     };
-    walker.resource(resource).map_err(|(code, node, expected)| {
+    walker.resource(resource);
+    let found = walker.found.into_iter().map(|(code, node, expected)| {
         let mut path = String::new();
         resource.path_to(node, &mut path);
         let name = resource.text_of("resourceType").unwrap_or_default();
@@ -47,7 +55,8 @@ pub fn check_view(resource: View) -> Result<(), Misfit> {
             path: name.to_owned() + &elements::fhir_path(&path),
             expected,
         }
-    })
+    });
+    found.collect()
 }
 
 /// Checks the structure of a resource that is a [`Value`].
@@ -77,83 +86,84 @@ type Wrong = (Code, u32, &'static str);
 
 struct Walker {
     path: ElementPath,
+    found: Vec<Wrong>,
 }
 
 impl Walker {
-    fn resource(&mut self, view: View) -> Result<(), Wrong> {
+    fn wrong(&mut self, code: Code, view: View, expected: &'static str) {
+        self.found.push((code, view.node(), expected));
+    }
+
+    fn resource(&mut self, view: View) {
         let Some(kind) = view.text_of("resourceType") else {
-            return Err((Code::Type, view.node(), "a resource with its resourceType"));
+            return self.wrong(Code::Type, view, "a resource with its resourceType");
         };
         self.path.push(kind);
         if self.path.children().is_none() {
             let at = view.get("resourceType").unwrap_or(view);
-            return Err((Code::Type, at.node(), "a resource type of R4"));
-        }
-        for (name, value) in view.members() {
-            if name != "resourceType" {
-                self.member(name, value)?;
+            self.wrong(Code::Type, at, "a resource type of R4");
+        } else {
+            for (name, value) in view.members() {
+                if name != "resourceType" {
+                    self.member(name, value);
+                }
             }
         }
         self.path.pop();
-        Ok(())
     }
 
-    fn element(&mut self, view: View) -> Result<(), Wrong> {
+    fn element(&mut self, view: View) {
         if !view.is_object() {
-            return Err((Code::Type, view.node(), "an object"));
+            return self.wrong(Code::Type, view, "an object");
         }
         if view.members().next().is_none() {
-            return Err((Code::Type, view.node(), "an object that is not empty"));
+            return self.wrong(Code::Type, view, "an object that is not empty");
         }
         if self.path.current_element_is_resource() {
             return self.resource(view);
         }
         for (name, value) in view.members() {
-            self.member(name, value)?;
+            self.member(name, value);
         }
-        Ok(())
     }
 
-    fn member(&mut self, name: &str, value: View) -> Result<(), Wrong> {
+    fn member(&mut self, name: &str, value: View) {
         let (name, beside) = match name.strip_prefix('_') {
             Some(name) => (name, true),
             None => (name, false),
         };
         let known = self.path.children().is_some_and(|set| set.contains(name));
         if !known {
-            return Err((Code::UnknownField, value.node(), "an element of R4"));
+            return self.wrong(Code::UnknownField, value, "an element of R4");
         }
         // The tables do not list the url of an extension among the primitives.
         let is_url = name == "url" && self.path.current_element_is_extension();
         self.path.push(name);
         let primitive = is_url || self.path.current_element_is_primitive();
-        if beside && !primitive {
-            return Err((Code::UnknownField, value.node(), "an element of R4"));
-        }
         let list = self.path.current_element_is_sequence();
         match (list, value.kind()) {
+            _ if beside && !primitive => {
+                self.wrong(Code::UnknownField, value, "an element of R4");
+            }
             (true, NodeKind::Array) => {
                 if value.items().next().is_none() {
-                    return Err((Code::Type, value.node(), "a list that is not empty"));
+                    self.wrong(Code::Type, value, "a list that is not empty");
                 }
                 for item in value.items() {
                     // In lists of primitives, null keeps values and extensions in step.
                     if !(primitive && item.kind() == NodeKind::Null) {
-                        self.single(item, primitive, beside)?;
+                        self.single(item, primitive, beside);
                     }
                 }
             }
-            (true, _) => return Err((Code::Type, value.node(), "a list")),
-            (false, NodeKind::Array) => {
-                return Err((Code::Type, value.node(), "a single value"));
-            }
-            (false, _) => self.single(value, primitive, beside)?,
+            (true, _) => self.wrong(Code::Type, value, "a list"),
+            (false, NodeKind::Array) => self.wrong(Code::Type, value, "a single value"),
+            (false, _) => self.single(value, primitive, beside),
         }
         self.path.pop();
-        Ok(())
     }
 
-    fn single(&mut self, value: View, primitive: bool, beside: bool) -> Result<(), Wrong> {
+    fn single(&mut self, value: View, primitive: bool, beside: bool) {
         if beside {
             return self.beside(value);
         }
@@ -175,36 +185,30 @@ impl Walker {
             let filled = !value.text().is_empty();
             (value.kind() == NodeKind::String && filled, "a string")
         };
-        if fits {
-            Ok(())
-        } else {
-            Err((Code::Type, value.node(), expected))
+        if !fits {
+            self.wrong(Code::Type, value, expected);
         }
     }
 
     /// `_birthDate`: id and extensions of a primitive.
-    fn beside(&mut self, value: View) -> Result<(), Wrong> {
+    fn beside(&mut self, value: View) {
         if !value.is_object() {
-            return Err((Code::Type, value.node(), "an object"));
+            return self.wrong(Code::Type, value, "an object");
         }
         for (name, member) in value.members() {
             match name {
                 "id" if member.kind() == NodeKind::String => {}
+                "extension" if member.kind() != NodeKind::Array => {
+                    self.wrong(Code::Type, member, "a list");
+                }
                 "extension" => {
                     self.path.push(name);
-                    let list = member.kind() == NodeKind::Array;
-                    if !list {
-                        return Err((Code::Type, member.node(), "a list"));
-                    }
-                    for item in member.items() {
-                        self.element(item)?;
-                    }
+                    member.items().for_each(|item| self.element(item));
                     self.path.pop();
                 }
-                _ => return Err((Code::UnknownField, member.node(), "id or extension")),
+                _ => self.wrong(Code::UnknownField, member, "id or extension"),
             }
         }
-        Ok(())
     }
 }
 
@@ -282,6 +286,31 @@ mod tests {
         ] {
             assert_eq!(wrong(text), (code, path.to_owned()), "{text}");
         }
+    }
+
+    #[test]
+    fn all_mistakes_are_told() {
+        let text = r#"{"resourceType":"Patient","nam":[],"active":"x","name":[{"text":1},7],
+            "contained":[{"resourceType":"Nothing"},{"resourceType":"Device","status":1}]}"#;
+        let mut reader = Reader::new(text.as_bytes());
+        let mut tape = Tape::new();
+        let first = reader.next().unwrap();
+        tape.read(&mut reader, first, usize::MAX).unwrap();
+        let paths: Vec<String> = misfits(tape.root().unwrap())
+            .into_iter()
+            .map(|m| m.path)
+            .collect();
+        assert_eq!(
+            paths,
+            [
+                "Patient.nam",
+                "Patient.active",
+                "Patient.name[0].text",
+                "Patient.name[1]",
+                "Patient.contained[0].resourceType",
+                "Patient.contained[1].status",
+            ]
+        );
     }
 
     #[test]

@@ -18,9 +18,10 @@ use crate::store;
 /// that finds them.
 const MEMBERS: &[(&str, &str)] = &[
     ("Patient", "_id"),
-    // Its id is that of the Patient.
-    ("ResearchSubject", "_id"),
+    ("ResearchSubject", "individual"),
     ("Observation", "patient"),
+    // Its targets are the Observations, not the Patient.
+    ("Provenance", "target.patient"),
 ];
 
 /// What is asked for.

@@ -140,19 +140,12 @@ pub async fn page(
         });
     }
     let queries = instance::compile(resource, search, scope)?;
-    let after = place.and_then(|place| place.numbers.try_into().ok());
-    let mut instances = instance::page(from, &queries, after, limit + 1).await?;
-    let more = instances.len() > limit;
-    instances.truncate(limit);
-    let next = instances.last().filter(|_| more).map(|i| Place {
-        before: false,
-        numbers: i.place.to_vec(),
-    });
+    let page = instance::page(from, &queries, place, limit).await?;
     Ok(Page {
-        found: Found::Instances(instances),
-        more,
-        next,
-        previous: None,
+        found: Found::Instances(page.instances),
+        more: page.more,
+        next: page.next,
+        previous: page.previous,
     })
 }
 

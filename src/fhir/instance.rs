@@ -12,8 +12,8 @@ use super::search::rows::has_ids;
 use super::search::{Invalid, Scope, Search};
 use crate::registry::{ACTIVITY_RECORDING_TIMES, DEVICES};
 use crate::store::{
-    Access, Delivery, DeliveryKey, DeliveryQuery, DeviceQuery, Result, RowQuery, Store, Stored,
-    StoredDevice, Test,
+    Access, Delivery, DeliveryKey, GroupOf, Place, Result, RowKey, RowQuery, Store, Stored,
+    StoredDevice, StoredGroup, Table, Test,
 };
 use crate::time;
 
@@ -28,21 +28,15 @@ pub struct Instance {
     pub version: u32,
     /// `meta.lastUpdated`, in milliseconds since the epoch.
     pub updated_at: i64,
-    /// Where a page that ends with it is gone on with.
-    pub place: Place,
 }
 
-/// A place in the pages of a resource: its source, and the numbers of the row.
-pub type Place = [i64; 3];
-
 impl Instance {
-    fn new(body: Value, version: u32, updated_at: i64, place: Place) -> Instance {
+    fn new(body: Value, version: u32, updated_at: i64) -> Instance {
         Instance {
             id: body["id"].as_str().unwrap_or_default().to_owned(),
             body,
             version,
             updated_at,
-            place,
         }
     }
 
@@ -73,20 +67,25 @@ pub struct Origin<'a> {
     pub access: &'a Access,
 }
 
-/// What one source of a resource is asked for.
+/// What the sources of a resource are asked for.
 #[derive(Debug, Clone)]
-enum Query {
-    /// Registry rows.
-    Rows(RowQuery),
-    /// Devices.
-    Devices(DeviceQuery),
-    /// Deliveries.
-    Deliveries(DeliveryQuery),
+pub struct Queries {
+    sources: &'static [Source],
+    query: RowQuery,
 }
 
-/// What the sources of a resource are asked for, in the order of pages.
-#[derive(Debug, Clone)]
-pub struct Queries(Vec<(Source, Query)>);
+impl Queries {
+    fn new(resource: &'static Resource, tests: Vec<Test>) -> Queries {
+        let tables = resource.sources.iter().map(Source::table);
+        Queries {
+            sources: resource.sources,
+            query: RowQuery {
+                parts: tables.zip(tests).collect(),
+                ..RowQuery::default()
+            },
+        }
+    }
+}
 
 /// The queries that a search means.
 ///
@@ -97,12 +96,10 @@ pub fn compile(
     search: &Search,
     scope: &Scope,
 ) -> std::result::Result<Queries, Invalid> {
-    let mut queries = Vec::new();
-    for source in resource.sources {
-        let test = search.test(scope, source)?;
-        queries.extend(query(source, test).map(|query| (*source, query)));
-    }
-    Ok(Queries(queries))
+    let tests = resource.sources.iter().map(|s| search.test(scope, s));
+    let mut queries = Queries::new(resource, tests.collect::<std::result::Result<_, _>>()?);
+    queries.query.sort.clone_from(&search.sort);
+    Ok(queries)
 }
 
 /// The queries for all instances, of one consortium or participant where their rows name one.
@@ -111,44 +108,18 @@ pub fn all(
     consortium_id: Option<&str>,
     person_id: Option<&str>,
 ) -> Queries {
-    let mut queries = Vec::new();
-    for source in resource.sources {
-        let mut tests = Vec::new();
-        if let Source::Row(RowSource { list, .. }) = source {
-            for (field, value) in [("consortium_id", consortium_id), ("person_id", person_id)] {
-                if let (Some(value), true) = (value, list.field(field).is_some()) {
-                    tests.push(Test::column(field, [value.to_owned()]));
-                }
-            }
-        }
-        queries.extend(query(source, Test::all(tests)).map(|query| (*source, query)));
-    }
-    Queries(queries)
-}
-
-fn query(source: &Source, test: Test) -> Option<Query> {
-    let limit = 1;
-    let rows = |list, test| RowQuery {
-        list,
-        test,
-        after: 0,
-        limit,
+    let of_source = |source: &Source| {
+        let Source::Row(RowSource { list, .. }) = source else {
+            return Test::ALWAYS;
+        };
+        let asked = [("consortium_id", consortium_id), ("person_id", person_id)];
+        let tests = asked.into_iter().filter_map(|(field, value)| {
+            let field = list.field(field)?;
+            Some(Test::column(field.name, [value?.to_owned()]))
+        });
+        Test::all(tests)
     };
-    Some(match source {
-        Source::Record => return None,
-        Source::Row(row) => Query::Rows(rows(row.list, test)),
-        Source::Model => Query::Rows(rows(&DEVICES, test)),
-        Source::Device => Query::Devices(DeviceQuery {
-            test,
-            after: 0,
-            limit,
-        }),
-        Source::Delivery => Query::Deliveries(DeliveryQuery {
-            test,
-            after: DeliveryKey::default(),
-            limit,
-        }),
-    })
+    Queries::new(resource, resource.sources.iter().map(of_source).collect())
 }
 
 /// How many instances match.
@@ -156,19 +127,23 @@ fn query(source: &Source, test: Test) -> Option<Query> {
 /// # Errors
 /// [`Error::Database`](crate::store::Error::Database).
 pub async fn count(from: Origin<'_>, queries: &Queries) -> Result<u64> {
-    let Origin { store, access } = from;
-    let mut total = 0;
-    for (_, query) in &queries.0 {
-        total += match query {
-            Query::Rows(query) => store.row_count(access, query).await?,
-            Query::Devices(query) => store.device_count(access, query).await?,
-            Query::Deliveries(query) => store.delivery_count(access, query).await?,
-        };
-    }
-    Ok(total)
+    from.store.row_count(from.access, &queries.query).await
 }
 
-/// The instances after a place, `limit` at most.
+/// Some instances, and where the pages around them are.
+#[derive(Debug, Default)]
+pub struct InstancePage {
+    /// The instances.
+    pub instances: Vec<Instance>,
+    /// Whether more come after them.
+    pub more: bool,
+    /// Where the next page begins, where something is on this one and more come.
+    pub next: Option<Place>,
+    /// Where the page before ends, where there may be one.
+    pub previous: Option<Place>,
+}
+
+/// The instances from a place on, `limit` at most.
 ///
 /// # Errors
 /// [`Error::Database`](crate::store::Error::Database),
@@ -176,57 +151,33 @@ pub async fn count(from: Origin<'_>, queries: &Queries) -> Result<u64> {
 pub async fn page(
     from: Origin<'_>,
     queries: &Queries,
-    after: Option<Place>,
+    place: Option<Place>,
     limit: usize,
-) -> Result<Vec<Instance>> {
-    let [first, row, participant] = after.unwrap_or_default();
-    let mut out = Vec::new();
-    for (at, (source, query)) in queries.0.iter().enumerate() {
-        let at = at as i64;
-        let left = limit - out.len();
-        if at < first || left == 0 {
-            continue;
-        }
-        let (row, participant) = if at == first {
-            (row, participant)
-        } else {
-            (0, 0)
-        };
-        let base = &from.store.kinds().canonical;
-        match query.clone() {
-            Query::Rows(query) => {
-                let query = RowQuery {
-                    after: row,
-                    limit: left,
-                    ..query
-                };
-                let rows = from.store.rows(from.access, &query).await?;
-                out.extend(of_rows(from, source, rows, at).await?);
-            }
-            Query::Devices(query) => {
-                let query = DeviceQuery {
-                    after: row,
-                    limit: left,
-                    ..query
-                };
-                let devices = from.store.devices(from.access, &query).await?;
-                out.extend(devices.iter().map(|d| of_device(base, d, at)));
-            }
-            Query::Deliveries(query) => {
-                let query = DeliveryQuery {
-                    after: DeliveryKey {
-                        write: row,
-                        participant,
-                    },
-                    limit: left,
-                    ..query
-                };
-                let deliveries = from.store.deliveries(from.access, &query).await?;
-                out.extend(deliveries.iter().map(|d| of_delivery(base, d, at)));
-            }
+) -> Result<InstancePage> {
+    let query = RowQuery {
+        from: place,
+        limit,
+        ..queries.query.clone()
+    };
+    let found = from.store.rows(from.access, &query).await?;
+    let mut made = HashMap::new();
+    for (part, source) in queries.sources.iter().enumerate() {
+        let keys = found.rows.iter().filter(|row| row.part == part);
+        for (key, instance) in of_source(from, source, keys.collect()).await? {
+            made.insert((part, key), instance);
         }
     }
-    Ok(out)
+    // One that went meanwhile is not there.
+    let instances = found
+        .rows
+        .into_iter()
+        .filter_map(|row| made.remove(&(row.part, (row.id, row.participant))));
+    Ok(InstancePage {
+        instances: instances.collect(),
+        more: found.more,
+        next: found.next,
+        previous: found.previous,
+    })
 }
 
 /// Ids that one query looks up at most.
@@ -261,46 +212,126 @@ pub async fn by_ids(
     ids.dedup();
     let mut out = Vec::new();
     for some in ids.chunks(IDS) {
-        let queries = resource.sources.iter().filter_map(|source| {
-            let query = query(source, has_ids(source, some.iter().copied()))?;
-            Some((*source, query))
-        });
-        let queries = Queries(queries.collect());
-        out.extend(page(from, &queries, None, some.len()).await?);
+        let tests = resource.sources.iter();
+        let tests = tests.map(|source| has_ids(source, some.iter().copied()));
+        let queries = Queries::new(resource, tests.collect());
+        out.extend(page(from, &queries, None, some.len()).await?.instances);
     }
     Ok(out)
 }
 
-async fn of_rows(
+/// One version of an instance.
+#[derive(Debug, Clone)]
+pub struct Version {
+    /// `meta.versionId`
+    pub number: u32,
+    /// `meta.lastUpdated`, in milliseconds since the epoch.
+    pub updated_at: i64,
+    /// The resource; `None` for a deletion.
+    pub body: Option<Value>,
+}
+
+/// All versions of the instance with this id that are kept, the newest first: of registry
+/// rows; none of anything else.
+///
+/// # Errors
+/// [`Error::Database`](crate::store::Error::Database),
+/// [`Error::Damaged`](crate::store::Error::Damaged).
+pub async fn versions(
     from: Origin<'_>,
-    source: &Source,
-    rows: Vec<Stored>,
-    at: i64,
-) -> Result<Vec<Instance>> {
-    let Source::Row(RowSource { make, .. }) = source else {
-        return models(from, rows, at).await;
+    resource: &'static Resource,
+    id: &str,
+) -> Result<Vec<Version>> {
+    let Some(hash) = id::decode_hash(id) else {
+        return Ok(Vec::new());
     };
     let base = &from.store.kinds().canonical;
-    let of_row = |stored: Stored| {
-        let meta = meta(stored.version, stored.updated_at);
-        let body = make(base, &stored.row, Some(&meta));
-        let place = [at, stored.id, 0];
-        Instance::new(body, stored.version, stored.updated_at, place)
-    };
-    Ok(rows.into_iter().map(of_row).collect())
+    for source in resource.sources {
+        let Source::Row(RowSource { list, make, .. }) = source else {
+            continue;
+        };
+        let rows = from.store.row_versions(from.access, list, &hash).await?;
+        if rows.is_empty() {
+            continue;
+        }
+        let versions = rows.into_iter().map(|version| Version {
+            number: version.version,
+            updated_at: version.updated_at,
+            body: version.row.map(|row| {
+                let meta = meta(version.version, version.updated_at);
+                make(base, &row, Some(&meta))
+            }),
+        });
+        return Ok(versions.collect());
+    }
+    Ok(Vec::new())
+}
+
+/// What tells a row of a source: its number; of a delivery write and participant.
+type Key = (i64, i64);
+
+/// The instances that some rows of a source make.
+async fn of_source(
+    from: Origin<'_>,
+    source: &Source,
+    rows: Vec<&RowKey>,
+) -> Result<Vec<(Key, Instance)>> {
+    let Origin { store, access } = from;
+    let base = &store.kinds().canonical;
+    let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
+    Ok(match source {
+        // Records are walked in their own way.
+        Source::Record => Vec::new(),
+        Source::Row(RowSource { list, make }) => {
+            let of_row = |stored: Stored| {
+                let meta = meta(stored.version, stored.updated_at);
+                let body = make(base, &stored.row, Some(&meta));
+                let instance = Instance::new(body, stored.version, stored.updated_at);
+                ((stored.id, 0), instance)
+            };
+            let rows = store.list_rows(access, list, &ids).await?;
+            rows.into_iter().map(of_row).collect()
+        }
+        Source::Model => models(from, store.list_rows(access, &DEVICES, &ids).await?).await?,
+        Source::Device => {
+            let devices = store.devices(access, &ids).await?;
+            let each = devices.iter().map(|d| ((d.id, 0), of_device(base, d)));
+            each.collect()
+        }
+        Source::Group => {
+            let groups = store.groups(access, &ids).await?;
+            groups
+                .iter()
+                .map(|g| ((g.id, 0), of_group(base, g)))
+                .collect()
+        }
+        Source::Delivery => {
+            let keys = rows.iter().map(|row| DeliveryKey {
+                write: row.id,
+                participant: row.participant,
+            });
+            let deliveries = store.deliveries(access, &keys.collect::<Vec<_>>()).await?;
+            let each = deliveries.iter();
+            each.map(|d| ((d.key.write, d.key.participant), of_delivery(base, d)))
+                .collect()
+        }
+    })
 }
 
 /// Device models. Two rows make one, so the sum of their versions is its version.
-async fn models(from: Origin<'_>, rows: Vec<Stored>, at: i64) -> Result<Vec<Instance>> {
+async fn models(from: Origin<'_>, rows: Vec<Stored>) -> Result<Vec<(Key, Instance)>> {
     // Rows of both lists with the same key have the same hash.
     let hash = |stored: &Stored| id::hash96("device-model", &stored.row.key());
+    let test = Test::Hash(rows.iter().map(hash).collect());
+    let list = &ACTIVITY_RECORDING_TIMES;
     let query = RowQuery {
-        list: &ACTIVITY_RECORDING_TIMES,
-        test: Test::Hash(rows.iter().map(hash).collect()),
-        after: 0,
+        parts: vec![(Table::List(list), test)],
         limit: rows.len(),
+        ..RowQuery::default()
     };
-    let times = from.store.rows(from.access, &query).await?;
+    let found = from.store.rows(from.access, &query).await?.rows;
+    let ids: Vec<i64> = found.iter().map(|row| row.id).collect();
+    let times = from.store.list_rows(from.access, list, &ids).await?;
     let times: HashMap<Vec<&str>, &Stored> = times.iter().map(|t| (t.row.key(), t)).collect();
     let base = &from.store.kinds().canonical;
     let of_model = |stored: &Stored| {
@@ -310,12 +341,25 @@ async fn models(from: Origin<'_>, rows: Vec<Stored>, at: i64) -> Result<Vec<Inst
         let meta = meta(version, updated_at);
         let time = time.map(|t| &t.row);
         let body = registry::device_definition(base, &stored.row, time, Some(&meta));
-        Instance::new(body, version, updated_at, [at, stored.id, 0])
+        ((stored.id, 0), Instance::new(body, version, updated_at))
     };
     Ok(rows.iter().map(of_model).collect())
 }
 
-fn of_device(base: &Canonical, device: &StoredDevice, at: i64) -> Instance {
+/// A Group. Its content is its version: the same when it is the same, else another.
+fn of_group(base: &Canonical, group: &StoredGroup) -> Instance {
+    let make = |meta: Option<&Meta>| match &group.of {
+        GroupOf::Consortium(row) => registry::consortium_group(row, group.quantity, meta),
+        GroupOf::Stage(stage) => registry::stage_group(base, *stage, group.quantity, meta),
+    };
+    let [a, b, c, d, ..] = id::hash96("group", &[&make(None).to_string()]);
+    // A number above 0 of 31 bits.
+    let version = (u32::from_be_bytes([a, b, c, d]) >> 1).max(1);
+    let body = make(Some(&meta(version, group.updated_at)));
+    Instance::new(body, version, group.updated_at)
+}
+
+fn of_device(base: &Canonical, device: &StoredDevice) -> Instance {
     let meta = meta(device.version, device.updated_at);
     let body = registry::device(
         base,
@@ -325,10 +369,10 @@ fn of_device(base: &Canonical, device: &StoredDevice, at: i64) -> Instance {
         device.registered.as_ref(),
         Some(&meta),
     );
-    Instance::new(body, device.version, device.updated_at, [at, device.id, 0])
+    Instance::new(body, device.version, device.updated_at)
 }
 
-fn of_delivery(base: &Canonical, delivery: &Delivery, at: i64) -> Instance {
+fn of_delivery(base: &Canonical, delivery: &Delivery) -> Instance {
     let instant = |millis| time::text(|out| time::write_instant(out, millis));
     let consortium_id = delivery.person.consortium_id.as_str();
     let transmission = delivery.send_time.map(|sent| {
@@ -353,6 +397,5 @@ fn of_delivery(base: &Canonical, delivery: &Delivery, at: i64) -> Instance {
         delivery.targets.iter().map(id::ObservationKey::encode),
         Some(&meta(1, delivery.at)),
     );
-    let place = [at, delivery.key.write, delivery.key.participant];
-    Instance::new(body, 1, delivery.at, place)
+    Instance::new(body, 1, delivery.at)
 }

@@ -14,10 +14,18 @@ pub enum Code {
     Everything,
     /// `$lastn`
     LastN,
+    /// `$match`
+    Match,
+    /// `$meta`
+    Meta,
+    /// `$stats`
+    Stats,
     /// `$to-exchange`
     ToExchange,
     /// `$to-fhir`
     ToFhir,
+    /// `$validate`
+    Validate,
 }
 
 /// The resource types at which an operation can be called.
@@ -192,6 +200,14 @@ const fn repeats(name: &'static str, ty: &'static str, about: &'static str) -> P
     }
 }
 
+/// A parameter that must be given.
+const fn must(name: &'static str, ty: &'static str, about: &'static str) -> Parameter {
+    Parameter {
+        required: true,
+        ..may(name, ty, about)
+    }
+}
+
 /// An operation of our own at the base, which reads a document.
 const fn converts(
     code: Code,
@@ -260,6 +276,88 @@ pub static OPERATIONS: &[Operation] = &[
         )],
         searches: Some("Observation"),
     },
+    Operation {
+        code: Code::Match,
+        name: "match",
+        hl7: Some("Patient-match"),
+        about: "The Patients that a Patient may be, the likeliest first, with a score and a \
+            grade: by identifiers, birth date, gender and prefecture.",
+        system: false,
+        types: Types::Only(&["Patient"]),
+        instances: Types::None,
+        affects_state: false,
+        takes: Takes::Resource,
+        parameters: &[
+            must(
+                "resource",
+                "Resource",
+                "the Patient to find, as far as it is known",
+            ),
+            may(
+                "onlyCertainMatches",
+                "boolean",
+                "only a single Patient that is certain",
+            ),
+            may("count", "integer", "Patients at most"),
+        ],
+        searches: None,
+    },
+    Operation {
+        code: Code::Meta,
+        name: "meta",
+        hl7: Some("Resource-meta"),
+        about: "The profiles, security labels and tags of a resource, or those that the \
+            instances of a type, or of all, may have.",
+        system: true,
+        types: Types::All,
+        instances: Types::All,
+        affects_state: false,
+        takes: Takes::Parameters,
+        parameters: &[],
+        searches: None,
+    },
+    Operation {
+        code: Code::Stats,
+        name: "stats",
+        hl7: Some("Observation-stats"),
+        about: "Statistics of a person's numbers: one Observation a code, one component a \
+            statistic. A panel stands for the numbers in it. Percentiles are interpolated; \
+            variance and deviation are those of a sample.",
+        system: false,
+        types: Types::Only(&["Observation"]),
+        instances: Types::None,
+        affects_state: false,
+        takes: Takes::Parameters,
+        parameters: &[
+            must("subject", "uri", "whose numbers: Patient/[id]"),
+            repeats("code", "string", "the code of a number, or of a panel"),
+            may("system", "uri", "the code system of code"),
+            repeats("coding", "Coding", "a code with its system"),
+            may("duration", "decimal", "the last so many hours"),
+            may("period", "Period", "measured in this time"),
+            Parameter {
+                repeats: true,
+                ..must(
+                    "statistic",
+                    "code",
+                    "average, maximum, minimum, count, total-count, median, std-dev, sum, \
+                     variance, 20-percent, 80-percent, 4-lower, 4-upper, 4-dev, 5-1, 5-2, 5-3, \
+                     5-4, skew, kurtosis or regression",
+                )
+            },
+            may(
+                "include",
+                "boolean",
+                "whether the Observations come along as source",
+            ),
+            may(
+                "limit",
+                "positiveInt",
+                "sources of each code at most; 1000 at most",
+            ),
+        ],
+        searches: None,
+    },
     converts(
         Code::ToExchange,
         "to-exchange",
@@ -274,6 +372,29 @@ pub static OPERATIONS: &[Operation] = &[
         "application/json",
         "A submission of the protocol in, a collection Bundle out; nothing is stored.",
     ),
+    Operation {
+        code: Code::Validate,
+        name: "validate",
+        hl7: Some("Resource-validate"),
+        about: "Whether a resource is valid: the structure, cardinalities and rules of R4, the \
+            profiles it claims or that are asked for, as far as they are known here, and \
+            whether it could be stored. Answers with an OperationOutcome of all issues.",
+        system: false,
+        types: Types::All,
+        instances: Types::All,
+        affects_state: false,
+        takes: Takes::Resource,
+        parameters: &[
+            may(
+                "resource",
+                "Resource",
+                "what is judged; at an instance, else the stored one",
+            ),
+            may("mode", "code", "create, update, delete or profile"),
+            repeats("profile", "uri", "a profile that it shall have"),
+        ],
+        searches: None,
+    },
 ];
 
 #[cfg(test)]

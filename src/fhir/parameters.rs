@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::operation::{Operation, Takes};
-use super::search::form::Pair;
+use super::search::form::{Pair, escape};
 use super::search::{CURSOR, Ignored, Invalid};
 
 /// What a parameter says.
@@ -287,18 +287,6 @@ fn token(system: &str, code: &str) -> String {
         "" => code.to_owned(),
         system => format!("{system}|{code}"),
     }
-}
-
-/// The escapes of a value in a search.
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if matches!(c, ',' | '|' | '$' | '\\') {
-            out.push('\\');
-        }
-        out.push(c);
-    }
-    out
 }
 
 fn not_parameters() -> Invalid {

@@ -9,10 +9,11 @@ use serde_json::Value;
 use super::canonical::Canonical;
 use super::registry::{self, Meta};
 use super::search::{
-    DEVICE, DEVICE_DEFINITION, OBSERVATION, ORGANIZATION, PATIENT, PROVENANCE, RESEARCH_STUDY,
-    RESEARCH_SUBJECT, Searchable,
+    DEVICE, DEVICE_DEFINITION, GROUP, OBSERVATION, ORGANIZATION, PATIENT, PROVENANCE,
+    RESEARCH_STUDY, RESEARCH_SUBJECT, Searchable,
 };
 use crate::registry::{CONSORTIA, LABORATORIES, List, PARTICIPANTS, Row};
+use crate::store::Table;
 
 /// What can be done with a resource (<https://hl7.org/fhir/R4/http.html>).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +59,34 @@ impl Interaction {
     }
 }
 
+/// What can be done with all resources at once (<https://hl7.org/fhir/R4/http.html>).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SystemInteraction {
+    /// `GET _history`
+    History,
+}
+
+impl SystemInteraction {
+    /// All that there are.
+    pub const ALL: &[SystemInteraction] = &[SystemInteraction::History];
+
+    /// The code of FHIR's `system-restful-interaction`.
+    pub fn code(self) -> &'static str {
+        match self {
+            SystemInteraction::History => "history-system",
+        }
+    }
+
+    /// What is to be known of it.
+    pub fn about(self) -> &'static str {
+        match self {
+            SystemInteraction::History => {
+                "The versions of the resources that keep former ones, the newest first."
+            }
+        }
+    }
+}
+
 /// Rows of a list, and the resource that each becomes.
 #[derive(Debug, Clone, Copy)]
 pub struct RowSource {
@@ -80,9 +109,23 @@ pub enum Source {
     Device,
     /// What a write did to the records of a participant.
     Delivery,
+    /// Consortia and stages of HbA1c, with the number of those who are in them.
+    Group,
 }
 
 impl Source {
+    /// The table that it is.
+    pub fn table(&self) -> Table {
+        match self {
+            Source::Record => Table::Record,
+            Source::Row(row) => Table::List(row.list),
+            Source::Model => Table::Model,
+            Source::Device => Table::Device,
+            Source::Delivery => Table::Delivery,
+            Source::Group => Table::Group,
+        }
+    }
+
     /// Whether both are made from the rows of the same table.
     pub fn is(&self, other: &Source) -> bool {
         match (self, other) {
@@ -145,9 +188,9 @@ const LISTED: &[Interaction] = &[Read, Vread, ConditionalCreate, Search];
 pub static RESOURCES: &[Resource] = &[
     Resource {
         searchable: &DEVICE,
-        about: "One per serial number seen in a record.",
+        about: "One per serial number seen in a record, or written here.",
         sources: &[Source::Device],
-        interactions: SHOWN,
+        interactions: &[Read, Vread, Create, Update, Search],
         profiles: &[],
     },
     Resource {
@@ -155,6 +198,15 @@ pub static RESOURCES: &[Resource] = &[
         about: "The registered device models, with the recording times of activity monitors.",
         sources: &[Source::Model],
         interactions: LISTED,
+        profiles: &[],
+    },
+    Resource {
+        searchable: &GROUP,
+        about: "Each consortium, and each stage of HbA1c by the latest value (hba1c-normal, \
+            hba1c-pre, hba1c-mild; treated, whatever the value): how many participants are in \
+            it, never who.",
+        sources: &[Source::Group],
+        interactions: SHOWN,
         profiles: &[],
     },
     Resource {
@@ -192,9 +244,18 @@ pub static RESOURCES: &[Resource] = &[
     },
     Resource {
         searchable: &PATIENT,
-        about: "The registered participants.",
+        about: "The registered participants. A Patient written here is one: it needs our identifier with a known consortium, birthDate and gender. Former versions stay readable.",
         sources: &[Source::Row(PARTICIPANT)],
-        interactions: SHOWN,
+        interactions: &[
+            Read,
+            Vread,
+            Create,
+            Update,
+            Patch,
+            Delete,
+            HistoryInstance,
+            Search,
+        ],
         profiles: &["http://jpfhir.jp/fhir/core/StructureDefinition/JP_Patient"],
     },
     Resource {
@@ -216,12 +277,12 @@ pub static RESOURCES: &[Resource] = &[
     },
     Resource {
         searchable: &RESEARCH_SUBJECT,
-        about: "Each participant's period of participation and study arm.",
+        about: "Each participant's period of participation and study arm; it has the id of the Patient. Former versions stay readable.",
         sources: &[Source::Row(RowSource {
             list: &PARTICIPANTS,
             make: registry::research_subject,
         })],
-        interactions: SHOWN,
+        interactions: &[Read, Vread, Create, Update, HistoryInstance, Search],
         profiles: &[],
     },
 ];

@@ -80,7 +80,7 @@ pub(super) const CONSENTS: &[CodeEntry] = &[
 ];
 
 /// `device_type_code`
-pub(super) const DEVICE_TYPES: &[CodeEntry] = &[
+pub const DEVICE_TYPES: &[CodeEntry] = &[
     entry("1", "体重計", "weighing scale"),
     entry("2", "血圧計", "blood-pressure monitor"),
     entry("3", "活動量計", "activity monitor"),

@@ -5,7 +5,9 @@
 //! ([`Rule`]), and what is told: a receipt, or what became of each change.
 
 use super::submit::{Placed, Written};
-use super::{Handling, Outcome, Result, Store};
+use super::{
+    Handling, Outcome, ParticipantChange, ParticipantChanged, ParticipantDeletion, Result, Store,
+};
 use crate::exchange::Submission;
 use crate::fhir::id::ObservationKey;
 use crate::mapping::Status;
@@ -59,11 +61,26 @@ pub struct Deletion {
     pub condition: Option<IfMatch>,
 }
 
+/// A device that is to be known: maker, model and serial.
+#[derive(Debug, Clone)]
+pub struct DeviceChange {
+    /// Maker, model, serial.
+    pub part: [String; 3],
+    /// What must be there.
+    pub condition: Option<IfMatch>,
+}
+
 /// What is to be written, all of it in one transaction.
 #[derive(Debug, Default)]
 pub struct Changes {
     /// Records that go.
     pub deletions: Vec<Deletion>,
+    /// Participants that go.
+    pub withdrawals: Vec<ParticipantDeletion>,
+    /// Participants that come or change.
+    pub participants: Vec<ParticipantChange>,
+    /// Devices that come.
+    pub devices: Vec<DeviceChange>,
     /// Records that come.
     pub records: Vec<RecordChanges>,
     /// All of it or nothing, or each by itself.
@@ -99,6 +116,12 @@ pub struct Done {
     pub kept: bool,
     /// Of each deletion.
     pub deletions: Vec<Deleted>,
+    /// Of each participant that was to go.
+    pub withdrawals: Vec<Deleted>,
+    /// Of each change of a participant.
+    pub participants: Vec<ParticipantChanged>,
+    /// Of each device.
+    pub devices: Vec<Change>,
     /// Of each row of each submission; `None` where its faults refuse it.
     pub records: Vec<Vec<Option<Change>>>,
 }
@@ -114,6 +137,14 @@ pub enum Deleted {
     Absent,
     /// Its current version is none of those that were named.
     Otherwise,
+    /// Records refer to it.
+    Needed,
+}
+
+impl Deleted {
+    fn fails(self) -> bool {
+        matches!(self, Deleted::Otherwise | Deleted::Needed)
+    }
 }
 
 impl Store {
@@ -131,9 +162,25 @@ impl Store {
         let mut fails = false;
         for deletion in &changes.deletions {
             let deleted = self.delete_record(&mut work, deletion).await?;
-            fails |= deleted == Deleted::Otherwise;
+            fails |= deleted.fails();
             done.deletions.push(deleted);
         }
+        for deletion in &changes.withdrawals {
+            let deleted = self.delete_participant(&mut work, deletion).await?;
+            fails |= deleted.fails();
+            done.withdrawals.push(deleted);
+        }
+        done.participants = self
+            .change_participants(&mut work, &changes.participants, changes.handling)
+            .await?;
+        fails |= done.participants.iter().any(ParticipantChanged::fails);
+        if fails && changes.handling == Handling::Strict {
+            // Records of those who were refused would only be told to be nobody's.
+            work.rollback().await?;
+            return Ok(done);
+        }
+        done.devices = self.know_devices(&mut work, &changes.devices).await?;
+        fails |= done.devices.iter().any(|change| change.failed);
         for RecordChanges { submission, rules } in &mut changes.records {
             self.judge(&mut work, submission, changes.handling, changes.auto)
                 .await?;
@@ -169,6 +216,30 @@ impl Written {
 }
 
 impl Change {
+    /// Something that was done.
+    pub(super) fn done(outcome: Outcome, version: u32, is_new: bool) -> Change {
+        Change {
+            outcome,
+            version,
+            is_new,
+            dated: false,
+            failed: false,
+        }
+    }
+
+    /// Something that was refused.
+    pub(super) fn refused() -> Change {
+        Change::done(Outcome::Refused, 0, false)
+    }
+
+    /// Something whose condition failed.
+    pub(super) fn failed(current: Option<u32>) -> Change {
+        Change {
+            failed: true,
+            ..Change::done(Outcome::Conflict, current.unwrap_or(0), false)
+        }
+    }
+
     fn of(placed: Placed) -> Change {
         Change {
             outcome: placed.outcome,

@@ -10,10 +10,19 @@ use super::{Access, RecordKey, Records, Result, Store, sql};
 pub struct ChangeQuery {
     /// Stored in this range of milliseconds (from included, until not).
     pub updated: Option<(i64, i64)>,
-    /// Before this one in the order of pages.
-    pub after: Option<RecordKey>,
+    /// Older than this one, or newer.
+    pub from: Option<ChangePlace>,
     /// So many at most.
     pub limit: usize,
+}
+
+/// A place in the history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChangePlace {
+    /// The version that it is at.
+    pub key: RecordKey,
+    /// Whether newer ones are asked for, those nearest to it.
+    pub newer: bool,
 }
 
 impl Store {
@@ -32,10 +41,14 @@ impl Store {
             let ranges = self.write_ranges(&[range]).await?;
             condition.and_ranges("r.write", &ranges);
         }
-        if let Some(key) = query.after {
+        let newer = query.from.is_some_and(|from| from.newer);
+        let (beyond, direction) = if newer { ('>', "ASC") } else { ('<', "DESC") };
+        if let Some(ChangePlace { key, .. }) = query.from {
             let place = [key.write, key.participant, key.kind, key.time, key.source];
             condition.and(
-                "(r.write, r.participant, r.kind, r.time, r.source) < (?, ?, ?, ?, ?)",
+                &format!(
+                    "(r.write, r.participant, r.kind, r.time, r.source) {beyond} (?, ?, ?, ?, ?)"
+                ),
                 &place.map(Bound::Int),
             );
         }
@@ -50,8 +63,8 @@ impl Store {
         for table in ["record", "record_version"] {
             let text = format!(
                 "SELECT {FIXED}{comma}{}, r.kind FROM {table} r WHERE {} \
-                 ORDER BY r.write DESC, r.participant DESC, r.kind DESC, r.time DESC, r.source DESC \
-                 LIMIT {}",
+                 ORDER BY r.write {direction}, r.participant {direction}, r.kind {direction}, \
+                 r.time {direction}, r.source {direction} LIMIT {}",
                 sql::columns("r.", width),
                 condition.sql,
                 query.limit
@@ -69,6 +82,10 @@ impl Store {
             (r.write, r.participant, kind, r.time, r.source)
         };
         raw.sort_by_key(|a| std::cmp::Reverse(key(a)));
+        if newer {
+            // The nearest are the last of the newest first.
+            raw.drain(..raw.len().saturating_sub(query.limit));
+        }
         raw.truncate(query.limit);
         self.resolve(raw).await
     }

@@ -55,6 +55,8 @@ pub struct Dictionary {
     pub numbers: Cache<Arc<str>, i64>,
     pub devices: Cache<i64, Arc<DevicePart>>,
     pub device_numbers: Cache<Hash96, i64>,
+    /// Pairs of device and participant that are known.
+    pub uses: Cache<(i64, i64), ()>,
     pub people: Cache<i64, Arc<Person>>,
     pub writes: Cache<i64, i64>,
 }
@@ -66,6 +68,7 @@ impl Dictionary {
             numbers: Cache::new(50_000),
             devices: Cache::new(50_000),
             device_numbers: Cache::new(50_000),
+            uses: Cache::new(100_000),
             people: Cache::new(50_000),
             writes: Cache::new(20_000),
         }

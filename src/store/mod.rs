@@ -13,6 +13,7 @@
 //! how connections are opened differs, in `sqlite.rs` and `postgres.rs`.
 
 mod backup;
+mod census;
 mod change;
 mod changes;
 mod db;
@@ -21,6 +22,8 @@ mod device;
 mod dictionary;
 mod entries;
 mod error;
+mod folded;
+mod group;
 mod layout;
 mod named;
 mod postgres;
@@ -36,6 +39,7 @@ mod search;
 mod sql;
 mod sqlite;
 mod submit;
+mod table;
 mod tally;
 mod test;
 mod walk;
@@ -48,21 +52,28 @@ use crate::kind::Kinds;
 use db::{Reads, Transaction};
 
 pub use backup::restore;
-pub use change::{Change, Changes, Deleted, Deletion, Done, IfMatch, RecordChanges, Rule};
-pub use changes::ChangeQuery;
-pub use device::{DeviceQuery, StoredDevice};
+pub use census::Census;
+pub use change::{
+    Change, Changes, Deleted, Deletion, DeviceChange, Done, IfMatch, RecordChanges, Rule,
+};
+pub use changes::{ChangePlace, ChangeQuery};
+pub use device::StoredDevice;
 pub use entries::{Entry, Outcome};
 pub use error::{Error, Result};
-pub use provenance::{Delivery, DeliveryKey, DeliveryQuery};
+pub use group::{GroupOf, StoredGroup};
+pub use provenance::{Delivery, DeliveryKey};
 pub use query::{Place, RecordKey, RecordQuery, SORT_KEYS_MAX, SortBy, SortKey, TimeTest};
 pub use read::{Person, Records, StoredRecord};
 pub use receipt::{Counts, QuarantineRow, Receipt, ReceiptQuery};
 pub use referred::Referred;
-pub use registry::{Changed, Stored};
-pub use rows::RowQuery;
+pub use registry::{
+    Changed, ParticipantChange, ParticipantChanged, ParticipantDeletion, RowVersion, Stored,
+};
+pub use rows::{RowKey, RowPage, RowQuery};
 pub use search::Page;
 pub use submit::{Handling, Submit};
-pub use test::{ColumnTest, FieldTest, Relation, Table, Test};
+pub use table::Table;
+pub use test::{ColumnTest, Comparison, FieldTest, Relation, Test};
 pub use walk::{Block, Selection, Walk};
 
 /// Who reads: every reading function takes one, and filters by it.
@@ -87,6 +98,7 @@ pub struct Store {
     kinds: Arc<Kinds>,
     layout: layout::Layout,
     dictionary: dictionary::Dictionary,
+    census: census::Cache,
     /// Receipts are numbered in the order in which they are made.
     ids: Mutex<ulid::Generator>,
 }
@@ -170,13 +182,16 @@ impl Store {
                 (Reads::Postgres(read), Writer::Postgres(Box::new(write)))
             }
         };
-        let layout = layout::register(write.begin().await?, &kinds).await?;
+        let mut tx = write.begin().await?;
+        folded::complete(&mut tx).await?;
+        let layout = layout::register(tx, &kinds).await?;
         Ok(Store {
             read,
             write,
             kinds,
             layout,
             dictionary: dictionary::Dictionary::new(),
+            census: census::Cache::default(),
             ids: Mutex::new(ulid::Generator::new()),
         })
     }

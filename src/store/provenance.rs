@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::db::{self, Bound, bind};
-use super::query::Condition;
 use super::read::{DELETED, Person};
-use super::{Access, Error, Result, Store, Table, Test, sql};
+use super::{Access, Error, Result, Store, sql};
 use crate::fhir::id::{self, Hash96, ObservationKey};
 
 /// A write and a participant, as the store numbers them.
@@ -42,90 +41,26 @@ pub struct Delivery {
     pub targets: Vec<ObservationKey>,
 }
 
-/// Which deliveries are asked for.
-#[derive(Debug, Clone)]
-pub struct DeliveryQuery {
-    /// What holds for the deliveries.
-    pub test: Test,
-    /// After this one.
-    pub after: DeliveryKey,
-    /// So many at most.
-    pub limit: usize,
-}
-
 impl Store {
-    /// The deliveries that a query asks for, at most `limit` of them, oldest first.
+    /// These deliveries.
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::Damaged`].
     pub async fn deliveries(
         &self,
         _access: &Access,
-        query: &DeliveryQuery,
+        keys: &[DeliveryKey],
     ) -> Result<Vec<Delivery>> {
-        let Some(pairs) = self.pairs(query).await? else {
-            return Ok(Vec::new());
-        };
-        let text = format!(
-            "{} ORDER BY write, participant LIMIT {}",
-            pairs.sql, query.limit
-        );
-        let mut keys = Vec::new();
-        for row in bind(&text, &pairs.bound).fetch_all(&self.read).await? {
-            keys.push(DeliveryKey {
-                write: row.try_get(0)?,
-                participant: row.try_get(1)?,
-            });
-        }
         let ids: Vec<i64> = keys.iter().map(|k| k.participant).collect();
         let people = self.dictionary.people(&self.read, &ids).await?;
-        let mut out = Vec::new();
+        let mut out = Vec::with_capacity(keys.len());
         for key in keys {
             let person = people.get(&key.participant).ok_or_else(|| {
                 Error::Damaged("a record names a participant that is not there".into())
             })?;
-            out.extend(self.delivery(key, person.clone()).await?);
+            out.extend(self.delivery(*key, person.clone()).await?);
         }
         Ok(out)
-    }
-
-    /// How many deliveries a query matches, whatever its limit and place.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub async fn delivery_count(&self, _access: &Access, query: &DeliveryQuery) -> Result<u64> {
-        let all = DeliveryQuery {
-            after: DeliveryKey::default(),
-            ..query.clone()
-        };
-        let Some(pairs) = self.pairs(&all).await? else {
-            return Ok(0);
-        };
-        let text = format!("SELECT count(*) FROM ({}) AS pairs", pairs.sql);
-        let row = bind(&text, &pairs.bound).fetch_one(&self.read).await?;
-        Ok(row.try_get::<i64>(0)? as u64)
-    }
-
-    /// The statement that lists write and participant; `None` where nothing can match.
-    async fn pairs(&self, query: &DeliveryQuery) -> Result<Option<Condition>> {
-        let mut condition = self.condition_on(&query.test, Table::Delivery, "d").await?;
-        if condition.is_never() {
-            return Ok(None);
-        }
-        condition.and(
-            "(d.write, d.participant) > (?, ?)",
-            &[query.after.write.into(), query.after.participant.into()],
-        );
-        let select = |table: &str| {
-            format!(
-                "SELECT d.write, d.participant FROM {table} d WHERE {}",
-                condition.sql
-            )
-        };
-        // Versions that others replaced were delivered too.
-        let sql = format!("{} UNION {}", select("record"), select("record_version"));
-        let bound = [condition.bound.as_slice(), &condition.bound].concat();
-        Ok(Some(Condition { sql, bound }))
     }
 
     async fn delivery(&self, key: DeliveryKey, person: Arc<Person>) -> Result<Option<Delivery>> {

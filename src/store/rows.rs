@@ -1,43 +1,285 @@
-//! Registry rows by what their resources are searched for.
+//! Rows of other tables than the records' by what their resources are searched for.
 //!
-//! Pages go by the number of the row, which is never given twice: a row that comes or goes
-//! during a walk moves no other.
+//! A resource may be made from several tables; a page is taken from all of them in one
+//! order. The statement here finds the numbers of the rows, whatever the tables are; what
+//! the rows hold is read by their numbers. Pages go by the keys asked for and then by the
+//! number of the row, which is never given twice, so a row that comes or goes during a walk
+//! moves no other.
 
-use super::db::{Bound, bind};
-use super::query::Condition;
+use super::db::{Bound, Row, bind};
+use super::query::{Condition, Place, SortBy, SortKey};
 use super::registry::{self, Stored};
 use super::{Access, Result, Store, Table, Test, sql};
 use crate::registry::List;
 
-/// Which rows of a list are asked for.
-#[derive(Debug, Clone)]
+/// Which rows are asked for.
+#[derive(Debug, Clone, Default)]
 pub struct RowQuery {
-    /// The list.
-    pub list: &'static List,
-    /// What holds for the rows.
-    pub test: Test,
-    /// Rows after this number.
-    pub after: i64,
+    /// The tables, in their order, and what holds for the rows of each.
+    pub parts: Vec<(Table, Test)>,
+    /// The order; by table and number where there is no key.
+    pub sort: Vec<SortKey>,
+    /// Where the page begins (or ends).
+    pub from: Option<Place>,
     /// Rows at most.
     pub limit: usize,
+}
+
+/// A row as the store numbers it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowKey {
+    /// The place of its table among the parts of the query.
+    pub part: usize,
+    /// Its number; of a delivery the write.
+    pub id: i64,
+    /// Of a delivery the participant.
+    pub participant: i64,
+    /// The numbers of its place in the order of the query.
+    place: Vec<i64>,
+}
+
+/// A page of rows.
+#[derive(Debug, Default)]
+pub struct RowPage {
+    /// The rows, in the order asked for.
+    pub rows: Vec<RowKey>,
+    /// Whether more come after them.
+    pub more: bool,
+    /// Where the page after this one begins, where something is on this one and more come.
+    pub next: Option<Place>,
+    /// Where the page before this one ends, where there may be one.
+    pub previous: Option<Place>,
+}
+
+/// One key of an order, as one table has it.
+struct Key {
+    sql: String,
+    /// Whether rows may lack it; those come last.
+    nullable: bool,
+    descending: bool,
+}
+
+impl Key {
+    fn of(table: Table, key: &SortKey) -> Key {
+        let (column, nullable) = match key.by {
+            SortBy::Column(column) => (column, table.may_lack(column)),
+            _ => (table.updated(), false),
+        };
+        Key {
+            sql: format!("t.{column}"),
+            nullable,
+            descending: key.descending,
+        }
+    }
+
+    /// `CASE …`, for the order of what may be missing.
+    fn missing(&self) -> String {
+        match self.nullable {
+            true => format!("CASE WHEN {} IS NULL THEN 1 ELSE 0 END", self.sql),
+            false => "0".to_owned(),
+        }
+    }
+
+    /// What stands beyond a value, in the direction of the walk.
+    fn beyond(&self, value: &Bound, back: bool) -> Condition {
+        let greater = if self.descending == back { ">" } else { "<" };
+        match (value, back) {
+            (Bound::Null(_), false) => Condition::never(),
+            (Bound::Null(_), true) => {
+                Condition::new(format!("{} IS NOT NULL", self.sql), Vec::new())
+            }
+            (value, back) => {
+                let there = format!("{} {greater} ?", self.sql);
+                let there = match self.nullable && !back {
+                    true => format!("({there} OR {} IS NULL)", self.sql),
+                    false => there,
+                };
+                Condition::new(there, vec![value.clone()])
+            }
+        }
+    }
+
+    fn equals(&self, value: &Bound) -> Condition {
+        match value {
+            Bound::Null(_) => Condition::new(format!("{} IS NULL", self.sql), Vec::new()),
+            value => Condition::new(format!("{} = ?", self.sql), vec![value.clone()]),
+        }
+    }
+}
+
+/// A place as it was read from a cursor.
+struct At {
+    part: usize,
+    id: i64,
+    participant: i64,
+    keys: Vec<Bound>,
+}
+
+impl At {
+    /// Reads the numbers that [`place`] wrote for so many keys.
+    fn read(numbers: &[i64], keys: usize) -> Option<At> {
+        let [part, id, participant, rest @ ..] = numbers else {
+            return None;
+        };
+        let mut rest = rest;
+        let mut out = Vec::with_capacity(keys);
+        for _ in 0..keys {
+            let (tag, tail) = rest.split_first()?;
+            rest = tail;
+            out.push(match *tag {
+                ABSENT => Bound::Null(super::db::Type::Text),
+                NUMBER => {
+                    let (number, tail) = rest.split_first()?;
+                    rest = tail;
+                    Bound::Int(*number)
+                }
+                length => {
+                    let length = usize::try_from(length - TEXT).ok()?;
+                    let (words, tail) = rest.split_at_checked(length.div_ceil(WORD))?;
+                    rest = tail;
+                    let bytes = words
+                        .iter()
+                        .flat_map(|word| word.to_be_bytes()[1..].to_vec());
+                    let bytes: Vec<u8> = bytes.take(length).collect();
+                    Bound::Text(String::from_utf8(bytes).ok()?)
+                }
+            });
+        }
+        Some(At {
+            part: usize::try_from(*part).ok()?,
+            id: *id,
+            participant: *participant,
+            keys: out,
+        })
+    }
+}
+
+/// What stands before a key in the numbers of a place: nothing follows, a number, or a text
+/// of so many bytes.
+const ABSENT: i64 = 0;
+const NUMBER: i64 = 1;
+const TEXT: i64 = 2;
+/// Bytes of a text in a number.
+const WORD: usize = 7;
+
+/// Writes a key behind the numbers of a place.
+fn put(numbers: &mut Vec<i64>, key: &Bound) {
+    match key {
+        Bound::Int(number) => numbers.extend([NUMBER, *number]),
+        Bound::Text(text) => {
+            numbers.push(TEXT + text.len() as i64);
+            numbers.extend(text.as_bytes().chunks(WORD).map(|chunk| {
+                let mut word = [0; 8];
+                word[1..=chunk.len()].copy_from_slice(chunk);
+                i64::from_be_bytes(word)
+            }));
+        }
+        Bound::Bytes(_) | Bound::Null(_) => numbers.push(ABSENT),
+    }
+}
+
+impl RowQuery {
+    fn back(&self) -> bool {
+        self.from.as_ref().is_some_and(|place| place.before)
+    }
+
+    /// What stands beyond the place at which the page begins, among the rows of a part.
+    fn beyond(&self, part: usize, keys: &[Key], at: &At) -> Condition {
+        let back = self.back();
+        let table = self.parts[part].0;
+        let sign = if back { "<" } else { ">" };
+        let mut tail = match part.cmp(&at.part) {
+            std::cmp::Ordering::Equal if table.is_pair() => Condition::new(
+                format!("(t.write, t.participant) {sign} (?, ?)"),
+                vec![at.id.into(), at.participant.into()],
+            ),
+            std::cmp::Ordering::Equal => {
+                Condition::new(format!("t.id {sign} ?"), vec![at.id.into()])
+            }
+            order if order.is_gt() == back => Condition::never(),
+            _ => Condition::always(),
+        };
+        // From the last key to the first: beyond by this key, or the same and beyond by the
+        // rest.
+        for (key, value) in keys.iter().zip(&at.keys).rev() {
+            let mut same = key.equals(value);
+            same.and_also(tail);
+            tail = Condition::any([key.beyond(value, back), same]);
+        }
+        tail
+    }
 }
 
 impl Store {
     /// The rows that a query asks for, at most `limit` of them.
     ///
     /// # Errors
-    /// [`Error::Database`](super::Error::Database), [`Error::Damaged`](super::Error::Damaged).
-    pub async fn rows(&self, _access: &Access, query: &RowQuery) -> Result<Vec<Stored>> {
-        let condition = self.row_condition(query).await?;
-        if condition.is_never() || query.limit == 0 {
-            return Ok(Vec::new());
+    /// [`Error::Database`](super::Error::Database).
+    pub async fn rows(&self, _access: &Access, query: &RowQuery) -> Result<RowPage> {
+        let at = match &query.from {
+            Some(place) => At::read(&place.numbers, query.sort.len()),
+            None => None,
+        };
+        let back = query.back();
+        let mut selects = Vec::new();
+        let mut bound = Vec::new();
+        for (part, (table, test)) in query.parts.iter().enumerate() {
+            let keys: Vec<Key> = query.sort.iter().map(|key| Key::of(*table, key)).collect();
+            let mut condition = self.condition_on(test, *table, "t").await?;
+            if let Some(at) = &at {
+                condition.and_also(query.beyond(part, &keys, at));
+            }
+            if condition.is_never() {
+                continue;
+            }
+            let columns = keys
+                .iter()
+                .map(|key| format!(", {}, {}", key.missing(), key.sql));
+            let columns: String = columns.collect();
+            for from in table.selects() {
+                let (id, participant) = match table.is_pair() {
+                    true => ("t.write", "t.participant"),
+                    false => ("t.id", "0"),
+                };
+                selects.push(format!(
+                    "SELECT {part}, {id}, {participant}{columns} FROM {from} t WHERE {}",
+                    condition.sql
+                ));
+                bound.extend_from_slice(&condition.bound);
+            }
         }
-        let rest = format!("WHERE {} ORDER BY id LIMIT {}", condition.sql, query.limit);
-        let text = registry::select(query.list, &rest);
-        let rows = bind(&text, &condition.bound).fetch_all(&self.read).await?;
-        rows.iter()
-            .map(|row| registry::read(query.list, row))
-            .collect()
+        if selects.is_empty() {
+            return Ok(RowPage::default());
+        }
+        // One more tells whether there are more.
+        let limit = query.limit + 1;
+        let text = format!(
+            "{} ORDER BY {} LIMIT {limit}",
+            selects.join(query.union()),
+            query.order(selects.len() > 1)
+        );
+        let found = bind(&text, &bound).fetch_all(&self.read).await?;
+        let rows = found.iter().map(|row| query.key(row));
+        let mut rows = rows.collect::<Result<Vec<RowKey>>>()?;
+        let more = rows.len() > query.limit;
+        rows.truncate(query.limit);
+        if back {
+            rows.reverse();
+        }
+        let place = |row: &RowKey, before| Place {
+            before,
+            numbers: row.place.clone(),
+        };
+        let (before, more) = match back {
+            true => (more, true),
+            false => (query.from.is_some(), more),
+        };
+        Ok(RowPage {
+            more,
+            previous: rows.first().filter(|_| before).map(|row| place(row, true)),
+            next: rows.last().filter(|_| more).map(|row| place(row, false)),
+            rows,
+        })
     }
 
     /// How many rows a query matches, whatever its limit and place.
@@ -45,32 +287,57 @@ impl Store {
     /// # Errors
     /// [`Error::Database`](super::Error::Database).
     pub async fn row_count(&self, _access: &Access, query: &RowQuery) -> Result<u64> {
-        let all = RowQuery {
-            after: 0,
-            ..query.clone()
-        };
-        let condition = self.row_condition(&all).await?;
-        if condition.is_never() {
+        let mut selects = Vec::new();
+        let mut bound = Vec::new();
+        for (part, (table, test)) in query.parts.iter().enumerate() {
+            let condition = self.condition_on(test, *table, "t").await?;
+            if condition.is_never() {
+                continue;
+            }
+            let id = if table.is_pair() {
+                "t.write, t.participant"
+            } else {
+                "t.id"
+            };
+            for from in table.selects() {
+                selects.push(format!(
+                    "SELECT {part}, {id} FROM {from} t WHERE {}",
+                    condition.sql
+                ));
+                bound.extend_from_slice(&condition.bound);
+            }
+        }
+        if selects.is_empty() {
             return Ok(0);
         }
         let text = format!(
-            "SELECT count(*) FROM {} WHERE {}",
-            query.list.table, condition.sql
+            "SELECT count(*) FROM ({}) found",
+            selects.join(query.union())
         );
-        let row = bind(&text, &condition.bound).fetch_one(&self.read).await?;
+        let row = bind(&text, &bound).fetch_one(&self.read).await?;
         Ok(row.try_get::<i64>(0)? as u64)
     }
 
-    async fn row_condition(&self, query: &RowQuery) -> Result<Condition> {
-        let table = Table::List(query.list);
-        let mut condition = self
-            .condition_on(&query.test, table, query.list.table)
-            .await?;
-        condition.and(
-            &format!("{}.id > ?", query.list.table),
-            &[query.after.into()],
-        );
-        Ok(condition)
+    /// Rows of a list by their numbers.
+    ///
+    /// # Errors
+    /// [`Error::Database`](super::Error::Database), [`Error::Damaged`](super::Error::Damaged).
+    pub async fn list_rows(
+        &self,
+        _access: &Access,
+        list: &'static List,
+        ids: &[i64],
+    ) -> Result<Vec<Stored>> {
+        let mut out = Vec::with_capacity(ids.len());
+        for chunk in sql::chunks(ids) {
+            let rest = format!("WHERE id IN ({})", sql::list(chunk.len()));
+            let bound: Vec<Bound> = chunk.iter().map(Bound::from).collect();
+            let rows = bind(&registry::select(list, &rest), &bound);
+            for row in rows.fetch_all(&self.read).await? {
+                out.push(registry::read(list, &row)?);
+            }
+        }
+        Ok(out)
     }
 
     /// A column of the rows of a list with these keys (of one field), where it has a value:
@@ -105,5 +372,88 @@ impl Store {
             }
         }
         Ok(out)
+    }
+}
+
+impl RowQuery {
+    /// What stands between the selects: a delivery may stand in both of its tables.
+    fn union(&self) -> &'static str {
+        match self.parts.iter().any(|(table, _)| table.is_pair()) {
+            true => " UNION ",
+            false => " UNION ALL ",
+        }
+    }
+
+    /// The terms of `ORDER BY`, by the numbers of the selected columns.
+    fn order(&self, several: bool) -> String {
+        let down = |descending: bool| {
+            if descending != self.back() {
+                " DESC"
+            } else {
+                ""
+            }
+        };
+        let mut terms = Vec::new();
+        for (n, key) in self.sort.iter().enumerate() {
+            let nullable = self.parts.iter().any(|(t, _)| Key::of(*t, key).nullable);
+            if nullable {
+                terms.push(format!("{}{}", 4 + 2 * n, down(false)));
+            }
+            terms.push(format!("{}{}", 5 + 2 * n, down(key.descending)));
+        }
+        if several {
+            terms.push(format!("1{}", down(false)));
+        }
+        terms.push(format!("2{}", down(false)));
+        if self.parts.iter().any(|(table, _)| table.is_pair()) {
+            terms.push(format!("3{}", down(false)));
+        }
+        terms.join(", ")
+    }
+
+    /// The key of a found row.
+    fn key(&self, row: &Row) -> Result<RowKey> {
+        let (part, id, participant): (i64, i64, i64) =
+            (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        let mut place = vec![part, id, participant];
+        for (n, key) in self.sort.iter().enumerate() {
+            let column = 4 + 2 * n;
+            put(
+                &mut place,
+                &match key.by {
+                    SortBy::Column(_) => row.try_get::<Option<String>>(column)?.into(),
+                    _ => row.try_get::<i64>(column)?.into(),
+                },
+            );
+        }
+        Ok(RowKey {
+            part: part as usize,
+            id,
+            participant,
+            place,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_reads_back_with_its_keys() {
+        let keys = [
+            Bound::Text("アクメ株式会社".into()),
+            Bound::Null(super::super::db::Type::Text),
+            Bound::Int(-5),
+            Bound::Text(String::new()),
+        ];
+        let mut numbers = vec![1, 7, 0];
+        keys.iter().for_each(|key| put(&mut numbers, key));
+        let at = At::read(&numbers, keys.len()).unwrap();
+        assert_eq!((at.part, at.id, at.participant), (1, 7, 0));
+        assert_eq!(at.keys, keys);
+        for end in 0..numbers.len() {
+            assert!(At::read(&numbers[..end], keys.len()).is_none(), "{end}");
+        }
     }
 }

@@ -16,22 +16,9 @@ mod sql;
 pub use relation::Relation;
 pub(super) use sql::{At, Compiler, Known};
 
-use super::TimeTest;
+use super::{Table, TimeTest};
 use crate::fhir::id::{Hash96, ObservationKey};
 use crate::registry::List;
-
-/// Where a test is asked: what the rows are.
-#[derive(Debug, Clone, Copy)]
-pub enum Table {
-    /// Records.
-    Record,
-    /// Rows of a registry list.
-    List(&'static List),
-    /// Device parts that records name.
-    Device,
-    /// What a write did to the records of a participant.
-    Delivery,
-}
 
 /// A condition on a record, or on a row of another table.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,6 +67,12 @@ pub enum Test {
     },
     /// Of a delivery: it has one of these ids (of the write, and hash of the participant).
     Delivery(Vec<(String, Hash96)>),
+    /// Of a delivery: it was sent in any of these ranges of milliseconds (from included, until
+    /// not).
+    Occurred(Vec<(i64, i64)>),
+    /// Of a delivery: it came in a submission; of this consortium and sent at this time (in
+    /// milliseconds), where one is named.
+    Transmission(Option<(String, i64)>),
     /// Something that it leads to exists for which the inner test holds.
     Related(Relation, Box<Test>),
 }
@@ -114,6 +107,25 @@ pub enum ColumnTest {
     Present,
     /// It has one of these values.
     Equals(Vec<String>),
+    /// Its value compares so with this one: digits with as many digits.
+    Compare(Comparison, String),
+    /// Its value begins with this; it stands folded.
+    Begins(String),
+    /// Its value contains this; it stands folded.
+    Contains(String),
+}
+
+/// How two values compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comparison {
+    /// `<`
+    Less,
+    /// `<=`
+    AtMost,
+    /// `>=`
+    AtLeast,
+    /// `>`
+    Greater,
 }
 
 impl Test {
@@ -148,10 +160,14 @@ impl Test {
         Test::join(tests, false)
     }
 
+    /// A column of which something holds.
+    pub fn of_column(name: &'static str, test: ColumnTest) -> Test {
+        Test::Column { name, test }
+    }
+
     /// A column with one of these values.
     pub fn column(name: &'static str, values: impl IntoIterator<Item = String>) -> Test {
-        let test = ColumnTest::Equals(values.into_iter().collect());
-        Test::Column { name, test }
+        Test::of_column(name, ColumnTest::Equals(values.into_iter().collect()))
     }
 
     /// Leads along a relation; nothing leads to what cannot be.

@@ -23,6 +23,8 @@ pub(super) struct Work {
     pub new_texts: Vec<(Arc<str>, i64)>,
     /// Devices that were given numbers.
     pub new_devices: Vec<(Hash96, i64)>,
+    /// Pairs of device and participant that were not known.
+    pub new_uses: Vec<(i64, i64)>,
 }
 
 impl Store {
@@ -41,6 +43,7 @@ impl Store {
             write: None,
             new_texts: Vec::new(),
             new_devices: Vec::new(),
+            new_uses: Vec::new(),
         })
     }
 }
@@ -79,6 +82,9 @@ impl Work {
         self.tx.commit().await?;
         for (text, id) in self.new_texts {
             store.dictionary.numbers.insert(text, id);
+        }
+        for pair in self.new_uses {
+            store.dictionary.uses.insert(pair, ());
         }
         // A device without a write is looked at again by the next one.
         if self.write.is_some() {

@@ -383,3 +383,27 @@ fn both_directions_in_one_run() {
     );
     assert!(place.read("out/submission.ndjson").lines().count() > 11);
 }
+
+#[test]
+fn a3_04_times_do_not_depend_on_the_zone_of_the_host() {
+    let place = Place::new();
+    let mut seen = Vec::new();
+    for zone in ["UTC", "Asia/Tokyo", "America/New_York"] {
+        let env = [("TZ", zone)];
+        let bundle = place.run_with(&env, &["convert", &first()]).exits(0).out;
+        assert!(bundle.contains("\"effectiveDateTime\":\"2016-09-01T07:30:15+09:00\""));
+        place.write("bundle.json", &bundle);
+        let back = place
+            .run_with(&env, &["convert", "bundle.json"])
+            .exits(0)
+            .out;
+        assert!(
+            back.contains("\"observation_time\":\"20160901073015\""),
+            "{back}"
+        );
+        seen.push((zone, bundle, back));
+    }
+    for (zone, bundle, back) in &seen {
+        assert_eq!((bundle, back), (&seen[0].1, &seen[0].2), "{zone}");
+    }
+}

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
-use crate::run::{Place, repository};
+use crate::run::{Place, first, repository};
 
 struct Running {
     child: Child,
@@ -13,12 +13,18 @@ struct Running {
 
 impl Running {
     fn start(place: &Place, arguments: &[&str]) -> Running {
-        let mut child = place
-            .command(&[&["serve", "--listen", "127.0.0.1:0"], arguments].concat())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        Running::of(&mut Running::command(place, arguments))
+    }
+
+    fn command(place: &Place, arguments: &[&str]) -> Command {
+        let mut command =
+            place.command(&[&["serve", "--listen", "127.0.0.1:0"], arguments].concat());
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
+        command
+    }
+
+    fn of(command: &mut Command) -> Running {
+        let mut child = command.spawn().unwrap();
         let mut line = String::new();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         out.read_line(&mut line).unwrap();
@@ -28,10 +34,17 @@ impl Running {
     }
 
     fn get(&self, path: &str) -> String {
+        self.send("GET", path, "", "")
+    }
+
+    /// Sends a request with these headers, each with its line end.
+    fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
+        let length = body.len();
         write!(
             stream,
-            "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+            "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+             Content-Length: {length}\r\n{headers}\r\n{body}"
         )
         .unwrap();
         let mut answer = String::new();
@@ -116,4 +129,62 @@ fn openapi_prints_the_document_with_the_kinds_of_mappings() {
         .exits(0)
         .out;
     assert!(more.contains("\"Submission.blood_glucose\""));
+}
+
+#[cfg(unix)]
+#[test]
+fn a3_10_sec_03_nothing_personal_is_in_the_log() {
+    let place = Place::new();
+    let log = std::fs::File::create(place.path("log")).unwrap();
+    let mut command = Running::command(&place, &["--registry", "auto"]);
+    command.env("RUST_LOG", "trace").stderr(log);
+    let running = Running::of(&mut command);
+
+    const TOKEN: &str = "eyJhbGciOiJFUzM4NCJ9";
+    const PERSON: &str = "P0000000000000000001";
+    let headers = format!(
+        "Authorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\nIf-None-Exist: \
+         identifier={PERSON}\r\n"
+    );
+    let submission = std::fs::read_to_string(first()).unwrap();
+    let faulty = submission.replace("\"body_weight\":65.50", "\"body_weight\":65.505");
+    for (method, path, body) in [
+        ("POST", "/exchange/submissions", submission.as_str()),
+        ("POST", "/exchange/submissions", &faulty),
+        ("POST", "/exchange/submissions", &submission[..500]),
+        ("POST", "/fhir/Observation", &submission),
+        ("POST", "/fhir/$to-fhir", &submission),
+        ("GET", &format!("/fhir/Patient?identifier={PERSON}"), ""),
+        ("GET", &format!("/fhir/Patient/{PERSON}"), ""),
+        (
+            "GET",
+            &format!("/fhir/Observation?value-quantity=65.50&patient.identifier={PERSON}"),
+            "",
+        ),
+        (
+            "GET",
+            &format!("/exchange/records?consortium_id=A00001&person_id={PERSON}"),
+            "",
+        ),
+        ("GET", &format!("/nowhere/{PERSON}"), ""),
+    ] {
+        let answer = running.send(method, path, &headers, body);
+        assert!(answer.starts_with("HTTP/1.1 "), "{method} {path}: {answer}");
+    }
+    running.ends_by("-TERM");
+
+    let log = place.read("log");
+    assert!(log.contains("answered"), "requests are logged: {log}");
+    for secret in [
+        TOKEN,
+        PERSON,
+        "P0000000000000000002",
+        "65.50",
+        "WS0001234",
+        "20160901073015",
+        "左上腕",
+    ] {
+        let line = log.lines().find(|line| line.contains(secret));
+        assert_eq!(line, None, "{secret}");
+    }
 }

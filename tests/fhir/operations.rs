@@ -157,7 +157,7 @@ async fn what_is_not_ours_is_told_and_nothing_at_all_is_422() {
     assert_eq!(post(&server, "to-exchange", &[FHIR], "{").await.status, 400);
 }
 
-fn decode(text: &str) -> String {
+pub fn decode(text: &str) -> String {
     let digit = |c: u8| match c {
         b'A'..=b'Z' => c - b'A',
         b'a'..=b'z' => c - b'a' + 26,

@@ -59,11 +59,16 @@ impl Answer {
 impl Server {
     /// Registries loaded, no records.
     pub async fn empty() -> Server {
-        Server::of(Kinds::embedded().unwrap()).await
+        Server::with(Settings::default()).await
+    }
+
+    /// As [`Server::empty`], with these settings.
+    pub async fn with(settings: Settings) -> Server {
+        Server::of(Kinds::embedded().unwrap(), settings).await
     }
 
     /// The same with other record kinds.
-    pub async fn of(kinds: Kinds) -> Server {
+    pub async fn of(kinds: Kinds, settings: Settings) -> Server {
         let database = Database::new().await;
         let store = Store::open(&database.url, Arc::new(kinds)).await;
         let store = Arc::new(store.unwrap());
@@ -74,7 +79,7 @@ impl Server {
             let done = store.change_registry(list, &rows, false).await.unwrap();
             done.unwrap();
         }
-        let router = app(App::new(store.clone(), Settings::default()));
+        let router = app(App::new(store.clone(), settings));
         Server {
             store,
             router,

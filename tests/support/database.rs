@@ -3,6 +3,8 @@
 //!
 //! On a server each is a copy of one that was migrated, and goes when it is dropped.
 
+#![allow(dead_code, reason = "each test program needs a part of it")]
+
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash as _, Hasher as _};
 use std::sync::Arc;
@@ -22,7 +24,7 @@ pub struct Database {
 }
 
 enum Place {
-    Folder(#[allow(dead_code, reason = "dropped last")] tempfile::TempDir),
+    Folder(tempfile::TempDir),
     Server(PgConnectOptions, String),
 }
 
@@ -32,7 +34,6 @@ pub fn server() -> Option<String> {
 }
 
 /// Says that a test is about files only; whether there is a server instead.
-#[allow(dead_code, reason = "not every test program has such tests")]
 pub fn only_for_files(test: &str) -> bool {
     if server().is_some() {
         eprintln!("{test}: only for a database that is a file; skipped on PostgreSQL");

@@ -10,9 +10,11 @@
 //! is not ours is counted there. The joins of §5.5 other than `identifier[record]` would
 //! stand between the merging of parts and the fallbacks, where all rows are known.
 
+mod device;
 mod document;
 mod finish;
 mod outcome;
+mod participant;
 mod reference;
 mod resource;
 mod write;
@@ -140,6 +142,8 @@ pub struct Inbound<'k> {
     needed: Vec<Needed>,
     /// Parts that were put into another row: the part, and that row.
     joined: Vec<(usize, usize)>,
+    participants: Vec<participant::Participant>,
+    written_devices: Vec<device::Device>,
     envelope: Envelope,
     origin: Origin,
     outcome: Outcome,
@@ -160,6 +164,8 @@ impl<'k> Inbound<'k> {
             performers: Vec::new(),
             needed: Vec::new(),
             joined: Vec::new(),
+            participants: Vec::new(),
+            written_devices: Vec::new(),
             envelope: Envelope::default(),
             origin: Origin::Resources,
             outcome: Outcome::new(options.faults_max),
@@ -265,6 +271,16 @@ impl<'k> Inbound<'k> {
             Some(kind @ ("Patient" | "Device" | "DeviceDefinition" | "Organization")) => {
                 if self.has_structure(resource, spot) {
                     self.define(kind, resource, spot);
+                    match kind {
+                        "Patient" if self.options.write => self.patient(resource, spot),
+                        "Device" if self.options.write => self.device(resource, spot),
+                        _ => {}
+                    }
+                }
+            }
+            Some("ResearchSubject") if self.options.write => {
+                if self.has_structure(resource, spot) {
+                    self.research_subject(resource, spot);
                 }
             }
             // Ours as well, but nothing that a submission says.

@@ -10,9 +10,11 @@ use crate::json::{self, Event, Reader};
 use crate::kind::Kinds;
 use crate::mapping::{Backward, Reading, Status};
 use crate::record::{Cell, Texts};
-use crate::store::Referred;
+use crate::store::{DeviceChange, ParticipantChange, Referred};
 use crate::tape::{NodeKind, Tape, View};
 
+use super::device::Device;
+use super::participant::Participant;
 use super::reference::{self, DevicePart, Ref, References, Target};
 use super::{Envelope, Inbound, Needed, Options, Outcome, Row, Spot, expression};
 
@@ -26,6 +28,8 @@ pub struct Taken {
     performers: Vec<Ref>,
     needed: Vec<Needed>,
     joined: Vec<(usize, usize)>,
+    participants: Vec<Participant>,
+    written_devices: Vec<Device>,
     envelope: Envelope,
     origin: Origin,
     outcome: Outcome,
@@ -65,6 +69,10 @@ pub struct WrittenRecords {
 pub struct Written {
     /// Records, by consortium.
     pub records: Vec<WrittenRecords>,
+    /// Changes of participants, by entry.
+    pub participants: Vec<(u32, ParticipantChange)>,
+    /// Devices, by entry.
+    pub devices: Vec<(u32, DeviceChange)>,
     /// Entries that are part of the record of another entry: the part, and that entry.
     pub joined: Vec<(u32, u32)>,
     /// What there is to say, of each entry; where there is an error, it became nothing.
@@ -134,6 +142,8 @@ impl<'k> Inbound<'k> {
             performers: self.performers,
             needed: self.needed,
             joined: self.joined,
+            participants: self.participants,
+            written_devices: self.written_devices,
             envelope: self.envelope,
             origin: self.origin,
             outcome: self.outcome,
@@ -154,6 +164,8 @@ impl<'k> Inbound<'k> {
             performers: taken.performers,
             needed: taken.needed,
             joined: taken.joined,
+            participants: taken.participants,
+            written_devices: taken.written_devices,
             envelope: taken.envelope,
             origin: taken.origin,
             outcome: taken.outcome,
@@ -232,6 +244,8 @@ impl<'k> Inbound<'k> {
     /// What was taken as records that know their entries.
     fn written(mut self) -> Written {
         self.check_needed();
+        let participants = self.participant_changes();
+        let devices = self.device_changes();
         let done = self.complete_all();
         let entry = |&(part, row): &(usize, usize)| (self.rows[part].entry, self.rows[row].entry);
         let joined = self.joined.iter().map(entry).collect();
@@ -242,6 +256,8 @@ impl<'k> Inbound<'k> {
         });
         Written {
             records: records.collect(),
+            participants,
+            devices,
             joined,
             outcome: self.outcome,
         }
@@ -260,6 +276,8 @@ impl Taken {
             performers: Vec::new(),
             needed: Vec::new(),
             joined: Vec::new(),
+            participants: Vec::new(),
+            written_devices: Vec::new(),
             envelope: Envelope::default(),
             origin: Origin::default(),
             outcome: Outcome::new(0),
@@ -302,6 +320,8 @@ impl Taken {
             row.refused = true;
         }
         self.needed.retain(|needed| needed.entry != entry);
+        self.participants.retain(|p| p.entry != entry);
+        self.written_devices.retain(|device| device.entry != entry);
         self.outcome
             .issues
             .retain(|issue| issue.entry != Some(entry));

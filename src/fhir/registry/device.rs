@@ -49,16 +49,20 @@ pub fn device_definition(
     out.done()
 }
 
-fn device_type(base: &Canonical, code: &str) -> Value {
-    let mut codings = vec![json!({ "system": base.code_system("device-type"), "code": code })];
-    let nomenclature = match code {
+/// Code and display in IEEE 11073 of a `device_type_code`.
+pub fn device_nomenclature(device_type_code: &str) -> Option<(&'static str, &'static str)> {
+    match device_type_code {
         "1" => Some(("528399", "MDC_DEV_SPEC_PROFILE_SCALE")),
         "2" => Some(("528391", "MDC_DEV_SPEC_PROFILE_BP")),
         "3" => Some(("528484", "MDC_DEV_SUB_SPEC_PROFILE_STEP_COUNTER")),
         // A phone app is no device of IEEE 11073.
         _ => None,
-    };
-    if let Some((code, display)) = nomenclature {
+    }
+}
+
+fn device_type(base: &Canonical, code: &str) -> Value {
+    let mut codings = vec![json!({ "system": base.code_system("device-type"), "code": code })];
+    if let Some((code, display)) = device_nomenclature(code) {
         codings.push(json!({ "system": MDC, "code": code, "display": display }));
     }
     json!({ "coding": codings })

@@ -7,20 +7,25 @@
 //!
 //! | list | resources |
 //! |---|---|
-//! | `consortia` | [`organization_consortium`], [`research_study`] |
+//! | `consortia` | [`organization_consortium`], [`research_study`], [`consortium_group`] |
 //! | `participants` | [`patient`], [`research_subject`] |
 //! | `laboratories` | [`organization_laboratory`] |
 //! | `devices`, `activity-recording-times` | [`device_definition`] |
 //! | (the device part of a record) | [`device`] |
+//! | (the stages of HbA1c) | [`stage_group`] |
 
 use serde_json::{Map, Value, json};
 
 mod device;
+mod group;
 mod organization;
 mod participant;
 mod provenance;
 
-pub use device::{device, device_definition};
+pub use device::{device, device_definition, device_nomenclature};
+pub use group::{
+    TREATED_BY, consortium_group, consortium_group_id, consortium_of_group, stage_group,
+};
 pub use organization::{
     organization_consortium, organization_consortium_minimal, organization_laboratory,
     organization_laboratory_minimal, research_study,

@@ -126,6 +126,18 @@ pub fn split(value: &str, separator: char) -> Vec<&str> {
     out
 }
 
+/// A text with the escapes that it needs as a part of a value.
+pub fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, ',' | '|' | '$' | '\\') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}
+
 /// A part with its escapes `\,` `\|` `\$` `\\` resolved.
 pub fn unescape(part: &str) -> String {
     let mut out = String::with_capacity(part.len());
@@ -171,6 +183,7 @@ mod tests {
         assert_eq!(split("a\\,b,c", ','), ["a\\,b", "c"]);
         assert_eq!(split("a\\\\,b", ','), ["a\\\\", "b"]);
         assert_eq!(split("", ','), [""]);
+        assert_eq!(unescape(&escape("a,b|c$d\\")), "a,b|c$d\\");
         assert_eq!(unescape("a\\,b\\|c\\$d\\\\e\\n\\"), "a,b|c$d\\e\\n\\");
     }
 

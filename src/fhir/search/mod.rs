@@ -22,6 +22,7 @@ mod observation;
 pub mod parameter;
 mod parse;
 mod quantity;
+mod reads;
 pub mod reference;
 pub mod rows;
 mod tables;
@@ -35,7 +36,8 @@ pub use observation::OBSERVATION;
 pub use parameter::{Link, Parameter, ParameterType, Searchable};
 pub use parse::{CURSOR, Ignored, Limits, Search, Total};
 pub use tables::{
-    DEVICE, DEVICE_DEFINITION, ORGANIZATION, PATIENT, PROVENANCE, RESEARCH_STUDY, RESEARCH_SUBJECT,
+    DEVICE, DEVICE_DEFINITION, GROUP, ORGANIZATION, PATIENT, PROVENANCE, RESEARCH_STUDY,
+    RESEARCH_SUBJECT,
 };
 
 /// A search that cannot be run: the value of a parameter, or a modifier, is wrong.

@@ -3,6 +3,7 @@
 use super::token::{System, Token};
 use super::{Filter, Invalid, Scope};
 use crate::fhir::id::{self, Hash96, ObservationKey};
+use crate::fhir::registry::consortium_of_group;
 use crate::fhir::resource::Source;
 use crate::registry::{CONSORTIA, LABORATORIES, PARTICIPANTS};
 use crate::store::Test;
@@ -13,6 +14,18 @@ pub fn has_ids<'a>(source: &Source, ids: impl IntoIterator<Item = &'a str>) -> T
     match source {
         Source::Record => Test::Keys(ids.filter_map(ObservationKey::decode).collect()),
         Source::Delivery => Test::Delivery(ids.filter_map(delivery).collect()),
+        Source::Group => {
+            let (mut consortia, mut stages) = (Vec::new(), Vec::new());
+            for id in ids {
+                match consortium_of_group(id) {
+                    Some(consortium) => consortia.push(consortium.to_owned()),
+                    None => stages.push(id.to_owned()),
+                }
+            }
+            let tests = [("consortium_id", consortia), ("stage", stages)];
+            let tests = tests.into_iter().filter(|(_, values)| !values.is_empty());
+            Test::any(tests.map(|(column, values)| Test::column(column, values)))
+        }
         _ => Test::Hash(ids.filter_map(id::decode_hash).collect()),
     }
 }
@@ -51,8 +64,22 @@ pub fn last_updated(scope: &Scope, _: &Source, filter: &Filter) -> Result<Test, 
 }
 
 /// `identifier`
+///
+/// # Errors
+/// [`Invalid`] for a value that is no token.
 pub fn identifier(scope: &Scope, source: &Source, filter: &Filter) -> Result<Test, Invalid> {
-    let external = filter.parameter.definition != "ResearchSubject-identifier";
+    given(scope, source, filter, true)
+}
+
+/// `identifier` of a resource that carries only what the consortium gave.
+///
+/// # Errors
+/// [`Invalid`] for a value that is no token.
+pub fn own_identifier(scope: &Scope, source: &Source, filter: &Filter) -> Result<Test, Invalid> {
+    given(scope, source, filter, false)
+}
+
+fn given(scope: &Scope, source: &Source, filter: &Filter, external: bool) -> Result<Test, Invalid> {
     filter.judge(
         || Test::ALWAYS,
         || {
@@ -81,7 +108,7 @@ fn identified(scope: &Scope, source: &Source, token: &Token, external: bool) -> 
         Source::Row(row) if row.list == &LABORATORIES => {
             of_consortium(scope, token, ("test-lab", "test_lab_id"), external)
         }
-        Source::Row(_) | Source::Record | Source::Delivery => Test::NEVER,
+        Source::Row(_) | Source::Record | Source::Delivery | Source::Group => Test::NEVER,
         Source::Model => parts(scope, token, "device-model", 2),
         Source::Device => parts(scope, token, "device", 3),
     }

@@ -60,6 +60,15 @@ pub struct About {
     pub period: Map<String, Value>,
 }
 
+impl About {
+    /// Narrows the time: `start` or `end`, a dateTime.
+    pub fn bound(&mut self, name: &str, at: &str) {
+        let prefix = if name == "start" { "ge" } else { "le" };
+        self.times.push(Pair::new("date", &format!("{prefix}{at}")));
+        self.period.insert(name.to_owned(), at.into());
+    }
+}
+
 /// Statistics, and what they are made from.
 #[derive(Debug, Default)]
 pub struct Stats {

@@ -1,5 +1,7 @@
 //! The entries of a page: what was found, what came with it, and what there is to say.
 
+use serde_json::Value;
+
 use crate::fault::{Lang, Severity, shorten};
 use crate::fhir::find::Found;
 use crate::fhir::instance::Instance;
@@ -9,6 +11,7 @@ use crate::fhir::search::Ignored;
 use crate::fhir::searchset::{Head, Page};
 use crate::fhir::subset::Subset;
 use crate::http::error::{Problem, Result};
+use crate::json;
 use crate::store::Records;
 
 use super::call::Call;
@@ -106,6 +109,27 @@ impl<'a> Entries<'a> {
         let written = written.map_err(Problem::internal)?;
         self.page
             .found(&url, mode, |out| out.extend_from_slice(&written));
+        Ok(())
+    }
+
+    /// Adds a match with what `entry.search` says of it.
+    ///
+    /// # Errors
+    /// 500 where it cannot be written.
+    pub fn scored(&mut self, instance: &Instance, search: &Value) -> Result<()> {
+        let url = format!("{}/{}", self.call.base, instance.reference());
+        let mut part = instance.body.clone();
+        self.subset.apply(&mut part);
+        let written = serde_json::to_vec(&part).map_err(Problem::internal)?;
+        let search = search.to_string();
+        self.page.entry(|out| {
+            out.extend_from_slice(b"\"fullUrl\":");
+            json::string_into(out, &url);
+            out.extend_from_slice(b",\"resource\":");
+            out.extend_from_slice(&written);
+            out.extend_from_slice(b",\"search\":");
+            out.extend_from_slice(search.as_bytes());
+        });
         Ok(())
     }
 

@@ -6,55 +6,81 @@ use axum::response::Response;
 
 use super::call::{Call, Version, no_such};
 use crate::fhir::id::ObservationKey;
+use crate::fhir::instance::{self, Origin};
 use crate::fhir::render::Renderer;
-use crate::fhir::resource::Resource;
+use crate::fhir::resource::{Resource, Source};
 use crate::fhir::search::form::{self, Pair};
 use crate::fhir::search::{CURSOR, Invalid, cursor};
 use crate::fhir::searchset::{Head, Page};
 use crate::http::error::{Problem, Result};
 use crate::json;
-use crate::store::{ChangeQuery, RecordKey, Records, StoredRecord};
+use crate::store::{ChangePlace, ChangeQuery, RecordKey, Records, StoredRecord};
 use crate::time;
+
+/// The resource whose versions are kept.
+const OBSERVATION: &str = "Observation";
 
 /// The versions of one resource.
 pub async fn instance(resource: &'static Resource, call: &Call, id: &str) -> Result<Response> {
     let path = format!("{}/{id}/_history", resource.name());
     let asked = Asked::read(call, path)?;
-    let key = ObservationKey::decode(id).ok_or_else(|| no_such(resource.name()))?;
-    let mut versions = call.app.store().history(&call.app.access(), &key).await?;
-    if versions.rows.is_empty() {
+    let mut versions = match resource.sources {
+        [Source::Record] => of_record(call, id).await?,
+        _ => of_row(resource, call, id).await?,
+    };
+    if versions.is_empty() {
         return Err(no_such(resource.name()));
     }
     let since = asked.since.unwrap_or(i64::MIN);
-    versions.rows.retain(|row| row.last_updated >= since);
-    let total = versions.rows.len() as u64;
+    versions.retain(|listed| listed.version.updated_at >= since);
+    let total = versions.len() as u64;
+    let mut newer = false;
     if let Some(text) = &asked.cursor {
-        let [before] = asked.place(text)?;
-        versions.rows.retain(|row| i64::from(row.version) < before);
+        let (is_newer, [at]) = asked.place(text)?;
+        newer = is_newer;
+        let number = |listed: &Listed| i64::from(listed.version.number);
+        if newer {
+            versions.retain(|listed| number(listed) > at);
+            // One more tells whether there are more.
+            let far = versions.len().saturating_sub(asked.count + 1);
+            versions.drain(..far);
+        } else {
+            versions.retain(|listed| number(listed) < at);
+        }
     }
-    let place = |row: &StoredRecord| vec![i64::from(row.version)];
-    page(resource, call, &asked, versions, Some(total), place).await
+    page(call, &asked, versions, newer, Some(total))
 }
 
 /// The versions of all resources of a type.
 pub async fn of_type(resource: &'static Resource, call: &Call) -> Result<Response> {
-    let asked = Asked::read(call, format!("{}/_history", resource.name()))?;
-    let after = match &asked.cursor {
+    changes(call, format!("{}/_history", resource.name())).await
+}
+
+/// The versions of all Observations.
+pub async fn of_system(call: Call) -> Result<Response> {
+    changes(&call, "_history".to_owned()).await
+}
+
+/// The versions of records at an address.
+async fn changes(call: &Call, path: String) -> Result<Response> {
+    let asked = Asked::read(call, path)?;
+    let from = match &asked.cursor {
         None => None,
         Some(text) => {
-            let [participant, kind, time, source, write] = asked.place(text)?;
-            Some(RecordKey {
+            let (newer, [participant, kind, time, source, write]) = asked.place(text)?;
+            let key = RecordKey {
                 participant,
                 kind,
                 time,
                 source,
                 write,
-            })
+            };
+            Some(ChangePlace { key, newer })
         }
     };
     let query = ChangeQuery {
         updated: asked.since.map(|since| (since, i64::MAX)),
-        after,
+        from,
         limit: asked.count + 1,
     };
     let changes = call.app.store().changes(&call.app.access(), &query).await?;
@@ -62,76 +88,153 @@ pub async fn of_type(resource: &'static Resource, call: &Call) -> Result<Respons
         let key = row.key;
         vec![key.participant, key.kind, key.time, key.source, key.write]
     };
-    page(resource, call, &asked, changes, None, place).await
+    let newer = from.is_some_and(|from| from.newer);
+    let versions = rendered(call, &changes, place).await?;
+    page(call, &asked, versions, newer, None)
 }
 
-async fn page(
-    resource: &Resource,
+/// A version as it is listed.
+struct Listed {
+    resource_type: &'static str,
+    id: String,
+    version: Version,
+    /// The resource; `None` for a deletion.
+    body: Option<Vec<u8>>,
+    /// Where a page that ends with it is gone on with.
+    place: Vec<i64>,
+}
+
+/// All versions of a record.
+async fn of_record(call: &Call, id: &str) -> Result<Vec<Listed>> {
+    let Some(key) = ObservationKey::decode(id) else {
+        return Ok(Vec::new());
+    };
+    let versions = call.app.store().history(&call.app.access(), &key).await?;
+    rendered(call, &versions, |row| vec![i64::from(row.version)]).await
+}
+
+/// All versions of what comes from a registry row.
+async fn of_row(resource: &'static Resource, call: &Call, id: &str) -> Result<Vec<Listed>> {
+    let access = call.app.access();
+    let origin = Origin {
+        store: call.app.store(),
+        access: &access,
+    };
+    let subset = call.subset()?;
+    let mut out = Vec::new();
+    for found in instance::versions(origin, resource, id).await? {
+        let body = found.body.map(|mut body| {
+            subset.apply(&mut body);
+            serde_json::to_vec(&body)
+        });
+        out.push(Listed {
+            resource_type: resource.name(),
+            id: id.to_owned(),
+            version: Version {
+                number: found.number,
+                updated_at: found.updated_at,
+            },
+            body: body.transpose().map_err(Problem::internal)?,
+            place: vec![i64::from(found.number)],
+        });
+    }
+    Ok(out)
+}
+
+async fn rendered(
+    call: &Call,
+    versions: &Records,
+    place: impl Fn(&StoredRecord) -> Vec<i64>,
+) -> Result<Vec<Listed>> {
+    let mut renderer = Renderer::new(call.app.store(), versions).await?;
+    let subset = call.subset()?;
+    let mut out = Vec::with_capacity(versions.rows.len());
+    for row in &versions.rows {
+        let mut body = None;
+        if !row.deleted {
+            let mut written = Vec::new();
+            renderer.write(row, &mut written);
+            body = Some(subset.applied(written).map_err(Problem::internal)?);
+        }
+        out.push(Listed {
+            resource_type: OBSERVATION,
+            id: row.id.encode(),
+            version: Version {
+                number: row.version,
+                updated_at: row.last_updated,
+            },
+            body,
+            place: place(row),
+        });
+    }
+    Ok(out)
+}
+
+/// A page of versions, the newest first, of which one more than asked for may be there: the
+/// oldest, or the newest where those newer than a place were asked for.
+fn page(
     call: &Call,
     asked: &Asked,
-    mut versions: Records,
+    mut versions: Vec<Listed>,
+    newer: bool,
     total: Option<u64>,
-    place: impl Fn(&StoredRecord) -> Vec<i64>,
 ) -> Result<Response> {
-    let more = versions.rows.len() > asked.count;
-    versions.rows.truncate(asked.count);
+    let more = versions.len() > asked.count;
+    if newer {
+        versions.drain(..versions.len().saturating_sub(asked.count));
+    }
+    versions.truncate(asked.count);
     let mut links = vec![("self", asked.link(call, asked.cursor.as_deref()))];
-    if let Some(last) = versions.rows.last().filter(|_| more) {
-        let cursor = cursor::encode(&asked.search(), false, &place(last));
-        links.push(("next", asked.link(call, Some(&cursor))));
+    // Where a link led here, there is something at its other end.
+    let linked = asked.cursor.is_some();
+    for (relation, listed, is_there) in [
+        (
+            "previous",
+            versions.first(),
+            if newer { more } else { linked },
+        ),
+        ("next", versions.last(), newer || more),
+    ] {
+        if let Some(listed) = listed.filter(|_| is_there) {
+            let before = relation == "previous";
+            let cursor = cursor::encode(&asked.search(), before, &listed.place);
+            links.push((relation, asked.link(call, Some(&cursor))));
+        }
     }
     let mut page = Page::new(&Head {
         bundle_type: "history",
         total,
         links: &links,
     });
-    let mut renderer = Renderer::new(call.app.store(), &versions).await?;
-    let subset = call.subset()?;
-    for row in &versions.rows {
-        let mut body = Vec::new();
-        if !row.deleted {
-            renderer.write(row, &mut body);
-            body = subset.applied(body).map_err(Problem::internal)?;
-        }
-        let address = format!("{}/{}", resource.name(), row.id.encode());
-        page.entry(|out| entry(out, call, resource, &address, row, &body));
+    for listed in &versions {
+        page.entry(|out| entry(out, call, listed));
     }
     call.answer(StatusCode::OK, page.done())
 }
 
-fn entry(
-    out: &mut Vec<u8>,
-    call: &Call,
-    resource: &Resource,
-    address: &str,
-    row: &StoredRecord,
-    body: &[u8],
-) {
+fn entry(out: &mut Vec<u8>, call: &Call, listed: &Listed) {
+    let address = format!("{}/{}", listed.resource_type, listed.id);
     out.extend_from_slice(b"\"fullUrl\":");
     json::string_into(out, &format!("{}/{address}", call.base));
-    if !row.deleted {
+    if let Some(body) = &listed.body {
         out.extend_from_slice(b",\"resource\":");
         out.extend_from_slice(body);
     }
-    let (method, url, status) = match (row.deleted, row.version) {
-        (true, _) => ("DELETE", address, "204"),
-        (false, 1) => ("POST", resource.name(), "201"),
-        (false, _) => ("PUT", address, "200"),
+    let (method, url, status) = match (&listed.body, listed.version.number) {
+        (None, _) => ("DELETE", address.as_str(), "204"),
+        (Some(_), 1) => ("POST", listed.resource_type, "201"),
+        (Some(_), _) => ("PUT", address.as_str(), "200"),
     };
     for (name, value) in [(",\"request\":{\"method\":", method), (",\"url\":", url)] {
         out.extend_from_slice(name.as_bytes());
         json::string_into(out, value);
     }
-    let version = Version {
-        number: row.version,
-        updated_at: row.last_updated,
-    };
     out.extend_from_slice(b"},\"response\":{\"status\":");
     json::string_into(out, status);
     out.extend_from_slice(b",\"etag\":");
-    json::string_into(out, &version.etag());
+    json::string_into(out, &listed.version.etag());
     out.extend_from_slice(b",\"lastModified\":\"");
-    time::write_instant(out, row.last_updated);
+    time::write_instant(out, listed.version.updated_at);
     out.extend_from_slice(b"\"}");
 }
 
@@ -196,10 +299,10 @@ impl Asked {
         format!("{}?{}", self.path, self.used)
     }
 
-    /// The numbers of a cursor.
-    fn place<const N: usize>(&self, text: &str) -> Result<[i64; N]> {
+    /// Whether a cursor asks for what is newer, and its numbers.
+    fn place<const N: usize>(&self, text: &str) -> Result<(bool, [i64; N])> {
         let place = cursor::decode(&self.search(), text);
-        let place = place.and_then(|(_, numbers)| numbers.try_into().ok());
+        let place = place.and_then(|(newer, numbers)| Some((newer, numbers.try_into().ok()?)));
         place.ok_or_else(wrong_cursor)
     }
 

@@ -32,7 +32,7 @@ use super::body::Body;
 use super::error::{Kind, Problem};
 use crate::fault::shorten;
 use crate::fhir::compartment::{self, Member};
-use crate::fhir::resource::{self, Interaction, RESOURCES, Resource};
+use crate::fhir::resource::{self, Interaction, RESOURCES, Resource, SystemInteraction};
 use call::Call;
 use requests::Target;
 
@@ -45,6 +45,11 @@ pub fn router() -> OpenApiRouter<App> {
                 router = router.route(&path, handler);
             }
         }
+    }
+    for interaction in SystemInteraction::ALL {
+        router = match interaction {
+            SystemInteraction::History => router.route("/_history", get(history::of_system)),
+        };
     }
     for member in compartment::members() {
         for (path, handler) in within(member) {

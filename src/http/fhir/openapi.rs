@@ -9,7 +9,7 @@ use super::super::negotiate::FHIR_JSON;
 use crate::fhir::capability::{includes, reverse_includes};
 use crate::fhir::compartment::{self, Member};
 use crate::fhir::operation::{OPERATIONS, Operation, Place, Takes};
-use crate::fhir::resource::{Interaction, RESOURCES, Resource, by_name};
+use crate::fhir::resource::{Interaction, RESOURCES, Resource, SystemInteraction, by_name};
 use crate::fhir::search::Parameter;
 
 /// The paths, relative to the FHIR base.
@@ -31,6 +31,11 @@ fn paths() -> Map<String, Value> {
         item[method] = operation;
     };
     add("/metadata".into(), "get", metadata());
+    for interaction in SystemInteraction::ALL {
+        match interaction {
+            SystemInteraction::History => add("/_history".into(), "get", history_system()),
+        }
+    }
     for operation in OPERATIONS {
         for place in operation.places() {
             let path = place.path(operation);
@@ -175,6 +180,22 @@ fn within(member: Member, form: bool) -> Value {
         told.extend(responses(&[404]));
     }
     out
+}
+
+fn history_system() -> Value {
+    json!({
+        "tags": ["fhir"],
+        "summary": "Lists the versions of all resources, the newest first",
+        "description": SystemInteraction::History.about(),
+        "operationId": SystemInteraction::History.code(),
+        "parameters": with_format(vec![
+            query("_count", "versions on a page"),
+            query("_since", SINCE),
+            query("_summary", SUMMARY),
+            query("_elements", ELEMENTS),
+        ]),
+        "responses": responses(&[200, 400, 406]),
+    })
 }
 
 fn metadata() -> Value {

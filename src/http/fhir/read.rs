@@ -82,17 +82,8 @@ pub async fn version(
 ) -> Result<(Version, Vec<u8>)> {
     let (store, access) = (call.app.store(), call.app.access());
     if !matches!(resource.sources, [Source::Record]) {
-        let origin = Origin {
-            store,
-            access: &access,
-        };
-        let found = instance::by_id(origin, resource, id).await?;
-        let found = found.ok_or_else(|| no_such(resource.name()))?;
-        let version = Version {
-            number: found.version,
-            updated_at: found.updated_at,
-        };
-        let text = serde_json::to_vec(&found.body).map_err(Problem::internal)?;
+        let (version, body) = instance_version(resource, call, id, number).await?;
+        let text = serde_json::to_vec(&body).map_err(Problem::internal)?;
         return Ok((version, text));
     }
     let key = ObservationKey::decode(id).ok_or_else(|| no_such(resource.name()))?;
@@ -131,31 +122,54 @@ pub async fn exists(call: &Call, resource_type: &str, id: &str) -> Result<bool> 
     }
 }
 
-/// Answers with an instance that has one version only, the current one.
-pub async fn instance(
+/// A version of what comes from registries and devices, or the current one.
+async fn instance_version(
     resource: &'static Resource,
     call: &Call,
     id: &str,
-    version: Option<u32>,
-) -> Result<Response> {
+    number: Option<u32>,
+) -> Result<(Version, Value)> {
     let access = call.app.access();
     let origin = Origin {
         store: call.app.store(),
         access: &access,
     };
     let found = instance::by_id(origin, resource, id).await?;
-    let mut found = found
-        .filter(|i| version.is_none_or(|version| i.version == version))
-        .ok_or_else(|| no_such(resource.name()))?;
+    if let Some(found) = found.filter(|i| number.is_none_or(|number| i.version == number)) {
+        let version = Version {
+            number: found.version,
+            updated_at: found.updated_at,
+        };
+        return Ok((version, found.body));
+    }
+    let versions = instance::versions(origin, resource, id).await?;
+    let mut versions = versions.into_iter();
+    let found = match number {
+        Some(number) => versions.find(|version| version.number == number),
+        None => versions.next(),
+    };
+    let found = found.ok_or_else(|| no_such(resource.name()))?;
     let version = Version {
-        number: found.version,
+        number: found.number,
         updated_at: found.updated_at,
     };
+    let body = found.body.ok_or_else(|| gone(resource.name()))?;
+    Ok((version, body))
+}
+
+/// Answers with what comes from registries and devices.
+pub async fn instance(
+    resource: &'static Resource,
+    call: &Call,
+    id: &str,
+    number: Option<u32>,
+) -> Result<Response> {
+    let (version, mut body) = instance_version(resource, call, id, number).await?;
     if let Some(response) = call.not_modified(version) {
         return Ok(response);
     }
-    call.subset()?.apply(&mut found.body);
-    let mut response = call.answer_value(StatusCode::OK, &found.body)?;
+    call.subset()?.apply(&mut body);
+    let mut response = call.answer_value(StatusCode::OK, &body)?;
     tell_version(&mut response, version);
     Ok(response)
 }

@@ -6,6 +6,8 @@
 //!
 //! [`Store::change`]: crate::store::Store::change
 
+mod registry;
+
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -14,7 +16,7 @@ use axum::http::StatusCode;
 use super::call::{Call, Version};
 use super::condition::{self, Found};
 use crate::fault::{Code, Fault, Place, Severity};
-use crate::fhir::id::ObservationKey;
+use crate::fhir::id::{self, ObservationKey};
 use crate::fhir::inbound::{self, Head, Named, Taken};
 use crate::fhir::resource::{self, RESOURCES, Resource, Source};
 use crate::fhir::search::form;
@@ -22,9 +24,10 @@ use crate::http::error::{Kind, Problem, Result};
 use crate::kind::Kinds;
 use crate::mapping::forward;
 use crate::store::{
-    Change, Changes, Deleted, Deletion, Done, Handling, IfMatch, Outcome, RecordChanges, Rule,
-    Store,
+    Change, Changes, Deleted, Deletion, Done, Handling, IfMatch, Outcome, ParticipantDeletion,
+    RecordChanges, Rule, Store,
 };
+use registry::Entries;
 
 /// One request.
 #[derive(Debug, Clone)]
@@ -97,6 +100,18 @@ pub struct Requests<'a> {
     answers: Answers,
 }
 
+/// What there is to say about what was taken; nothing is stored.
+///
+/// # Errors
+/// 503 and 500.
+pub async fn judged(call: &Call, mut taken: Taken) -> Result<Vec<inbound::Issue>> {
+    let requests = Requests::new(call, Vec::new(), Handling::Strict);
+    requests.settle(&mut taken).await?;
+    let kinds = call.app.kinds().clone();
+    let written = tokio::task::spawn_blocking(move || taken.finish(&kinds)).await?;
+    Ok(written.outcome.issues)
+}
+
 impl<'a> Requests<'a> {
     /// Requests of which all or none are done (strict handling), or each by itself.
     pub fn new(call: &'a Call, requests: Vec<Option<Request>>, handling: Handling) -> Self {
@@ -124,8 +139,13 @@ impl<'a> Requests<'a> {
             auto: self.call.app.settings().auto_register,
             ..Changes::default()
         };
+        let mut entries = Entries {
+            participants: self.participants(written.participants, &mut changes),
+            devices: self.devices(written.devices, &mut changes),
+            ..Entries::default()
+        };
         self.records(written.records, &mut changes);
-        let deletions = self.deletions(&mut changes);
+        let deletions = self.deletions(&mut changes, &mut entries);
         if self.handling == Handling::Strict && self.any_failed() {
             return Ok(self.answers);
         }
@@ -141,6 +161,7 @@ impl<'a> Requests<'a> {
                 self.deleted(entry, *deleted);
             }
         }
+        self.registered(&changes, &done, &entries, &mut said);
         self.stored(&changes, &done, &mut said);
         for (part, row) in joined {
             self.share(part, row);
@@ -345,11 +366,12 @@ impl<'a> Requests<'a> {
         }
     }
 
-    /// The deletions; the entries they belong to.
-    fn deletions(&mut self, changes: &mut Changes) -> Vec<u32> {
-        let mut entries = Vec::new();
+    /// The deletions; the entries of those that are of records.
+    fn deletions(&mut self, changes: &mut Changes, entries: &mut Entries) -> Vec<u32> {
+        let mut records = Vec::new();
         for entry in 0..self.requests.len() as u32 {
             let Some(Request {
+                resource,
                 ask:
                     Ask::Delete {
                         target: Target::Id(id),
@@ -360,17 +382,24 @@ impl<'a> Requests<'a> {
             else {
                 continue;
             };
-            match ObservationKey::decode(id) {
-                Some(key) => {
-                    entries.push(entry);
-                    let condition = if_match.clone();
+            let condition = if_match.clone();
+            let of_records = matches!(resource.sources, [Source::Record]);
+            match (ObservationKey::decode(id), id::decode_hash(id)) {
+                (Some(key), _) if of_records => {
+                    records.push(entry);
                     changes.deletions.push(Deletion { key, condition });
                 }
-                None if if_match.is_some() => self.answer(entry, Err(condition::failed())),
-                None => self.deleted(entry, Deleted::Absent),
+                (_, Some(hash)) if !of_records => {
+                    entries.withdrawals.push(entry);
+                    changes
+                        .withdrawals
+                        .push(ParticipantDeletion { hash, condition });
+                }
+                _ if condition.is_some() => self.answer(entry, Err(condition::failed())),
+                _ => self.deleted(entry, Deleted::Absent),
             }
         }
-        entries
+        records
     }
 
     fn deleted(&mut self, entry: u32, deleted: Deleted) {
@@ -382,6 +411,7 @@ impl<'a> Requests<'a> {
                 Ok(Answer::nothing(request.resource))
             }
             Deleted::Otherwise => Err(condition::failed()),
+            Deleted::Needed => Err(registry::needed()),
         };
         self.answer(entry, answer);
     }

@@ -8,8 +8,7 @@ use crate::fhir::id::ObservationKey;
 use crate::fhir::resource::{Resource, Source};
 use crate::http::error::{Problem, Result};
 
-/// Answers with a version; that of a deletion is 410. Former versions of what comes from
-/// registries are not kept.
+/// Answers with a version; that of a deletion is 410.
 pub async fn vread(
     resource: &'static Resource,
     call: &Call,

@@ -2,17 +2,18 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Stored, columns, key_hash, read, select};
+use super::{Stored, columns, key_hash, read, select, version};
 use crate::fault::{Code, Fault, Place};
 use crate::fhir::canonical::INSTITUTION_NO;
 use crate::fhir::id::Hash96;
+use crate::fold::fold;
 use crate::registry::{
     self, CONSORTIA, DEVICES, Faults, HBA1C_METHODS, LABORATORIES, List, PARTICIPANTS, Row, Value,
     split_identifier,
 };
 use crate::store::db::{Bound, Transaction, bind, query};
 use crate::store::layout::Slot;
-use crate::store::{Result, Store, sql};
+use crate::store::{Result, Store, folded, sql};
 use crate::time;
 
 /// What a change of a list did.
@@ -47,7 +48,9 @@ impl Store {
         let mut changed = Changed::default();
         let mut faults = Faults::with_max(Faults::DEFAULT_MAX);
         if replace {
-            changed.removed = self.remove_others(&mut tx, list, rows, &mut faults).await?;
+            changed.removed = self
+                .remove_others(&mut tx, list, rows, now, &mut faults)
+                .await?;
         }
         unique(&mut tx, list, rows, &mut faults).await?;
         if faults.refuses() {
@@ -66,6 +69,7 @@ impl Store {
         tx: &mut Transaction,
         list: &'static List,
         rows: &[Row],
+        now: i64,
         faults: &mut Faults,
     ) -> Result<u64> {
         let keep: HashSet<Hash96> = rows.iter().map(|r| key_hash(list, &r.key())).collect();
@@ -78,7 +82,10 @@ impl Store {
             }
         }
         for &id in &gone {
-            if let Some(key) = self.referred_to(tx, list, id).await? {
+            let text = select(list, "WHERE id = ?");
+            let row = bind(&text, &[id.into()]).fetch_one(&mut *tx).await?;
+            let stored = read(list, &row)?;
+            if let Some(key) = self.referred_to(tx, &stored).await? {
                 faults.push(
                     Fault::new(Code::Conflict, "", Place::default())
                         .expected("every row that records refer to")
@@ -86,27 +93,18 @@ impl Store {
                 );
                 continue;
             }
-            let text = format!("DELETE FROM {} WHERE id = ?", list.table);
-            bind(&text, &[id.into()]).execute(&mut *tx).await?;
-            query("DELETE FROM external_identifier WHERE list = ? AND owner = ?")
-                .bind(list.table)
-                .bind(id)
-                .execute(&mut *tx)
-                .await?;
+            remove(tx, &stored, now).await?;
         }
         Ok(gone.len() as u64)
     }
 
     /// The key of a row, if records refer to it.
-    async fn referred_to(
+    pub(super) async fn referred_to(
         &self,
         tx: &mut Transaction,
-        list: &'static List,
-        id: i64,
+        stored: &Stored,
     ) -> Result<Option<String>> {
-        let text = select(list, "WHERE id = ?");
-        let row = bind(&text, &[id.into()]).fetch_one(&mut *tx).await?;
-        let stored = read(list, &row)?;
+        let (list, id) = (stored.row.list(), stored.id);
         let key: Vec<String> = stored.row.key().into_iter().map(str::to_owned).collect();
         let found = match list.table {
             t if t == PARTICIPANTS.table => {
@@ -175,6 +173,22 @@ async fn exists(
     Ok(statement.fetch_optional(tx).await?.is_some())
 }
 
+/// Removes a row, which becomes a former version; the number of the version that says that
+/// it went.
+pub(super) async fn remove(tx: &mut Transaction, stored: &Stored, now: i64) -> Result<u32> {
+    let list = stored.row.list();
+    version::keep(tx, &[stored]).await?;
+    let version = version::went(tx, stored, now).await?;
+    let text = format!("DELETE FROM {} WHERE id = ?", list.table);
+    bind(&text, &[stored.id.into()]).execute(&mut *tx).await?;
+    query("DELETE FROM external_identifier WHERE list = ? AND owner = ?")
+        .bind(list.table)
+        .bind(stored.id)
+        .execute(tx)
+        .await?;
+    Ok(version)
+}
+
 /// What may be there only once, against what is stored.
 async fn unique(
     tx: &mut Transaction,
@@ -199,7 +213,7 @@ async fn unique(
     Ok(())
 }
 
-async fn unique_identifiers(
+pub(super) async fn unique_identifiers(
     tx: &mut Transaction,
     list: &'static List,
     rows: &[Row],
@@ -240,80 +254,115 @@ async fn unique_identifiers(
     Ok(())
 }
 
-/// Adds or replaces a few rows.
+/// Adds or replaces a few rows; the version of each afterwards. What is replaced becomes a
+/// former version.
 pub async fn upsert(
     tx: &mut Transaction,
     list: &'static List,
     rows: &[Row],
     now: i64,
     changed: &mut Changed,
-) -> Result<()> {
+) -> Result<Vec<u32>> {
     let hashes: Vec<Hash96> = rows.iter().map(|r| key_hash(list, &r.key())).collect();
-    let text = select(
-        list,
-        &format!("WHERE hash IN ({})", sql::list(hashes.len())),
-    );
-    let bound: Vec<Bound> = hashes.iter().map(Bound::from).collect();
-    let mut stored: HashMap<Hash96, Stored> = HashMap::new();
-    for row in bind(&text, &bound).fetch_all(&mut *tx).await? {
-        let stored_row = read(list, &row)?;
-        stored.insert(key_hash(list, &stored_row.row.key()), stored_row);
-    }
-    let mut write: Vec<(&Row, &Hash96)> = Vec::new();
+    let stored = stored(tx, list, &hashes).await?;
+    let new: Vec<&Hash96> = hashes.iter().filter(|h| !stored.contains_key(*h)).collect();
+    let went = version::last(tx, list, &new).await?;
+    let mut write: Vec<Written> = Vec::new();
+    let mut versions = Vec::with_capacity(rows.len());
     for (row, hash) in rows.iter().zip(&hashes) {
-        match stored.get(hash) {
-            Some(former) if former.row == *row => changed.unchanged += 1,
-            Some(_) => {
+        let former = stored.get(hash);
+        let version = match former {
+            Some(former) if former.row == *row => {
+                changed.unchanged += 1;
+                versions.push(former.version);
+                continue;
+            }
+            Some(former) => {
                 changed.updated += 1;
-                write.push((row, hash));
+                former.version + 1
             }
             None => {
                 changed.created += 1;
-                write.push((row, hash));
+                went.get(hash).map_or(1, |version| version + 1)
             }
-        }
+        };
+        versions.push(version);
+        write.push(Written { row, hash, version });
     }
-    let names = columns(list);
-    let set: Vec<String> = list
-        .fields
-        .iter()
-        .map(|f| format!("{0} = excluded.{0}", f.name))
-        .collect();
+    let former: Vec<&Stored> = write.iter().filter_map(|w| stored.get(w.hash)).collect();
+    version::keep(tx, &former).await?;
+    let mut names = columns(list);
+    let searched = folded::column(list.table);
+    if searched.is_some() {
+        names.push_str(", folded");
+    }
+    let set = names
+        .split(", ")
+        .map(|name| format!("{name} = excluded.{name}"));
+    let set = set.collect::<Vec<_>>().join(", ");
     for chunk in sql::chunks(&write) {
         let text = format!(
-            "INSERT INTO {0} (hash, provisional, updated_at, {names}) VALUES {1} \
+            "INSERT INTO {0} (hash, provisional, version, updated_at, {names}) VALUES {1} \
              ON CONFLICT (hash) DO UPDATE SET provisional = excluded.provisional, \
-             updated_at = excluded.updated_at, version = {0}.version + 1, {2}",
+             updated_at = excluded.updated_at, version = excluded.version, {set}",
             list.table,
-            sql::values(chunk.len(), list.fields.len() + 3),
-            set.join(", ")
+            sql::values(chunk.len(), names.split(", ").count() + 4),
         );
         let mut statement = query(text);
-        for (row, hash) in chunk {
+        for Written { row, hash, version } in chunk {
             statement = statement
                 .bind(*hash)
                 .bind(i64::from(row.provisional))
+                .bind(i64::from(*version))
                 .bind(now)
                 .bind_all(row.values().iter().map(column_text));
+            if let Some(column) = searched {
+                statement = statement.bind(row.text(column).map(fold));
+            }
         }
         statement.execute(&mut *tx).await?;
     }
     if list.field("external_identifiers").is_some() {
         identify(tx, list, &write, &stored).await?;
     }
-    Ok(())
+    Ok(versions)
+}
+
+/// A row that is written.
+struct Written<'a> {
+    row: &'a Row,
+    hash: &'a Hash96,
+    version: u32,
+}
+
+/// The stored rows with these hashes.
+pub(super) async fn stored(
+    tx: &mut Transaction,
+    list: &'static List,
+    hashes: &[Hash96],
+) -> Result<HashMap<Hash96, Stored>> {
+    let mut out = HashMap::new();
+    for chunk in sql::chunks(hashes) {
+        let text = select(list, &format!("WHERE hash IN ({})", sql::list(chunk.len())));
+        let bound: Vec<Bound> = chunk.iter().map(Bound::from).collect();
+        for row in bind(&text, &bound).fetch_all(&mut *tx).await? {
+            let stored = read(list, &row)?;
+            out.insert(key_hash(list, &stored.row.key()), stored);
+        }
+    }
+    Ok(out)
 }
 
 /// Registers the identifiers that written rows name, in place of those they had.
 async fn identify(
     tx: &mut Transaction,
     list: &List,
-    written: &[(&Row, &Hash96)],
+    written: &[Written<'_>],
     stored: &HashMap<Hash96, Stored>,
 ) -> Result<()> {
     // First all are given up, then taken: an identifier may move between two rows.
     let mut owners = Vec::new();
-    for (row, hash) in written {
+    for Written { row, hash, .. } in written {
         let claims =
             !row.items("external_identifiers").is_empty() || row.text("institution_code").is_some();
         if !claims && !stored.contains_key(*hash) {

@@ -3,6 +3,8 @@
 //! Here they are read; [`change`] changes them.
 
 mod change;
+mod participant;
+mod version;
 
 use super::db::{self, query};
 use super::{Access, Error, Result, Store, sql};
@@ -11,6 +13,8 @@ use crate::registry::{List, Row, Value};
 
 pub use change::Changed;
 pub(super) use change::upsert;
+pub use participant::{ParticipantChange, ParticipantChanged, ParticipantDeletion};
+pub use version::RowVersion;
 
 /// A registry row as it is stored.
 #[derive(Debug, Clone)]

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use super::column::{Column, Keyed};
 use crate::fhir::id::Hash96;
 use crate::store::query::{Condition, SortBy, SortKey};
-use crate::store::test::{At, Compiler, FieldTest, Known, Relation, Table, Test};
-use crate::store::{RecordQuery, Result, Store};
+use crate::store::test::{At, Compiler, FieldTest, Known, Relation, Test};
+use crate::store::{RecordQuery, Result, Store, Table};
 
 /// So many people at most are looked up one by one where a test says what they are like;
 /// more are a condition on all records.
@@ -233,6 +233,10 @@ impl Walk<'_> {
             let tests = part.test.conjuncts().iter();
             let inner = tests.filter_map(|test| match test {
                 Test::Related(Relation::RecordParticipant, inner) => Some((**inner).clone()),
+                // Records have no index by device, but who used it is known.
+                Test::Related(Relation::RecordDevice, inner) => {
+                    Some(Test::Related(Relation::ParticipantDevices, inner.clone()))
+                }
                 _ => None,
             });
             let inner: Vec<Test> = inner.collect();

@@ -13,6 +13,7 @@ mod facts;
 mod numbers;
 mod rows;
 mod tell;
+mod uses;
 
 use super::entries::{self, Outcome};
 use super::layout::Slot;
@@ -217,6 +218,7 @@ impl Store {
         }
         if by_kind.iter().flatten().any(Pending::writes) {
             work.devices_seen().await?;
+            self.note_uses(work, &by_kind).await?;
         }
         let mut changes = Changes::default();
         for (place, pending) in by_kind.iter().enumerate() {

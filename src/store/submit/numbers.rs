@@ -1,11 +1,12 @@
 //! What was sent as the numbers that rows keep: participants, texts, devices.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::NULL;
 use crate::exchange::Submission;
 use crate::fhir::id::{self, Hash96};
+use crate::fold::fold;
 use crate::store::db::{Transaction, query};
 use crate::store::work::Work;
 use crate::store::{Result, Store, dictionary, sql};
@@ -69,12 +70,35 @@ impl Store {
 pub(in crate::store) type DeviceKey<'a> = ([&'a str; 3], Hash96);
 
 impl Work {
+    /// Notes the makers and models of devices that may be new.
+    async fn note_models(&mut self, devices: &[DeviceKey<'_>]) -> Result<()> {
+        let models = devices
+            .iter()
+            .map(|([maker, model, _], _)| [*maker, *model]);
+        let models: BTreeSet<[&str; 2]> = models.collect();
+        let models: Vec<[&str; 2]> = models.into_iter().collect();
+        for chunk in sql::chunks(&models) {
+            let text = format!(
+                "INSERT INTO seen_model (model_manufacturer_code, model_number, \
+                 manufacturer_folded, number_folded) VALUES {} \
+                 ON CONFLICT (model_manufacturer_code, model_number) DO NOTHING",
+                sql::values(chunk.len(), 4)
+            );
+            let values = chunk.iter().flat_map(|&[maker, model]| {
+                [maker.to_owned(), model.to_owned(), fold(maker), fold(model)]
+            });
+            query(text).bind_all(values).execute(&mut self.tx).await?;
+        }
+        Ok(())
+    }
+
     /// The numbers of device parts, given to those that have none.
     pub(in crate::store) async fn device_numbers(
         &mut self,
         parts: &[DeviceKey<'_>],
     ) -> Result<Vec<i64>> {
         let mut out = Vec::with_capacity(parts.len());
+        self.note_models(parts).await?;
         for chunk in sql::chunks(parts) {
             let text = format!(
                 "INSERT INTO device (hash, model_manufacturer_code, model_number, \

@@ -1,6 +1,6 @@
 //! The ways from one table to another.
 
-use super::Table;
+use super::{Table, Test};
 use crate::registry::{CONSORTIA, DEVICES, LABORATORIES, PARTICIPANTS};
 
 /// A way from a row to rows of another table.
@@ -28,6 +28,22 @@ pub enum Relation {
     DeviceModel,
     /// From a model to the devices seen of it.
     ModelDevices,
+    /// From a device to what stands folded of the maker and model that it names.
+    DeviceSeen,
+    /// From maker and model to the devices that name them.
+    SeenDevices,
+    /// From a device to the participants who used it.
+    DeviceParticipants,
+    /// From a participant to the devices that they used.
+    ParticipantDevices,
+    /// From a Group to its consortium.
+    GroupConsortium,
+    /// From a consortium to its Group.
+    ConsortiumGroup,
+    /// From a delivery to the records that it wrote, any version of them.
+    DeliveryRecords,
+    /// From a record to the deliveries that wrote it.
+    RecordDeliveries,
 }
 
 /// What a relation is in SQL.
@@ -41,6 +57,8 @@ pub(super) struct Join {
     /// To one row by its number it is `IN`, so that few rows are looked up once; to many it
     /// is `EXISTS`, so that the first one is enough.
     pub sql: &'static str,
+    /// Whether it leads to deleted records too: what wrote them wrote them.
+    pub deleted: bool,
 }
 
 impl Relation {
@@ -59,7 +77,34 @@ impl Relation {
             Relation::ConsortiumParticipants => Relation::ParticipantConsortium,
             Relation::DeviceModel => Relation::ModelDevices,
             Relation::ModelDevices => Relation::DeviceModel,
+            Relation::DeviceSeen => Relation::SeenDevices,
+            Relation::SeenDevices => Relation::DeviceSeen,
+            Relation::DeviceParticipants => Relation::ParticipantDevices,
+            Relation::ParticipantDevices => Relation::DeviceParticipants,
+            Relation::GroupConsortium => Relation::ConsortiumGroup,
+            Relation::ConsortiumGroup => Relation::GroupConsortium,
+            Relation::DeliveryRecords => Relation::RecordDeliveries,
+            Relation::RecordDeliveries => Relation::DeliveryRecords,
         }
+    }
+
+    /// What also holds where the relation leads to something of which `inner` holds, and is
+    /// found sooner: records have no index by device, but which participants used which
+    /// device is known.
+    pub fn implies(self, inner: &Test) -> Option<Test> {
+        let (through, use_of) = match self {
+            Relation::ParticipantRecords => (Relation::RecordDevice, Relation::ParticipantDevices),
+            Relation::DeviceRecords => (Relation::RecordParticipant, Relation::DeviceParticipants),
+            _ => return None,
+        };
+        let implied = inner.conjuncts().iter().filter_map(|test| match test {
+            Test::Related(relation, far) if *relation == through => {
+                Some(Test::Related(use_of, far.clone()))
+            }
+            _ => None,
+        });
+        let implied: Vec<Test> = implied.collect();
+        (!implied.is_empty()).then(|| Test::all(implied))
     }
 
     /// What it is in SQL; `None` for [`Relation::Same`].
@@ -81,8 +126,9 @@ impl Relation {
             ),
             Relation::DeviceRecords => (
                 Table::Record,
-                "{near}.id IN (SELECT {far}.device FROM {table} {far} \
-                 WHERE {far}.device IS NOT NULL AND {inner})",
+                "EXISTS (SELECT 1 FROM participant_device {far}u CROSS JOIN {table} {far} \
+                 WHERE {far}u.device = {near}.id AND {far}.participant = {far}u.participant \
+                 AND {far}.device = {far}u.device AND {inner})",
             ),
             Relation::RecordLaboratory => (
                 Table::List(&LABORATORIES),
@@ -111,17 +157,66 @@ impl Relation {
             ),
             Relation::DeviceModel => (
                 Table::List(&DEVICES),
-                "EXISTS (SELECT 1 FROM {table} {far} \
-                 WHERE {far}.model_manufacturer_code = {near}.model_manufacturer_code \
-                 AND {far}.model_number = {near}.model_number AND {inner})",
+                "({near}.model_manufacturer_code, {near}.model_number) IN \
+                 (SELECT {far}.model_manufacturer_code, {far}.model_number \
+                 FROM {table} {far} WHERE {inner})",
             ),
-            Relation::ModelDevices => (
+            Relation::DeviceSeen => (
+                Table::Seen,
+                "({near}.model_manufacturer_code, {near}.model_number) IN \
+                 (SELECT {far}.model_manufacturer_code, {far}.model_number \
+                 FROM {table} {far} WHERE {inner})",
+            ),
+            Relation::DeviceParticipants => (
+                Table::List(&PARTICIPANTS),
+                "{near}.id IN (SELECT {far}u.device FROM participant_device {far}u \
+                 WHERE {far}u.participant IN \
+                 (SELECT {far}.id FROM {table} {far} WHERE {inner}))",
+            ),
+            Relation::ParticipantDevices => (
+                Table::Device,
+                "{near}.id IN (SELECT {far}u.participant FROM participant_device {far}u \
+                 WHERE {far}u.device IN (SELECT {far}.id FROM {table} {far} WHERE {inner}))",
+            ),
+            Relation::GroupConsortium => (
+                Table::List(&CONSORTIA),
+                "{near}.consortium_id IN \
+                 (SELECT {far}.consortium_id FROM {table} {far} WHERE {inner})",
+            ),
+            Relation::ConsortiumGroup => (
+                Table::Group,
+                "EXISTS (SELECT 1 FROM {table} {far} \
+                 WHERE {far}.consortium_id = {near}.consortium_id AND {inner})",
+            ),
+            Relation::DeliveryRecords => (
+                Table::Record,
+                "({near}.write, {near}.participant) IN \
+                 (SELECT {far}.write, {far}.participant FROM {table} {far} WHERE {inner} \
+                 UNION ALL SELECT {far}v.write, {far}v.participant \
+                 FROM {table} {far} CROSS JOIN record_version {far}v \
+                 WHERE {far}v.participant = {far}.participant AND {far}v.kind = {far}.kind \
+                 AND {far}v.time = {far}.time AND {far}v.source = {far}.source AND {inner})",
+            ),
+            Relation::RecordDeliveries => (
+                Table::Delivery,
+                "EXISTS (SELECT 1 FROM \
+                 (SELECT {near}.write AS write, {near}.participant AS participant \
+                 UNION ALL SELECT {far}v.write, {far}v.participant FROM record_version {far}v \
+                 WHERE {far}v.participant = {near}.participant AND {far}v.kind = {near}.kind \
+                 AND {far}v.time = {near}.time AND {far}v.source = {near}.source) {far} \
+                 WHERE {inner})",
+            ),
+            Relation::SeenDevices | Relation::ModelDevices => (
                 Table::Device,
                 "EXISTS (SELECT 1 FROM {table} {far} \
                  WHERE {far}.model_manufacturer_code = {near}.model_manufacturer_code \
                  AND {far}.model_number = {near}.model_number AND {inner})",
             ),
         };
-        Some(Join { to, sql })
+        Some(Join {
+            to,
+            sql,
+            deleted: self == Relation::DeliveryRecords,
+        })
     }
 }

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
-use super::{ColumnTest, FieldTest, Relation, Table, Test};
+use super::relation::Join;
+use super::{ColumnTest, Comparison, FieldTest, Relation, Table, Test};
 use crate::fhir::id::ObservationKey;
 use crate::kind::{Kind, Kinds};
 use crate::store::db::Bound;
-use crate::store::device;
 use crate::store::layout::{KindLayout, Layout, Slot};
 use crate::store::query::Condition;
+use crate::store::read::DELETED;
 use crate::store::sql;
 
 /// What had to be asked of the database before a test can be SQL: no statement joins
@@ -104,8 +105,7 @@ impl<'a> Compiler<'a> {
                 (Table::Record, Some(kind)) => self.of_record(test, at, kind),
                 (Table::Record, None) => Condition::never(),
                 (Table::Delivery, _) => self.of_delivery(test, at),
-                (Table::List(list), _) => of_row(test, at.name, list.table),
-                (Table::Device, _) => of_row(test, at.name, "device"),
+                (table, _) => of_row(test, at.name, table),
             },
         }
     }
@@ -143,6 +143,32 @@ impl<'a> Compiler<'a> {
     fn of_delivery(&self, test: &Test, at: &At) -> Condition {
         match test {
             Test::Updated(ranges) => self.written(ranges, at.name),
+            Test::Occurred(ranges) => Condition::any(ranges.iter().map(|(from, until)| {
+                Condition::new(
+                    format!(
+                        "{}.write IN (SELECT w.id FROM write w \
+                         LEFT JOIN submission s ON s.id = w.submission \
+                         WHERE coalesce(s.send_time, w.at) >= ? AND coalesce(s.send_time, w.at) < ?)",
+                        at.name
+                    ),
+                    vec![(*from).into(), (*until).into()],
+                )
+            })),
+            Test::Transmission(sent) => {
+                let (these, bound) = match sent {
+                    None => ("", Vec::new()),
+                    Some((consortium, at)) => (
+                        " WHERE s.consortium_id = ? AND s.send_time = ?",
+                        vec![consortium.as_str().into(), (*at).into()],
+                    ),
+                };
+                let sql = format!(
+                    "{}.write IN (SELECT w.id FROM submission s \
+                     JOIN write w ON w.submission = s.id{these})",
+                    at.name
+                );
+                Condition::new(sql, bound)
+            }
             Test::Delivery(ids) => Condition::any(ids.iter().map(|(id, hash)| {
                 Condition::new(
                     "({0}.write = (SELECT id FROM write WHERE submission = ?) \
@@ -168,6 +194,15 @@ impl<'a> Compiler<'a> {
         let Some(join) = relation.join() else {
             return self.part(inner, at);
         };
+        if let Some(implied) = relation.implies(inner) {
+            let mut both = self.part(&implied, at);
+            both.and_also(self.joined(&join, inner, at));
+            return both;
+        }
+        self.joined(&join, inner, at)
+    }
+
+    fn joined(&mut self, join: &Join, inner: &Test, at: &At) -> Condition {
         self.tables += 1;
         let name = format!("t{}", self.tables);
         let kinds: Vec<Option<usize>> = match join.to {
@@ -194,7 +229,10 @@ impl<'a> Compiler<'a> {
             let mut condition = Condition::default();
             if let Some(kind) = kind {
                 let id = self.layout.of(kind).id;
-                condition.and(&format!("{name}.kind = {id} AND {name}.state <> 2"), &[]);
+                condition.and(&format!("{name}.kind = {id}"), &[]);
+                if !join.deleted {
+                    condition.and(&format!("{name}.state <> {DELETED}"), &[]);
+                }
             }
             condition.and(&inner.sql, &inner.bound);
             let text = join
@@ -204,7 +242,11 @@ impl<'a> Compiler<'a> {
                 .replace("{far}", &name)
                 .replace("{laboratory}", laboratory.as_deref().unwrap_or_default())
                 .replace("{inner}", &condition.sql);
-            parts.push(Condition::new(text, condition.bound));
+            let times = join.sql.matches("{inner}").count();
+            let bound = std::iter::repeat_n(condition.bound, times)
+                .flatten()
+                .collect();
+            parts.push(Condition::new(text, bound));
         }
         Condition::any(parts)
     }
@@ -216,21 +258,6 @@ impl<'a> Compiler<'a> {
             Slot::Source => Some(format!("{}.source", at.name)),
             Slot::Column(n) => Some(format!("{}.c{}", at.name, n + 1)),
             Slot::Time | Slot::Updated | Slot::Device => None,
-        }
-    }
-}
-
-impl Table {
-    /// What stands after `FROM`.
-    fn from(self) -> &'static str {
-        match self {
-            Table::Record => "record",
-            Table::List(list) => list.table,
-            Table::Device => device::SHOWN,
-            Table::Delivery => {
-                "(SELECT write, participant FROM record \
-                 UNION SELECT write, participant FROM record_version)"
-            }
         }
     }
 }
@@ -325,22 +352,17 @@ fn of_field(
     }
 }
 
-fn of_row(test: &Test, name: &str, table: &'static str) -> Condition {
-    match test {
-        Test::Hash(hashes) => {
+fn of_row(test: &Test, name: &str, table: Table) -> Condition {
+    match (test, table) {
+        (Test::Hash(hashes), _) => {
             let list = sql::list(hashes.len());
             let bound = hashes.iter().map(Bound::from).collect();
             Condition::new(format!("{name}.hash IN ({list})"), bound)
         }
-        Test::Column { name: column, test } => match test {
-            ColumnTest::Present => Condition::new(format!("{name}.{column} IS NOT NULL"), vec![]),
-            ColumnTest::Equals(values) => {
-                among(values, |list| format!("{name}.{column} IN ({list})"))
-            }
-        },
-        Test::External { system, value } => {
+        (Test::Column { name: column, test }, _) => of_column(test, &format!("{name}.{column}")),
+        (Test::External { system, value }, Table::List(list)) => {
             let mut part = Condition::default();
-            part.and("x.list = ?", &[table.into()]);
+            part.and("x.list = ?", &[list.table.into()]);
             for (column, asked) in [("system", system), ("value", value)] {
                 if let Some(asked) = asked {
                     part.and(&format!("x.{column} = ?"), &[asked.as_str().into()]);
@@ -354,13 +376,56 @@ fn of_row(test: &Test, name: &str, table: &'static str) -> Condition {
                 part.bound,
             )
         }
-        Test::Updated(ranges) => Condition::any(ranges.iter().map(|(from, until)| {
+        (Test::Updated(ranges), _) => Condition::any(ranges.iter().map(|(from, until)| {
             Condition::new(
                 format!("({name}.updated_at >= ? AND {name}.updated_at < ?)"),
                 vec![(*from).into(), (*until).into()],
             )
         })),
         _ => Condition::never(),
+    }
+}
+
+/// Bytes of a text that is looked for within others at most.
+const PATTERN_MAX: usize = 10_000;
+
+fn of_column(test: &ColumnTest, column: &str) -> Condition {
+    match test {
+        ColumnTest::Present => Condition::new(format!("{column} IS NOT NULL"), Vec::new()),
+        ColumnTest::Equals(values) => among(values, |list| format!("{column} IN ({list})")),
+        ColumnTest::Compare(comparison, value) => {
+            let sign = match comparison {
+                Comparison::Less => "<",
+                Comparison::AtMost => "<=",
+                Comparison::AtLeast => ">=",
+                Comparison::Greater => ">",
+            };
+            let bound = vec![value.as_str().into()];
+            Condition::new(format!("{column} {sign} ?"), bound)
+        }
+        // A range, which an index answers: no text has a character after the last one.
+        ColumnTest::Begins(start) => Condition::new(
+            format!("({column} >= ? AND {column} < ?)"),
+            vec![
+                start.as_str().into(),
+                format!("{start}{}", char::MAX).into(),
+            ],
+        ),
+        ColumnTest::Contains(part) => {
+            // No name is so long, and databases refuse such patterns.
+            if part.len() > PATTERN_MAX {
+                return Condition::never();
+            }
+            let mut pattern = String::from("%");
+            for c in part.chars() {
+                if matches!(c, '%' | '_' | '!') {
+                    pattern.push('!');
+                }
+                pattern.push(c);
+            }
+            pattern.push('%');
+            Condition::new(format!("{column} LIKE ? ESCAPE '!'"), vec![pattern.into()])
+        }
     }
 }
 

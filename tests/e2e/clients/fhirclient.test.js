@@ -78,3 +78,70 @@ test('errors carry the outcome', async () => {
   assert.equal((await refused(400, client.fhirRequest('Observation?date=yesterday'))).code, 'invalid');
   await refused(404, client.fhirRequest('Appointment/1'));
 });
+
+const body = (day, value) =>
+  weight(
+    { subject: `Patient/${person.id}`, device: known.device.reference },
+    `2016-11-${day}T07:00:00+09:00`,
+    value,
+  );
+
+test('create, update, patch, delete', async () => {
+  const made = await client.create(body('01', 61.5));
+  assert.equal(made.meta.versionId, '1');
+  made.valueQuantity.value = 61.75;
+  assert.equal((await client.update(made)).meta.versionId, '2');
+  const url = `Observation/${made.id}`;
+  const patched = await client.patch(url, [{ op: 'replace', path: '/valueQuantity/value', value: 62 }]);
+  assert.deepEqual([patched.meta.versionId, patched.valueQuantity.value], ['3', 62]);
+  const history = await client.fhirRequest(`${url}/_history`);
+  assert.deepEqual(history.entry.map((e) => e.request.method), ['PUT', 'PUT', 'POST']);
+  await client.delete(url);
+  assert.equal((await refused(410, client.fhirRequest(url))).code, 'deleted');
+});
+
+test('a patient, and once more', async () => {
+  const sent = patient(31);
+  const headers = { 'If-None-Exist': `identifier=${PERSONS}|${sent.identifier[0].value}` };
+  const first = await client.create(sent, { headers });
+  const second = await client.create(sent, { headers });
+  assert.deepEqual(second, first);
+  await client.delete(`Patient/${first.id}`);
+});
+
+test('what breaks a rule is told with its place', async () => {
+  const wrong = body('02', 62);
+  wrong.valueQuantity.code = '[stone_av]';
+  const issue = await refused(422, client.create(wrong));
+  assert.equal(issue.details.coding[0].code, 'unit-unknown');
+  const stale = { headers: { 'If-Match': 'W/"9"' } };
+  assert.equal((await refused(412, client.update(known, stale))).code, 'conflict');
+});
+
+test('batch and transaction', async () => {
+  const headers = { 'content-type': 'application/json' };
+  const send = (sent) => client.fhirRequest('', { method: 'POST', body: JSON.stringify(sent), headers });
+  const made = await send(bundle('transaction', ['POST', 'Observation', body('03', 60)]));
+  assert.equal(made.entry[0].response.status.slice(0, 3), '201');
+  const answered = await send(
+    bundle('batch', ['GET', `Patient/${person.id}`], ['GET', `Patient/${UNKNOWN}`]),
+  );
+  assert.deepEqual(
+    answered.entry.map((e) => e.response.status.slice(0, 3)),
+    ['200', '404'],
+  );
+  const failing = bundle(
+    'transaction',
+    ['POST', 'Observation', body('04', 60)],
+    ['POST', 'Observation', body('05', -1)],
+  );
+  await refused(422, send(failing));
+});
+
+test('everything of a patient, page by page', async () => {
+  const types = new Set();
+  for await (const resource of client.resources(`Patient/${person.id}/$everything?_count=3`)) {
+    types.add(resource.resourceType);
+  }
+  assert.ok(types.has('Patient') && types.has('Observation'), [...types].join());
+});

@@ -65,3 +65,78 @@ test('errors carry the outcome', async () => {
   await refused('invalid', client.search('Observation', 'date=yesterday'));
   await refused('not-supported', client.readResource('Appointment', '1'));
 });
+
+const body = (day, value) =>
+  weight(
+    { subject: `Patient/${person.id}`, device: known.device.reference },
+    `2016-11-${day}T07:00:00+09:00`,
+    value,
+  );
+
+test('create, update, patch, delete', async () => {
+  const made = await client.createResource(body('01', 61.5));
+  assert.equal(made.meta.versionId, '1');
+  const changed = await client.updateResource({ ...made, valueQuantity: { ...made.valueQuantity, value: 61.75 } });
+  assert.equal(changed.meta.versionId, '2');
+  const operations = [{ op: 'replace', path: '/valueQuantity/value', value: 62 }];
+  const patched = await client.patchResource('Observation', made.id, operations);
+  assert.deepEqual([patched.meta.versionId, patched.valueQuantity.value], ['3', 62]);
+  assert.equal((await client.readHistory('Observation', made.id)).entry.length, 3);
+  await client.deleteResource('Observation', made.id);
+  await refused('deleted', client.readResource('Observation', made.id));
+});
+
+test('created where there is none, updated where there is', async () => {
+  const sent = patient(41);
+  const query = `identifier=${PERSONS}|${sent.identifier[0].value}`;
+  const first = await client.createResourceIfNoneExist(sent, query);
+  const second = await client.createResourceIfNoneExist(sent, query);
+  assert.deepEqual(second, first);
+  const by = { patient: person.id, code: '29463-7', date: '2016-11-02' };
+  const made = await client.upsertResource(body('02', 61), by);
+  const changed = await client.upsertResource(body('02', 62), by);
+  assert.deepEqual([changed.id, changed.meta.versionId], [made.id, '2']);
+});
+
+test('what breaks a rule is told with its place', async () => {
+  const wrong = body('03', 62);
+  wrong.valueQuantity.code = '[stone_av]';
+  const issue = await refused('unit-unknown', client.createResource(wrong));
+  assert.match(issue.expression[0], /^Observation\.value/);
+  const outcome = await client.validateResource(known);
+  assert.ok(!outcome.issue.some((i) => ['error', 'fatal'].includes(i.severity)));
+});
+
+test('a batch, and a transaction', async () => {
+  const answered = await client.executeBatch(
+    bundle('batch', ['GET', `Patient/${person.id}`], ['GET', `Patient/${UNKNOWN}`]),
+  );
+  assert.deepEqual(
+    answered.entry.map((e) => e.response.status.slice(0, 3)),
+    ['200', '404'],
+  );
+  const failing = bundle(
+    'transaction',
+    ['POST', 'Observation', body('04', 60)],
+    ['POST', 'Observation', body('05', -1)],
+  );
+  await refused('range', client.executeBatch(failing));
+  assert.equal(await client.searchOne('Observation', 'date=2016-11-04'), undefined);
+});
+
+test('reads that it gathers into a batch', async () => {
+  const gathering = new MedplumClient({ ...settings, autoBatchTime: 50 });
+  const [subject, missing, page] = await Promise.allSettled([
+    gathering.readReference(known.subject),
+    gathering.readResource('Observation', UNKNOWN),
+    gathering.search('Observation', 'code=29463-7'),
+  ]);
+  assert.equal(subject.value.gender, 'male');
+  assert.equal(missing.reason.outcome.issue[0].code, 'not-found');
+  assert.equal(page.value.type, 'searchset');
+});
+
+test('everything of a patient', async () => {
+  const everything = await client.readPatientEverything(person.id);
+  assert.ok(everything.entry.some((e) => e.resource.resourceType === 'Observation'));
+});

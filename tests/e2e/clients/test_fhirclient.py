@@ -96,5 +96,71 @@ class Reading(unittest.TestCase):
         self.assertEqual(told.exception.response.status_code, 400)
 
 
+class Writing(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        found = search(Observation, code="29463-7", **{"patient.identifier": PERSON})
+        known = next(found.perform_resources_iter(server))
+        cls.subject, cls.device = known.subject.reference, known.device.reference
+
+    def weight(self, time, kilograms):
+        return Observation(weight(self.subject, self.device, time, kilograms))
+
+    def test_create_update_delete(self):
+        made = Observation(self.weight("2016-11-01T07:00:00+09:00", 61.5).create(server))
+        self.assertEqual(made.meta.versionId, "1")
+        made.valueQuantity.value = 61.75
+        changed = Observation(made.update(server))
+        self.assertEqual((changed.id, changed.meta.versionId), (made.id, "2"))
+        self.assertIn('"value":61.75,', raw(made.relativePath()))
+        history = Bundle(server.request_json(f"{made.relativePath()}/_history"))
+        self.assertEqual([e.request.method for e in history.entry], ["PUT", "POST"])
+        self.assertIsNone(changed.delete(server))
+        with self.assertRaises(requests.HTTPError) as told:
+            Observation.read(made.id, server)
+        self.assertEqual(told.exception.response.status_code, 410)
+        self.assertEqual(outcome(told.exception).issue[0].code, "deleted")
+
+    def test_create_a_patient(self):
+        made = Patient(Patient(patient(11)).create(server))
+        self.assertEqual(made.birthDate.as_json(), "1970-02")
+        made.delete(server)
+
+    def test_what_breaks_a_rule_is_told_with_its_place(self):
+        wrong = self.weight("2016-11-04T07:00:00+09:00", 62)
+        wrong.valueQuantity.code = "[stone_av]"
+        with self.assertRaises(requests.HTTPError) as told:
+            wrong.create(server)
+        self.assertEqual(told.exception.response.status_code, 422)
+        issue = outcome(told.exception).issue[0]
+        self.assertEqual(issue.details.coding[0].code, "unit-unknown")
+
+    def test_batch_and_transaction(self):
+        first, second, wrong = (
+            self.weight(f"2016-11-0{day}T07:00:00+09:00", value).as_json()
+            for day, value in [(6, 60), (7, 60), (8, -1)]
+        )
+        made = Bundle(Bundle(bundle("transaction", ("POST", "Observation", first))).create(server))
+        self.assertEqual(made.type, "transaction-response")
+        self.assertEqual(made.entry[0].response.status[:3], "201")
+        sent = bundle("batch", ("GET", self.subject, None), ("GET", f"Patient/{UNKNOWN}", None))
+        answered = Bundle(Bundle(sent).create(server))
+        self.assertEqual([e.response.status[:3] for e in answered.entry], ["200", "404"])
+        self.assertEqual(answered.entry[1].response.outcome.issue[0].code, "not-found")
+        failing = bundle("transaction", ("POST", "Observation", second), ("POST", "Observation", wrong))
+        with self.assertRaises(requests.HTTPError) as told:
+            Bundle(failing).create(server)
+        self.assertEqual(outcome(told.exception).issue[0].severity, "error")
+        self.assertEqual(count(date="2016-11-07"), 0)
+
+
+class Operations(unittest.TestCase):
+    def test_everything_of_a_patient_is_one_of_its_models(self):
+        found = next(search(Patient, identifier=PERSON).perform_resources_iter(server))
+        sent = server.request_json(f"{found.relativePath()}/$everything")
+        everything = Bundle(sent)
+        self.assertLessEqual({"Patient", "Observation"}, {e.resource.resource_type for e in everything.entry})
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)

@@ -3,17 +3,23 @@
 
 mod everything;
 mod lastn;
+mod matching;
+mod meta;
+mod stats;
+mod validate;
 
 use axum::extract::Path;
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::call::Call;
+use super::entries;
 use super::{to_exchange, to_fhir};
 use crate::fault::{Code as FaultCode, Fault};
 use crate::fhir::check::check_view;
 use crate::fhir::operation::{Code, OPERATIONS, Operation, Place, Takes};
+use crate::fhir::outcome::outcome;
 use crate::fhir::parameters::Arguments;
 use crate::fhir::search::form;
 use crate::http::App;
@@ -93,10 +99,28 @@ impl Called {
             (Code::LastN, Place::Type(observation)) => {
                 lastn::lastn(&call, observation, arguments).await
             }
+            (Code::Match, Place::Type(patient)) => {
+                matching::matching(&call, patient, &arguments).await
+            }
+            (Code::Meta, place) => meta::meta(&call, place, &self.id, &arguments).await,
+            (Code::Stats, Place::Type(observation)) => {
+                stats::stats(&call, observation, &arguments).await
+            }
+            (Code::Validate, place) => validate::validate(&call, place, &self.id, &arguments).await,
             // The table has no such place.
             _ => Err(Problem::new(Kind::NotFound)),
         }
     }
+}
+
+/// What was passed over, as a parameter of an answer.
+fn told(call: &Call, arguments: &Arguments) -> Option<Value> {
+    let issues = entries::ignored(&arguments.ignored, call.lang);
+    if issues.is_empty() {
+        return None;
+    }
+    let told = outcome(&issues, &call.app.kinds().canonical, call.lang);
+    Some(json!({ "name": "outcome", "resource": told }))
 }
 
 /// Bytes of the body of an operation at most.
