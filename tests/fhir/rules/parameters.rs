@@ -347,7 +347,7 @@ async fn c1_33_strings_from_the_start_and_folded() {
         // アクメ体組成計WS-100, two of them.
         ("Device", "device-name", "アクメ体組成計WS-100", 2),
         ("Device", "device-name", "アクメ体組成計ws-100", 2),
-        ("Device", "device-name", "あくめ", 2),
+        ("Device", "device-name", "あくめ", 5),
         ("Device", "device-name", "ｱｸﾒ体組成計ＷＳ", 2),
         ("Device", "device-name:contains", "ws-1", 2),
         ("Device", "device-name:exact", "アクメ体組成計ws-100", 0),
