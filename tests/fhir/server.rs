@@ -59,20 +59,16 @@ impl Answer {
 impl Server {
     /// Registries loaded, no records.
     pub async fn empty() -> Server {
-        Server::made(Kinds::embedded().unwrap(), Settings::default()).await
+        Server::with(Settings::default()).await
     }
 
     /// As [`Server::empty`], with these settings.
     pub async fn with(settings: Settings) -> Server {
-        Server::made(Kinds::embedded().unwrap(), settings).await
+        Server::of(Kinds::embedded().unwrap(), settings).await
     }
 
-    /// As [`Server::empty`], with other record kinds.
-    pub async fn of(kinds: Kinds) -> Server {
-        Server::made(kinds, Settings::default()).await
-    }
-
-    async fn made(kinds: Kinds, settings: Settings) -> Server {
+    /// The same with other record kinds.
+    pub async fn of(kinds: Kinds, settings: Settings) -> Server {
         let database = Database::new().await;
         let store = Store::open(&database.url, Arc::new(kinds)).await;
         let store = Arc::new(store.unwrap());

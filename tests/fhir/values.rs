@@ -1,6 +1,7 @@
 //! Search by codes and values: what tokens, quantities and composites find.
 
 use kenko_fhir::fhir::canonical::Canonical;
+use kenko_fhir::http::Settings;
 use kenko_fhir::kind::Kinds;
 use serde_json::Value;
 
@@ -372,7 +373,7 @@ async fn matches_are_sorted_by_several_keys() {
 async fn coded_values_are_found_by_their_codes() {
     let folder = std::path::Path::new("mappings/optional");
     let kinds = Kinds::load(Some(folder), Canonical::default()).unwrap();
-    let server = Server::of(kinds).await;
+    let server = Server::of(kinds, Settings::default()).await;
     let record = |time: &str, code: &str| {
         format!(
             r#"{{"observation_time":"{time}","urine_glucose_code":"{code}","test_lab_id":"000000000001","data_input_code":"0","update_time":"20161101000000000"}}"#

@@ -233,7 +233,7 @@ impl Walk<'_> {
             let tests = part.test.conjuncts().iter();
             let inner = tests.filter_map(|test| match test {
                 Test::Related(Relation::RecordParticipant, inner) => Some((**inner).clone()),
-                // Records have no index by device: they are found by who used it.
+                // Records have no index by device, but who used it is known.
                 Test::Related(Relation::RecordDevice, inner) => {
                     Some(Test::Related(Relation::ParticipantDevices, inner.clone()))
                 }
