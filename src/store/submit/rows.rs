@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use super::{NULL, Pending};
 use crate::kind::{Kind, Type};
 use crate::record::Cell;
-use crate::store::{Outcome, Result};
 use crate::store::bulk::{Each, ROWS, Rows};
 use crate::store::db::{Transaction, query};
 use crate::store::layout::KindLayout;
 use crate::store::read::{FIXED, Raw};
 use crate::store::tally::Changes;
+use crate::store::{Outcome, Result};
 
 /// Stored records by participant, time and source.
 pub(super) type StoredRows = HashMap<(i64, i64, i64), Raw, foldhash::fast::RandomState>;
