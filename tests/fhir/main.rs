@@ -1,6 +1,7 @@
 //! The FHIR side through the router, without a socket: one module per group of interactions.
 
 mod capability;
+mod chains;
 mod compartment;
 mod conditional;
 mod create;
@@ -17,6 +18,7 @@ mod model_rows;
 mod operations;
 mod participants;
 mod patch;
+mod reading;
 mod registry;
 mod rows;
 mod rules;
@@ -24,5 +26,7 @@ mod search;
 mod server;
 mod stats;
 mod subset;
+mod transaction;
 mod update;
 mod validate;
+mod values;

@@ -10,7 +10,7 @@ use kenko_fhir::fold::fold;
 use kenko_fhir::registry::{self, List};
 use serde_json::{Value, json};
 
-use crate::model::{compares, interval};
+use crate::reading::{compares, interval};
 use crate::server::{BASE, Server, link, matches};
 
 /// A search parameter, as the CapabilityStatement tells it.

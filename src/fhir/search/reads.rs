@@ -1,10 +1,9 @@
-//! Texts, addresses and dates of rows, and what is nowhere: what a filter's values mean for
-//! them, type by type.
+//! What parameters read, and what a filter's values mean for it, type by type.
 //!
-//! What an element of a resource holds depends on the row that the resource is made from, so
-//! a [`Text`] stands with the [`Test`] of the rows whose resources have it, as a
-//! [`super::concept::Concept`] does. The functions here hold for every parameter of a type,
-//! with all modifiers of that type; a parameter's own function only says what it reads.
+//! What an element of a resource holds depends on the row that the resource is made from,
+//! so a concept ([`super::concept`]) or a [`Text`] stands with the [`Test`] of the rows whose resources have
+//! it. The functions here hold for every parameter of a type, with all modifiers of that
+//! type; a parameter's own function only says what it reads.
 
 use chrono::{DateTime, Datelike as _};
 
@@ -126,19 +125,23 @@ pub fn string(filter: &Filter, texts: &[Text]) -> Result<Test, Invalid> {
 /// # Errors
 /// A value of `:missing` that is none.
 pub fn uri(filter: &Filter, own: &str) -> Result<Test, Invalid> {
+    let holds = || Ok(Test::Constant(is_uri(filter, own)));
+    filter.judge(|| Test::ALWAYS, holds)
+}
+
+/// Whether a value of a filter means a URI. `:below` finds what is under an address, `:above`
+/// what an address is under.
+pub fn is_uri(filter: &Filter, own: &str) -> bool {
     let within = |part: &str, whole: &str| {
         let rest = whole.strip_prefix(part);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || part.ends_with('/'))
     };
-    let holds = || {
-        let mut values = filter.values.iter().map(|value| unescape(value));
-        Ok(Test::Constant(values.any(|value| match filter.modifier {
-            Some(Modifier::Below) => within(&value, own),
-            Some(Modifier::Above) => within(own, &value),
-            _ => value == own,
-        })))
-    };
-    filter.judge(|| Test::ALWAYS, holds)
+    let mut values = filter.values.iter().map(|value| unescape(value));
+    values.any(|value| match filter.modifier {
+        Some(Modifier::Below) => within(&value, own),
+        Some(Modifier::Above) => within(own, &value),
+        _ => value == own,
+    })
 }
 
 /// How precise the dates of a column are. They are kept as digits.
