@@ -64,11 +64,9 @@ async fn c1_40_metadata_lists_exactly_what_answers() {
     }
     for operation in rest["operation"].as_array().unwrap() {
         let path = format!("/${}", operation["name"].as_str().unwrap());
-        assert_eq!(
-            server.send("POST", &path, &[], "").await.status,
-            415,
-            "{path}"
-        );
+        // It misses its body, or needs none.
+        let status = server.send("POST", &path, &[], "").await.status.as_u16();
+        assert!(matches!(status, 200 | 415), "{path}: {status}");
     }
 }
 
