@@ -99,7 +99,10 @@ impl SystemInteraction {
                  References by urn:uuid and conditional references are resolved. What is read is \
                  answered after what is written."
             }
-            SystemInteraction::History => "The versions of Observations, the newest first.",
+            SystemInteraction::History => {
+                "The versions of all Observations, the newest first; those of other resources \
+                 are listed for each."
+            }
         }
     }
 }

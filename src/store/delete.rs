@@ -4,6 +4,7 @@
 use super::change::{Deleted, Deletion};
 use super::db::{Bound, bind, query};
 use super::read::DELETED;
+use super::tally::Changes;
 use super::work::Work;
 use super::{Result, Store};
 use crate::fhir::id::source_hash;
@@ -64,6 +65,11 @@ impl Store {
             layout.id
         );
         let bound: Vec<Bound> = [participant, id.seconds, source].map(Bound::Int).to_vec();
+        let mut changes = Changes::default();
+        changes.records(layout, -1);
+        let place = [participant, id.seconds, source];
+        changes.without(&mut work.tx, layout, &[place]).await?;
+        changes.write(&mut work.tx).await?;
         let write = work.write().await?;
         let comma = if layout.columns > 0 { ", " } else { "" };
         let columns = format!(

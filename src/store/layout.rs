@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 
 use super::db::{Transaction, query};
-use super::{Error, Result, sql};
+use super::{Error, Result, sql, tally};
 use crate::kind::{Field, Kind, Kinds, Type};
 
 /// Where a field is kept.
@@ -35,6 +35,8 @@ pub struct KindLayout {
     pub slots: Vec<Slot>,
     /// How many numbered columns it has.
     pub columns: usize,
+    /// The numbered columns, from 0, whose numbers are counted in `tally`.
+    pub tallied: Vec<usize>,
     /// For each field its codes as `text.id`; empty for other fields.
     pub codes: Vec<Vec<i64>>,
 }
@@ -190,6 +192,12 @@ async fn register_kind(tx: &mut Transaction, kind: &Kind) -> Result<KindLayout> 
         )));
     }
     index(tx, kind, id, &slots).await?;
+    let tallied = slots.iter().zip(&kind.fields).filter_map(|(slot, field)| {
+        let Slot::Column(n) = slot else { return None };
+        (field.indexed && field.ty.is_number()).then_some(*n)
+    });
+    let tallied: Vec<usize> = tallied.collect();
+    tally::register(tx, id, &tallied).await?;
     let mut codes = Vec::new();
     for field in &kind.fields {
         let mut ids = Vec::new();
@@ -206,6 +214,7 @@ async fn register_kind(tx: &mut Transaction, kind: &Kind) -> Result<KindLayout> 
         id,
         slots,
         columns: columns.unwrap_or(0),
+        tallied,
         codes,
     })
 }

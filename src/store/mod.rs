@@ -13,6 +13,7 @@
 //! how connections are opened differs, in `sqlite.rs` and `postgres.rs`.
 
 mod backup;
+mod bulk;
 mod census;
 mod change;
 mod changes;
@@ -40,9 +41,9 @@ mod sql;
 mod sqlite;
 mod submit;
 mod table;
+mod tally;
 mod test;
 mod walk;
-mod walk_column;
 mod work;
 
 use std::path::PathBuf;

@@ -1,6 +1,7 @@
 //! The FHIR side through the router, without a socket: one module per group of interactions.
 
 mod capability;
+mod chains;
 mod compartment;
 mod conditional;
 mod create;
@@ -13,10 +14,13 @@ mod interactions;
 mod lastn;
 mod matching;
 mod model;
+mod model_rows;
 mod operations;
 mod participants;
 mod patch;
+mod reading;
 mod registry;
+mod rows;
 mod rules;
 mod search;
 mod server;
@@ -25,3 +29,4 @@ mod subset;
 mod transaction;
 mod update;
 mod validate;
+mod values;

@@ -6,16 +6,17 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use chrono::{DateTime, Datelike as _, FixedOffset, NaiveDate, NaiveDateTime, TimeDelta};
+use chrono::{DateTime, Datelike as _, FixedOffset, NaiveDateTime, TimeDelta};
 use kenko_fhir::registry::{self, List};
 use proptest::prelude::*;
-use proptest::sample::select;
+use proptest::sample::{Index, select};
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
+use crate::reading::{self, VALUE_SETS, codings, concepts, interval, text};
 use crate::server::{BASE, Server, link, matches};
 
-const JST: i64 = 9 * 3600;
+const JST: i32 = 9 * 3600;
 
 /// People: consortium and person; one person id twice.
 const PEOPLE: [(&str, &str); 5] = [
@@ -88,28 +89,48 @@ fn submission((consortium, person): (&str, &str), round: usize, update: &str) ->
             "observation_time": time, "test_lab_id": "L1", "data_input_code": "0",
             "update_time": update,
         });
-        let with = |base: &Value, more: Value| {
+        let with = |base: &Value, more: &str| {
             let mut out = base.clone();
+            // As written: numbers keep their decimals.
+            let more: Value = serde_json::from_str(more).unwrap();
             for (name, value) in more.as_object().unwrap() {
                 out[name] = value.clone();
             }
             out
         };
         let method = ["000001", "000002", "000003", "000009"][n % 4];
-        kinds[0].push(with(&device, json!({ "body_weight": 60 + round })));
-        kinds[1].push(with(
-            &device,
-            json!({ "systolic": 120 + round, "diastolic": 80, "pulse_rate": 60 }),
-        ));
+        let fat = ["", r#", "body_fat": 20.5"#, r#", "body_fat": 18"#][n % 3];
+        let written = ["", ".0", ".25", ".5"][n % 4];
+        let weight = format!(r#"{{ "body_weight": {}{written}{fat} }}"#, 58 + round);
+        kinds[0].push(with(&device, &weight));
+        let pressure = format!(
+            r#""systolic": {}, "diastolic": {}"#,
+            118 + round + n,
+            76 + n
+        );
+        let pulse = format!(r#"{{ {pressure}, "pulse_rate": {} }}"#, 58 + n);
+        kinds[1].push(with(&device, &pulse));
         if n % 2 == 0 {
-            let activity = json!({ "step": 100 + round, "total_active_duration": 1440, "measurement_position_code": "21" });
-            kinds[2].push(with(&device, activity));
+            let walked = if n % 4 == 0 {
+                r#", "walk_time": 90, "calories": 200.5"#
+            } else {
+                ""
+            };
+            let activity = format!(
+                r#"{{ "step": {}, "total_active_duration": 1440, "distance": 4.20{walked} }}"#,
+                8640 + round * 1000
+            );
+            kinds[2].push(with(&device, &activity));
         } else {
-            let pressure = json!({ "systolic": 120 + round, "diastolic": 80 });
-            kinds[4].push(with(&laboratory, pressure));
+            let pulse = if n % 3 == 0 {
+                r#", "pulse_rate": 60"#
+            } else {
+                ""
+            };
+            kinds[4].push(with(&laboratory, &format!("{{ {pressure}{pulse} }}")));
         }
-        let value = json!({ "hba1c_value": 6.5 });
-        let mut hba1c = with(&laboratory, value);
+        let value = ["5.5", "6", "6.5", "6.4", "7.0"][(n + round) % 5];
+        let mut hba1c = with(&laboratory, &format!(r#"{{ "hba1c_value": {value} }}"#));
         if n % 5 > 0 {
             hba1c["measurement_method_code"] = method.into();
         }
@@ -130,20 +151,11 @@ fn submission((consortium, person): (&str, &str), round: usize, update: &str) ->
 /// What is stored, as it is answered.
 struct World {
     server: Server,
-    all: Vec<Seen>,
-    patients: Vec<Value>,
-    codings: Vec<(String, String)>,
-    categories: Vec<(String, String)>,
+    all: reading::World,
 }
 
-/// An Observation and what the searches read of it.
-struct Seen {
-    id: String,
-    body: Value,
-    /// The effective time as milliseconds, the end excluded.
-    effective: (i64, i64),
-    updated: i64,
-}
+/// The types that are searched.
+const TYPES: [&str; 4] = ["Observation", "Patient", "Device", "Organization"];
 
 impl World {
     async fn new() -> World {
@@ -162,154 +174,262 @@ impl World {
         }
         let listed = server.matches("/Observation?_count=1000").await;
         for deleted in listed.iter().step_by(17) {
-            let path = format!("/Observation/{}", deleted["id"].as_str().unwrap());
+            let path = format!("/Observation/{}", text(&deleted["id"]));
             assert_eq!(server.send("DELETE", &path, &[], "").await.status, 204);
         }
-        let all: Vec<Seen> = server
-            .matches("/Observation?_count=1000")
-            .await
-            .into_iter()
-            .map(Seen::new)
-            .collect();
-        assert!(all.len() > 150 && all.len() < 1000, "{}", all.len());
-        let codings = |concepts: fn(&Value) -> Vec<&Value>| {
-            let pairs = all.iter().flat_map(|seen| concepts(&seen.body));
-            let pairs: BTreeSet<(String, String)> = pairs.flat_map(pairs_of).collect();
-            pairs.into_iter().collect()
-        };
-        let patients = server.matches("/Patient").await;
-        World {
-            patients,
-            codings: codings(|body| vec![&body["code"]]),
-            categories: codings(|body| body["category"].as_array().unwrap().iter().collect()),
-            all,
-            server,
+        let mut all = reading::World::new();
+        for ty in TYPES {
+            all.insert(ty, server.matches(&format!("/{ty}?_count=1000")).await);
         }
+        let number = all["Observation"].len();
+        assert!(number > 150 && number < 1000, "{number}");
+        World { server, all }
+    }
+
+    fn observations(&self) -> &[Value] {
+        &self.all["Observation"]
     }
 }
 
-impl Seen {
-    fn new(body: Value) -> Seen {
-        let effective = interval(body["effectiveDateTime"].as_str().unwrap());
-        let updated = body["meta"]["lastUpdated"].as_str().unwrap();
-        Seen {
-            id: body["id"].as_str().unwrap().to_owned(),
-            effective,
-            updated: interval(updated).0,
-            body,
-        }
-    }
-}
-
-/// The codings of a concept.
-fn pairs_of(concept: &Value) -> Vec<(String, String)> {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let codings = concept["coding"].as_array().unwrap().iter();
-    codings
-        .map(|c| (text(&c["system"]), text(&c["code"])))
-        .collect()
-}
-
-/// The interval of a date or time, in milliseconds; without a zone in Japan.
-fn interval(text: &str) -> (i64, i64) {
-    let start = |year: i32, month: u32, day: u32| {
-        let day = NaiveDate::from_ymd_opt(year, month, day).unwrap();
-        (day.and_time(chrono::NaiveTime::MIN).and_utc().timestamp() - JST) * 1000
-    };
-    let parts: Vec<u32> = match text.len() {
-        ..=10 => text.split('-').map(|p| p.parse().unwrap()).collect(),
-        _ => Vec::new(),
-    };
-    match parts.as_slice() {
-        [y] => (start(*y as i32, 1, 1), start(*y as i32 + 1, 1, 1)),
-        [y, 12] => (start(*y as i32, 12, 1), start(*y as i32 + 1, 1, 1)),
-        [y, m] => (start(*y as i32, *m, 1), start(*y as i32, m + 1, 1)),
-        [y, m, d] => {
-            let from = start(*y as i32, *m, *d);
-            (from, from + 86_400_000)
-        }
-        _ => {
-            let zoned = text.ends_with('Z')
-                || text[19.min(text.len())..].contains(['+', '-'])
-                || text[16..].contains(['+', '-']);
-            let whole = if zoned {
-                text.to_owned()
-            } else {
-                format!("{text}+09:00")
-            };
-            let (format, step) = match text.get(16..17) {
-                Some(":") if whole.contains('.') => ("%Y-%m-%dT%H:%M:%S%.f%:z", 1),
-                Some(":") => ("%Y-%m-%dT%H:%M:%S%:z", 1000),
-                _ => ("%Y-%m-%dT%H:%M%:z", 60_000),
-            };
-            let whole = whole.replace('Z', "+00:00");
-            let from = match DateTime::parse_from_str(&whole, format) {
-                Ok(at) => at.timestamp_millis(),
-                Err(_) => {
-                    // Seconds are needed by the parser.
-                    let (local, zone) = whole.split_at(16);
-                    let at = format!("{local}:00{zone}");
-                    let at = DateTime::parse_from_str(&at, "%Y-%m-%dT%H:%M:%S%:z");
-                    at.unwrap().timestamp_millis()
-                }
-            };
-            (from, from + step)
-        }
-    }
-}
-
-/// The definition: a value with its prefix and what is stored, both as intervals.
-fn compares(prefix: &str, (a, b): (i64, i64), (s, e): (i64, i64)) -> bool {
-    let within = a <= s && e <= b;
-    match prefix {
-        "" | "eq" => within,
-        "ne" => !within,
-        "gt" => e > b,
-        "lt" => s < a,
-        "ge" => e > b || within,
-        "le" => s < a || within,
-        "sa" => s >= b,
-        "eb" => e <= a,
-        other => panic!("{other}"),
-    }
-}
-
-/// One parameter of a search, with its values.
-#[derive(Debug, Clone)]
-enum Part {
-    Code(Vec<String>),
-    Category(Vec<String>),
-    Date(Vec<(&'static str, String)>),
-    Updated(Vec<(&'static str, String)>),
-    /// Places among the patients; one beyond them is unknown.
-    Patient(Vec<(usize, u8)>),
-    /// The same by identifier.
-    Identified(Vec<(usize, u8)>),
-    Ids(Vec<usize>),
-}
-
+/// A search: its parameters as they are written, each with its values.
 #[derive(Debug, Clone)]
 struct Asked {
-    parts: Vec<Part>,
-    sort: &'static str,
+    ty: &'static str,
+    parts: Vec<(String, String)>,
+    sort: String,
     count: Option<usize>,
     total: bool,
 }
 
 const PREFIXES: [&str; 9] = ["", "eq", "ne", "gt", "lt", "ge", "le", "sa", "eb"];
 
-fn tokens(codings: &[(String, String)]) -> impl Strategy<Value = Vec<String>> + use<> {
-    let token = (select(codings.to_vec()), 0..6_u8).prop_map(|((system, code), form)| match form {
+/// Some of what is there to be asked for.
+#[derive(Debug, Clone)]
+struct Vocabulary {
+    /// Codings by token parameter.
+    codings: Vec<(&'static str, Vec<(String, String)>)>,
+    /// Texts of concepts by token parameter.
+    texts: Vec<(&'static str, Vec<String>)>,
+    /// (parameter, its places' values with unit and code): `value-quantity` and the like.
+    quantities: Vec<(String, String, String)>,
+    /// Ids by type, one unknown.
+    ids: Vec<(&'static str, Vec<String>)>,
+    /// Identifiers by type.
+    identifiers: Vec<(&'static str, Vec<(String, String)>)>,
+    updated: Vec<i64>,
+    profiles: Vec<String>,
+}
+
+const CONCEPTS: [&str; 6] = [
+    "code",
+    "category",
+    "method",
+    "combo-code",
+    "component-code",
+    "status",
+];
+
+impl Vocabulary {
+    fn new(world: &World) -> Vocabulary {
+        let all = world.observations();
+        let distinct = |values: Vec<String>| -> Vec<String> {
+            let set: BTreeSet<String> = values.into_iter().filter(|v| !v.is_empty()).collect();
+            set.into_iter().collect()
+        };
+        let pairs = |name: &'static str| {
+            let found = all.iter().flat_map(|o| concepts(o, name)).flat_map(codings);
+            let mut set: BTreeSet<(String, String)> = found.collect();
+            if name == "status" {
+                let system = "http://hl7.org/fhir/observation-status";
+                for code in ["final", "corrected", "amended", "preliminary"] {
+                    set.insert((system.into(), code.into()));
+                }
+            }
+            (name, set.into_iter().collect())
+        };
+        let texts = |name: &'static str| {
+            let found = all.iter().flat_map(|o| concepts(o, name)).flat_map(|c| {
+                let displays = c["coding"].as_array().into_iter().flatten();
+                let displays = displays.map(|c| text(&c["display"]).to_owned());
+                displays
+                    .chain([text(&c["text"]).to_owned()])
+                    .collect::<Vec<_>>()
+            });
+            (name, distinct(found.collect()))
+        };
+        let mut quantities = BTreeSet::new();
+        for observation in all {
+            let components = observation["component"].as_array().into_iter().flatten();
+            for place in std::iter::once(observation).chain(components) {
+                let quantity = &place["valueQuantity"];
+                let code = codings(&place["code"]);
+                if let (Some(_), Some((_, code))) = (quantity.get("value"), code.first()) {
+                    let unit = text(&quantity["code"]).to_owned();
+                    quantities.insert((quantity["value"].to_string(), unit, code.clone()));
+                }
+            }
+        }
+        let of_type = |ty: &'static str| {
+            let mut ids: Vec<String> = world.all[ty]
+                .iter()
+                .map(|r| text(&r["id"]).to_owned())
+                .collect();
+            ids.truncate(40);
+            ids.push("unknown".into());
+            (ty, ids)
+        };
+        let identifiers = |ty: &'static str| {
+            let found = world.all[ty].iter().flat_map(|r| {
+                let identifiers = r["identifier"].as_array().into_iter().flatten();
+                identifiers.map(|i| (text(&i["system"]).to_owned(), text(&i["value"]).to_owned()))
+            });
+            let set: BTreeSet<_> = found.collect();
+            let mut list: Vec<_> = set.into_iter().take(60).collect();
+            list.push(("urn:nobody".into(), "nobody".into()));
+            (ty, list)
+        };
+        let updated = all
+            .iter()
+            .map(|o| interval(text(&o["meta"]["lastUpdated"])).0);
+        let updated: BTreeSet<i64> = updated.collect();
+        let profiles = all.iter().flat_map(|o| {
+            let profiles = o["meta"]["profile"].as_array().into_iter().flatten();
+            profiles.map(|p| text(p).to_owned())
+        });
+        let mut profiles = distinct(profiles.collect());
+        profiles.push("http://hl7.org/fhir/StructureDefinition".into());
+        Vocabulary {
+            codings: CONCEPTS.map(pairs).to_vec(),
+            texts: CONCEPTS[..5].iter().map(|name| texts(name)).collect(),
+            quantities: quantities.into_iter().collect(),
+            ids: TYPES.map(of_type).to_vec(),
+            identifiers: TYPES.map(identifiers).to_vec(),
+            updated: updated.into_iter().collect(),
+            profiles,
+        }
+    }
+
+    fn ids(&self, ty: &str) -> Vec<String> {
+        let found = self.ids.iter().find(|(own, _)| *own == ty);
+        found.unwrap().1.clone()
+    }
+
+    fn identifiers(&self, ty: &str) -> Vec<(String, String)> {
+        let found = self.identifiers.iter().find(|(own, _)| *own == ty);
+        found.unwrap().1.clone()
+    }
+}
+
+/// The values of a parameter, one to three of them.
+fn several(one: impl Strategy<Value = String>) -> impl Strategy<Value = String> {
+    prop::collection::vec(one, 1..3).prop_map(|values| values.join(","))
+}
+
+fn token(codings: Vec<(String, String)>) -> impl Strategy<Value = String> {
+    (select(codings), 0..7_u8).prop_map(|((system, code), form)| match form {
         0 | 1 => code,
         2 | 3 => format!("{system}|{code}"),
         4 => format!("{system}|"),
+        5 if system == "http://loinc.org" => format!("urn:oid:2.16.840.1.113883.6.1|{code}"),
         _ => format!("|{code}"),
+    })
+}
+
+/// A token parameter with any of its modifiers.
+fn concept(vocabulary: &Vocabulary) -> impl Strategy<Value = (String, String)> + use<> {
+    let texts = vocabulary.texts.clone();
+    let sets: Vec<String> = VALUE_SETS
+        .iter()
+        .map(|(url, _)| (*url).to_owned())
+        .collect();
+    let plain = select(vocabulary.codings.clone()).prop_flat_map(|(name, codings)| {
+        let modifiers = ["", "", "", ":not", ":below", ":above"];
+        (select(modifiers.to_vec()), several(token(codings)))
+            .prop_map(move |(modifier, value)| (format!("{name}{modifier}"), value))
     });
-    prop::collection::vec(token, 1..3)
+    let of_text = select(texts)
+        .prop_filter("there is a text", |(_, texts)| !texts.is_empty())
+        .prop_flat_map(|(name, texts)| {
+            (select(texts), any::<Index>()).prop_map(move |(text, at)| {
+                let length = 1 + at.index(text.chars().count());
+                let begin: String = text.chars().take(length).collect();
+                let escaped = begin.replace('\\', "").replace([',', '|', '$', '+'], "");
+                let value = if escaped.is_empty() {
+                    "x".into()
+                } else {
+                    escaped
+                };
+                (format!("{name}:text"), value)
+            })
+        });
+    let within = (
+        select(&CONCEPTS[..5]),
+        select(&["in", "not-in"][..]),
+        several(select(sets)),
+    )
+        .prop_map(|(name, modifier, value)| (format!("{name}:{modifier}"), value));
+    prop_oneof![6 => plain, 1 => of_text, 1 => within]
+}
+
+/// A number near one that is there, in a unit or none.
+fn quantity(vocabulary: &Vocabulary) -> impl Strategy<Value = (String, String)> + use<> {
+    let prefixes = [&PREFIXES[..], &["ap"]].concat();
+    (
+        select(vocabulary.quantities.clone()),
+        select(prefixes),
+        0..10_u8,
+        0..8_u8,
+    )
+        .prop_map(|((value, unit, code), prefix, form, unit_form)| {
+            let number: f64 = value.parse().unwrap();
+            let number = match form {
+                0..=3 => value,
+                4 => format!("{:.0}", number),
+                5 => format!("{:.1}", number + 0.1),
+                6 => format!("{:.3}", number - 0.005),
+                7 => format!("{:e}", number.round()),
+                8 => format!("{:.2}", number),
+                _ => format!("{:.0}", number + 1.0),
+            };
+            let other = match unit.as_str() {
+                "kg" => "g",
+                "mm[Hg]" => "kPa",
+                "/min" => "/d",
+                "/d" => "/min",
+                "kcal" => "kJ",
+                "min" => "h",
+                _ => "mol",
+            };
+            let ucum = "http://unitsofmeasure.org";
+            let quantity = match unit_form {
+                0..=2 => format!("{prefix}{number}"),
+                3 => format!("{prefix}{number}|{ucum}|{unit}"),
+                4 => format!("{prefix}{number}||{unit}"),
+                5 => format!("{prefix}{number}|{ucum}|{other}"),
+                6 => format!("{prefix}{number}||{other}"),
+                _ => format!("{prefix}{number}|http://other.example|{unit}"),
+            };
+            (quantity, code)
+        })
+}
+
+/// `value-quantity` and its kin, alone or with a code.
+fn measured(vocabulary: &Vocabulary) -> impl Strategy<Value = (String, String)> + use<> {
+    let quantities = prop::collection::vec(quantity(vocabulary), 1..3);
+    let place = select(&["", "component-", "combo-"][..]);
+    (quantities, place, any::<bool>()).prop_map(|(quantities, place, coded)| {
+        let values = quantities.into_iter().map(|(quantity, code)| match coded {
+            true => format!("{code}${quantity}"),
+            false => quantity,
+        });
+        let code = if coded { "code-" } else { "" };
+        let values: Vec<String> = values.collect();
+        (format!("{place}{code}value-quantity"), values.join(","))
+    })
 }
 
 /// A time near one that was measured, as precisely as it happens.
-fn date() -> impl Strategy<Value = (&'static str, String)> {
+fn date() -> impl Strategy<Value = String> {
     let offsets = [-86_400, -3600, -60, -1, 0, 0, 0, 1, 60, 3600, 86_400];
     let zones = ["", "+09:00", "Z", "-05:00"];
     (
@@ -335,159 +455,183 @@ fn date() -> impl Strategy<Value = (&'static str, String)> {
                 3 => format!("{}{zone}", there.format("%Y-%m-%dT%H:%M")),
                 _ => format!("{}{zone}", there.format("%Y-%m-%dT%H:%M:%S")),
             };
-            (prefix, text)
+            format!("{prefix}{text}")
         })
 }
 
-fn asked(world: &World) -> impl Strategy<Value = Asked> + use<> {
-    let updated: BTreeSet<i64> = world.all.iter().map(|seen| seen.updated).collect();
-    let updated: Vec<i64> = updated.into_iter().collect();
-    let instant = (select(&PREFIXES[..]), select(updated), -1..2_i64, 0..3_u8).prop_map(
+fn updated(vocabulary: &Vocabulary) -> impl Strategy<Value = String> + use<> {
+    let times = select(vocabulary.updated.clone());
+    (select(&PREFIXES[..]), times, -1..2_i64, 0..3_u8).prop_map(
         |(prefix, at, offset, precision)| {
-            let zone = FixedOffset::east_opt(JST as i32).unwrap();
+            let zone = FixedOffset::east_opt(JST).unwrap();
             let at = DateTime::from_timestamp_millis(at + offset).unwrap();
             let format = match precision {
                 0 => "%Y-%m-%d",
                 1 => "%Y-%m-%dT%H:%M:%S%:z",
                 _ => "%Y-%m-%dT%H:%M:%S%.3f%:z",
             };
-            (prefix, at.with_timezone(&zone).format(format).to_string())
+            format!("{prefix}{}", at.with_timezone(&zone).format(format))
         },
-    );
-    let people = world.patients.len() + 1;
-    let person = move || prop::collection::vec((0..people, 0..4_u8), 1..3);
-    let part = prop_oneof![
-        3 => tokens(&world.codings).prop_map(Part::Code),
-        2 => tokens(&world.categories).prop_map(Part::Category),
-        4 => prop::collection::vec(date(), 1..3).prop_map(Part::Date),
-        1 => prop::collection::vec(instant, 1..3).prop_map(Part::Updated),
-        3 => person().prop_map(Part::Patient),
-        2 => person().prop_map(Part::Identified),
-        1 => prop::collection::vec(0..world.all.len(), 1..4).prop_map(Part::Ids),
+    )
+}
+
+/// A reference by one of its forms.
+fn reference(vocabulary: &Vocabulary) -> impl Strategy<Value = (String, String)> + use<> {
+    let references = [
+        ("patient", "Patient"),
+        ("subject", "Patient"),
+        ("device", "Device"),
+        ("performer", "Patient"),
+        ("performer", "Organization"),
     ];
-    let sorts = ["", "date", "-date", "_lastUpdated", "-_lastUpdated"];
+    let vocabulary = vocabulary.clone();
+    select(references.to_vec()).prop_flat_map(move |(name, ty)| {
+        let by_id = several(
+            (select(vocabulary.ids(ty)), 0..5_u8).prop_map(move |(id, form)| match form {
+                0 | 1 => id,
+                2 => format!("{ty}/{id}"),
+                3 => format!("Group/{id}"),
+                _ => format!("{BASE}/{ty}/{id}"),
+            }),
+        );
+        let identified = several(token(vocabulary.identifiers(ty)));
+        let identified_too = several(token(vocabulary.identifiers(ty)));
+        let typed = select(vocabulary.ids(ty)).prop_map(move |id| (format!("{name}:{ty}"), id));
+        prop_oneof![
+            4 => by_id.prop_map(move |value| (name.to_owned(), value)),
+            1 => typed,
+            2 => identified.prop_map(move |value| (format!("{name}:{ty}.identifier"), value)),
+            1 => identified_too.prop_map(move |value| (format!("{name}:identifier"), value)),
+        ]
+    })
+}
+
+fn missing() -> impl Strategy<Value = (String, String)> {
+    let names = [
+        "code",
+        "category",
+        "method",
+        "component-code",
+        "combo-code",
+        "status",
+        "date",
+        "device",
+        "performer",
+        "patient",
+        "specimen",
+        "encounter",
+        "data-absent-reason",
+        "value-quantity",
+        "component-value-quantity",
+        "component-code-value-quantity",
+        "_id",
+        "identifier",
+        "_tag",
+        "_profile",
+    ];
+    (select(names.to_vec()), select(&["true", "false"][..]))
+        .prop_map(|(name, value)| (format!("{name}:missing"), value.to_owned()))
+}
+
+/// What an Observation is asked for.
+fn of_observation(vocabulary: &Vocabulary) -> impl Strategy<Value = (String, String)> + use<> {
+    let ids = several(select(vocabulary.ids("Observation")));
+    let own = several(token(vocabulary.identifiers("Observation")));
+    let profiles = select(vocabulary.profiles.clone());
+    let modifiers = select(&["", ":below"][..]);
+    prop_oneof![
+        5 => concept(vocabulary),
+        4 => measured(vocabulary),
+        4 => several(date()).prop_map(|value| ("date".into(), value)),
+        1 => several(updated(vocabulary)).prop_map(|value| ("_lastUpdated".into(), value)),
+        4 => reference(vocabulary),
+        2 => missing(),
+        1 => ids.prop_map(|value| ("_id".into(), value)),
+        1 => own.prop_map(|value| ("identifier".into(), value)),
+        1 => (modifiers, profiles).prop_map(|(m, value)| (format!("_profile{m}"), value)),
+    ]
+}
+
+fn asked(vocabulary: &Vocabulary) -> impl Strategy<Value = Asked> + use<> {
+    let sorts = [
+        "",
+        "",
+        "",
+        "date",
+        "-date",
+        "_lastUpdated",
+        "-_lastUpdated",
+        "code,-date",
+        "status,date",
+        "-value-quantity",
+        "value-quantity,-date",
+        "-code,value-quantity,_lastUpdated",
+    ];
+    let observations = prop::collection::vec(of_observation(vocabulary), 0..4);
+    let others = {
+        let links = [
+            ("Patient", "patient"),
+            ("Patient", "subject"),
+            ("Patient", "performer"),
+            ("Device", "device"),
+            ("Organization", "performer"),
+        ];
+        let vocabulary = vocabulary.clone();
+        (select(links.to_vec()), of_observation(&vocabulary)).prop_flat_map(
+            move |((ty, reference), (name, value))| {
+                let has = (format!("_has:Observation:{reference}:{name}"), value);
+                let own = several(token(vocabulary.identifiers(ty)));
+                let own = own.prop_map(|value| ("identifier".to_owned(), value));
+                (Just(ty), prop::option::of(own)).prop_map(move |(ty, own)| {
+                    (ty, [Some(has.clone()), own].into_iter().flatten().collect())
+                })
+            },
+        )
+    };
+    let parts = prop_oneof![
+        8 => observations.prop_map(|parts| ("Observation", parts)),
+        1 => others,
+    ];
     (
-        prop::collection::vec(part, 0..4),
+        parts,
         select(sorts.to_vec()),
         prop::option::of(prop_oneof![3..40_usize, 100..1000_usize]),
         any::<bool>(),
     )
-        .prop_map(|(parts, sort, count, total)| Asked {
+        .prop_map(|((ty, parts), sort, count, total)| Asked {
+            ty,
             parts,
-            sort,
+            sort: if ty == "Observation" {
+                sort.to_owned()
+            } else {
+                String::new()
+            },
             count,
             total,
         })
 }
 
-impl Part {
-    /// Name and value, as a client writes them.
-    fn written(&self, world: &World) -> (&'static str, String) {
-        let patient = |place: usize| world.patients.get(place);
-        let or = |values: Vec<String>| values.join(",");
-        match self {
-            Part::Code(tokens) => ("code", or(tokens.clone())),
-            Part::Category(tokens) => ("category", or(tokens.clone())),
-            Part::Date(dates) => ("date", or(prefixed(dates))),
-            Part::Updated(dates) => ("_lastUpdated", or(prefixed(dates))),
-            Part::Patient(people) => {
-                let written = people.iter().map(|(place, form)| {
-                    let id = patient(*place).map_or("unknown", |p| p["id"].as_str().unwrap());
-                    match form {
-                        0 | 1 => id.to_owned(),
-                        2 => format!("Patient/{id}"),
-                        _ => format!("{BASE}/Patient/{id}"),
-                    }
-                });
-                ("patient", or(written.collect()))
+/// A value in an address.
+fn encoded(value: &str) -> String {
+    let mut out = String::new();
+    for byte in value.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b':' | b'/' | b',' => {
+                out.push(char::from(byte));
             }
-            Part::Identified(people) => {
-                let written = people.iter().map(|(place, form)| {
-                    let Some(patient) = patient(*place) else {
-                        return "nobody".to_owned();
-                    };
-                    let identifiers = patient["identifier"].as_array().unwrap();
-                    let one = &identifiers[usize::from(*form) % identifiers.len()];
-                    let (system, value) = (&one["system"], one["value"].as_str().unwrap());
-                    match form {
-                        0 | 1 => format!("{}|{value}", system.as_str().unwrap()),
-                        2 => format!("{}|", system.as_str().unwrap()),
-                        _ => value.to_owned(),
-                    }
-                });
-                ("patient.identifier", or(written.collect()))
-            }
-            Part::Ids(places) => {
-                let ids = places.iter().map(|place| world.all[*place].id.clone());
-                ("_id", or(ids.collect()))
-            }
+            // Unencoded, as many clients send it.
+            b'+' => out.push('+'),
+            _ => out.push_str(&format!("%{byte:02X}")),
         }
     }
-
-    /// Whether an Observation matches, by the words of the specification.
-    fn matches(&self, world: &World, seen: &Seen) -> bool {
-        let (_, written) = self.written(world);
-        let mut values = written.split(',');
-        match self {
-            Part::Code(_) => values.any(|token| has_token(&pairs_of(&seen.body["code"]), token)),
-            Part::Category(_) => {
-                let categories = seen.body["category"].as_array().unwrap();
-                let all: Vec<_> = categories.iter().flat_map(pairs_of).collect();
-                values.any(|token| has_token(&all, token))
-            }
-            Part::Date(dates) => dates
-                .iter()
-                .any(|(p, d)| compares(p, interval(d), seen.effective)),
-            Part::Updated(dates) => {
-                let stored = (seen.updated, seen.updated + 1);
-                dates.iter().any(|(p, d)| compares(p, interval(d), stored))
-            }
-            Part::Patient(_) => {
-                let subject = seen.body["subject"]["reference"].as_str().unwrap();
-                values.any(|v| v.rsplit('/').next() == subject.strip_prefix("Patient/"))
-            }
-            Part::Identified(_) => {
-                let subject = seen.body["subject"]["reference"].as_str().unwrap();
-                let patient = world
-                    .patients
-                    .iter()
-                    .find(|p| subject.strip_prefix("Patient/") == p["id"].as_str());
-                let identifiers = patient.unwrap()["identifier"].as_array().unwrap();
-                let text = |value: &Value| value.as_str().unwrap().to_owned();
-                let pairs: Vec<_> = identifiers
-                    .iter()
-                    .map(|i| (text(&i["system"]), text(&i["value"])))
-                    .collect();
-                values.any(|token| has_token(&pairs, token))
-            }
-            Part::Ids(_) => values.any(|id| id == seen.id),
-        }
-    }
+    out
 }
 
-fn prefixed(dates: &[(&'static str, String)]) -> Vec<String> {
-    dates
-        .iter()
-        .map(|(prefix, date)| format!("{prefix}{date}"))
-        .collect()
-}
-
-fn has_token(pairs: &[(String, String)], token: &str) -> bool {
-    pairs
-        .iter()
-        .any(|(system, code)| match token.split_once('|') {
-            None => code == token,
-            Some((s, "")) => system == s,
-            Some((s, c)) => system == s && code == c,
-        })
-}
-
-/// Runs the search to its last page; says what is wrong with it.
+/// Runs the search to its last page and back; says what is wrong with it.
 async fn check(world: &World, asked: &Asked) -> Result<(), String> {
-    let mut path = String::from("/Observation?");
-    for part in &asked.parts {
-        let (name, value) = part.written(world);
-        path.push_str(&format!("{name}={}&", value.replace('|', "%7C")));
+    let mut path = format!("/{}?", asked.ty);
+    for (name, value) in &asked.parts {
+        path.push_str(&format!("{name}={}&", encoded(value)));
     }
     if !asked.sort.is_empty() {
         path.push_str(&format!("_sort={}&", asked.sort));
@@ -498,13 +642,17 @@ async fn check(world: &World, asked: &Asked) -> Result<(), String> {
     if asked.total {
         path.push_str("_total=accurate");
     }
-    let want: BTreeSet<&str> = world
-        .all
+    let want: BTreeSet<&str> = world.all[asked.ty]
         .iter()
-        .filter(|seen| asked.parts.iter().all(|part| part.matches(world, seen)))
-        .map(|seen| seen.id.as_str())
+        .filter(|one| {
+            let mut parts = asked.parts.iter();
+            parts.all(|(name, value)| reading::holds(&world.all, one, name, value))
+        })
+        .map(|one| text(&one["id"]))
         .collect();
     let mut found: Vec<Value> = Vec::new();
+    let mut pages: Vec<usize> = Vec::new();
+    let mut last = None;
     let mut next = Some(path.clone());
     while let Some(url) = next {
         let answer = world.server.get(&url).await;
@@ -525,9 +673,11 @@ async fn check(world: &World, asked: &Asked) -> Result<(), String> {
         if here.len() > full || (next.is_some() && here.len() < full) {
             return Err(format!("{url}: {} on a page", here.len()));
         }
+        pages.push(here.len());
         found.extend(here);
+        last = Some(page);
     }
-    let ids: Vec<&str> = found.iter().map(|f| f["id"].as_str().unwrap()).collect();
+    let ids: Vec<&str> = found.iter().map(|f| text(&f["id"])).collect();
     let once: BTreeSet<&str> = ids.iter().copied().collect();
     if once.len() != ids.len() {
         return Err(format!("{path}: a match came twice"));
@@ -537,20 +687,84 @@ async fn check(world: &World, asked: &Asked) -> Result<(), String> {
         let wrong = once.difference(&want).count();
         return Err(format!("{path}: {missing} missing, {wrong} wrong"));
     }
-    let keys: Vec<i64> = found
-        .into_iter()
-        .map(Seen::new)
-        .map(|seen| match asked.sort.trim_start_matches('-') {
-            "date" => seen.effective.0,
-            "_lastUpdated" => seen.updated,
-            _ => 0,
-        })
-        .collect();
-    let down = asked.sort.starts_with('-');
-    let sorted = keys.is_sorted_by(|a, b| if down { a >= b } else { a <= b });
-    sorted
+    if asked.ty == "Observation" {
+        back(world, &path, &ids, &pages, last).await?;
+    }
+    sorted(&found, &asked.sort)
         .then_some(())
         .ok_or_else(|| format!("{path}: not in order"))
+}
+
+/// Walks back from the last page: the same pages, the other way.
+async fn back(
+    world: &World,
+    path: &str,
+    ids: &[&str],
+    pages: &[usize],
+    mut page: Option<Value>,
+) -> Result<(), String> {
+    let mut until = ids.len() - pages.last().copied().unwrap_or(0);
+    while until > 0 {
+        let previous = page.as_ref().and_then(|page| link(page, "previous"));
+        let url = previous.ok_or_else(|| format!("{path}: no way back at {until}"))?;
+        let found = world.server.found(&url).await;
+        let here = matches(&found);
+        let from = until - here.len().min(until);
+        let here: Vec<&str> = here.iter().map(|f| text(&f["id"])).collect();
+        if here.is_empty() || here != ids[from..until] {
+            return Err(format!("{url}: not the page before {until}"));
+        }
+        until = from;
+        page = Some(found);
+    }
+    let first = page.as_ref().and_then(|page| link(page, "previous"));
+    match first {
+        Some(url) if pages.len() > 1 => Err(format!("{path}: {url} leads before the first page")),
+        _ => Ok(()),
+    }
+}
+
+/// Whether matches are in the order of these keys; what has no value comes last.
+fn sorted(found: &[Value], keys: &str) -> bool {
+    let compare = |a: &Value, b: &Value| {
+        for key in keys.split(',').filter(|key| !key.is_empty()) {
+            let (name, down) = match key.strip_prefix('-') {
+                Some(name) => (name, true),
+                None => (key, false),
+            };
+            let value = |of: &Value| -> Option<(f64, String)> {
+                Some(match name {
+                    "date" => (
+                        interval(text(&of["effectiveDateTime"])).0 as f64,
+                        String::new(),
+                    ),
+                    "_lastUpdated" => (
+                        interval(text(&of["meta"]["lastUpdated"])).0 as f64,
+                        String::new(),
+                    ),
+                    "code" => (0.0, codings(&of["code"])[0].1.clone()),
+                    "status" => (0.0, text(&of["status"]).to_owned()),
+                    "value-quantity" => {
+                        let value = of.get("valueQuantity")?;
+                        (value["value"].to_string().parse().unwrap(), String::new())
+                    }
+                    other => panic!("{other}"),
+                })
+            };
+            let ordering = match (value(a), value(b)) {
+                (Some(a), Some(b)) => {
+                    let ordering = a.partial_cmp(&b).unwrap();
+                    if down { ordering.reverse() } else { ordering }
+                }
+                (a, b) => b.is_some().cmp(&a.is_some()),
+            };
+            if ordering.is_ne() {
+                return ordering;
+            }
+        }
+        std::cmp::Ordering::Equal
+    };
+    found.is_sorted_by(|a, b| compare(a, b).is_le())
 }
 
 #[test]
@@ -560,13 +774,14 @@ fn searches_find_what_a_plain_reading_finds() {
         .build()
         .unwrap();
     let world = runtime.block_on(World::new());
-    let cases = std::env::var("KENKO_SEARCHES").map_or(1000, |n| n.parse().unwrap());
+    let vocabulary = Vocabulary::new(&world);
+    let cases = std::env::var("KENKO_SEARCHES").map_or(5000, |n| n.parse().unwrap());
     let mut runner = TestRunner::new(Config {
         cases,
         failure_persistence: None,
         ..Config::default()
     });
-    let run = runner.run(&asked(&world), |asked| {
+    let run = runner.run(&asked(&vocabulary), |asked| {
         runtime
             .block_on(check(&world, &asked))
             .map_err(TestCaseError::fail)

@@ -64,9 +64,14 @@ impl Server {
 
     /// As [`Server::empty`], with these settings.
     pub async fn with(settings: Settings) -> Server {
+        Server::of(Kinds::embedded().unwrap(), settings).await
+    }
+
+    /// The same with other record kinds.
+    pub async fn of(kinds: Kinds, settings: Settings) -> Server {
         let database = Database::new().await;
-        let kinds = Arc::new(Kinds::embedded().unwrap());
-        let store = Arc::new(Store::open(&database.url, kinds).await.unwrap());
+        let store = Store::open(&database.url, Arc::new(kinds)).await;
+        let store = Arc::new(store.unwrap());
         for list in List::ALL {
             let file = format!("examples/registries/{}.json", list.name);
             let read = registry::read_file(list, file.as_ref(), &registry::Options::default());

@@ -89,6 +89,21 @@ impl Concept {
         self
     }
 
+    /// With a text.
+    #[must_use]
+    pub fn text(self, text: impl Into<Cow<'static, str>>) -> Concept {
+        Concept {
+            text: text.into(),
+            ..self
+        }
+    }
+
+    /// A boolean; R4 gives its values this system.
+    pub fn boolean(when: Test, value: bool) -> Concept {
+        let code = if value { "true" } else { "false" };
+        Concept::new(when, "http://hl7.org/fhir/special-values", code)
+    }
+
     /// Which rows have a coding that one of the tokens means.
     pub fn is(&self, tokens: &[Token]) -> Test {
         self.any(|coding| {

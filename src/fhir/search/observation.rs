@@ -1,14 +1,15 @@
 //! What Observations are searched by, and what it means for records
 //! (<https://hl7.org/fhir/R4/observation.html#search>).
 
-use super::concept::{self, Asked, Concept};
+use super::concept::{Asked, Concept};
 use super::element::{self, Place, Where};
-use super::form::{split, unescape};
+use super::form::split;
 use super::parameter::{Link, Parameter, ParameterType, Searchable, always};
 use super::quantity::QuantityTest;
-use super::reference::{self, Target};
+use super::reads::{absent, absent_value, is_uri};
+use super::reference;
 use super::rows;
-use super::{DEVICE, Filter, Invalid, Modifier, ORGANIZATION, PATIENT, Scope};
+use super::{DEVICE, Filter, Invalid, ORGANIZATION, PATIENT, Scope};
 use crate::fhir::registry;
 use crate::fhir::resource::{PARTICIPANT, RowSource, Source};
 use crate::kind::Kind;
@@ -44,9 +45,9 @@ pub static OBSERVATION: Searchable = Searchable {
             Token,
             "Resource.meta.security",
             "Resource-security",
-            no_token,
+            absent,
         ),
-        Parameter::new("_tag", Token, "Resource.meta.tag", "Resource-tag", no_token),
+        Parameter::new("_tag", Token, "Resource.meta.tag", "Resource-tag", absent),
         Parameter::new(
             "based-on",
             Reference,
@@ -120,7 +121,7 @@ pub static OBSERVATION: Searchable = Searchable {
             Token,
             "Observation.dataAbsentReason | Observation.component.dataAbsentReason",
             "Observation-combo-data-absent-reason",
-            no_token,
+            absent,
         ),
         Parameter::new(
             "combo-value-concept",
@@ -162,7 +163,7 @@ pub static OBSERVATION: Searchable = Searchable {
             Token,
             "Observation.component.dataAbsentReason",
             "Observation-component-data-absent-reason",
-            no_token,
+            absent,
         ),
         Parameter::new(
             "component-value-concept",
@@ -183,7 +184,7 @@ pub static OBSERVATION: Searchable = Searchable {
             Token,
             "Observation.dataAbsentReason",
             "Observation-data-absent-reason",
-            no_token,
+            absent,
         ),
         Parameter::new("date", Date, "Observation.effective", "clinical-date", date)
             .sorted(SortBy::Time),
@@ -434,11 +435,6 @@ fn status(scope: &Scope, _: &Source, filter: &Filter) -> Result<Test, Invalid> {
     )
 }
 
-/// A token of an element that no record has.
-fn no_token(scope: &Scope, _: &Source, filter: &Filter) -> Result<Test, Invalid> {
-    concept::token(scope, filter, &[])
-}
-
 /// A token of concepts of the Observation.
 fn concepts(
     scope: &Scope,
@@ -561,51 +557,25 @@ fn code_and_value<T: Fn(&Place) -> Test>(
 
 /// A reference of an element that leads to nothing here.
 fn bare(scope: &Scope, filter: &Filter, element: &str) -> Result<Test, Invalid> {
-    let holds = || {
-        match filter.modifier {
-            Some(Modifier::Identifier) => drop(filter.tokens()?),
-            _ => drop(filter.read(|name, value| Target::read(name, value, scope.base))?),
-        }
-        Ok(Test::NEVER)
-    };
     filter.judge(
         || of_kinds(scope, |kind| element::has_element(kind, element)),
-        holds,
+        || absent_value(scope, filter),
     )
 }
 
-/// `_profile`: the profiles that a kind claims; `:below` finds those under an address, and
-/// `:above` those that an address is under.
+/// `_profile`: the profiles that a kind claims.
 fn profile(scope: &Scope, _: &Source, filter: &Filter) -> Result<Test, Invalid> {
-    let claimed = |kind: &Kind| -> Vec<String> {
-        let meta = kind.mapping.panel.root.get("meta");
-        let profiles = meta.and_then(|m| m.get("profile"));
-        let profiles = profiles.map_or(&[][..], Node::items).iter();
-        profiles
-            .filter_map(Node::constant)
-            .map(str::to_owned)
-            .collect()
-    };
-    let under = |whole: &str, part: &str| {
-        let rest = whole.strip_prefix(part);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || part.ends_with('/'))
-    };
-    let holds = || {
-        let asked: Vec<String> = filter.values.iter().map(|v| unescape(v)).collect();
-        let matches = |own: &str| {
-            asked.iter().any(|asked| match filter.modifier {
-                Some(Modifier::Below) => under(own, asked),
-                Some(Modifier::Above) => under(asked, own),
-                _ => own == asked,
-            })
-        };
-        Ok(of_kinds(scope, |kind| {
-            Test::Constant(claimed(kind).iter().any(|own| matches(own)))
-        }))
+    let claims = |holds: &dyn Fn(&str) -> bool| {
+        of_kinds(scope, |kind| {
+            let meta = kind.mapping.panel.root.get("meta");
+            let profiles = meta.and_then(|m| m.get("profile"));
+            let profiles = profiles.map_or(&[][..], Node::items).iter();
+            Test::Constant(profiles.filter_map(Node::constant).any(holds))
+        })
     };
     filter.judge(
-        || of_kinds(scope, |kind| Test::Constant(!claimed(kind).is_empty())),
-        holds,
+        || claims(&|_| true),
+        || Ok(claims(&|own| is_uri(filter, own))),
     )
 }
 

@@ -1,18 +1,16 @@
 //! What parameters read, and what a filter's values mean for it, type by type.
 //!
 //! What an element of a resource holds depends on the row that the resource is made from,
-//! so a [`Concept`] or a [`Text`] stands with the [`Test`] of the rows whose resources have
+//! so a concept ([`super::concept`]) or a [`Text`] stands with the [`Test`] of the rows whose resources have
 //! it. The functions here hold for every parameter of a type, with all modifiers of that
 //! type; a parameter's own function only says what it reads.
 
-use std::borrow::Cow;
-
 use chrono::{DateTime, Datelike as _};
 
+use super::concept::Asked;
 use super::form::unescape;
 use super::parameter::ParameterType;
 use super::reference::Target;
-use super::token::Token;
 use super::{Filter, Invalid, Modifier, Scope};
 use crate::fhir::resource::Source;
 use crate::fold::fold;
@@ -33,9 +31,11 @@ pub fn absent(scope: &Scope, _: &Source, filter: &Filter) -> Result<Test, Invali
 /// [`Invalid`] for a value that is none of its type.
 pub fn absent_value(scope: &Scope, filter: &Filter) -> Result<Test, Invalid> {
     match (filter.parameter.ty, filter.modifier) {
-        (_, Some(Modifier::Text | Modifier::In | Modifier::NotIn)) => {}
-        (_, Some(Modifier::Identifier)) | (ParameterType::Token, _) => {
+        (_, Some(Modifier::Identifier)) => {
             filter.tokens()?;
+        }
+        (ParameterType::Token, _) => {
+            Asked::read(scope, filter)?;
         }
         (ParameterType::Date, _) => {
             filter.dates(scope)?;
@@ -46,116 +46,6 @@ pub fn absent_value(scope: &Scope, filter: &Filter) -> Result<Test, Invalid> {
         _ => {}
     }
     Ok(Test::NEVER)
-}
-
-/// A code with its system.
-#[derive(Debug, Clone)]
-pub struct Coding {
-    /// The system; of an element of type `code` that of its value set.
-    pub system: Cow<'static, str>,
-    /// The code.
-    pub code: &'static str,
-    /// Its display, where one is written.
-    pub display: &'static str,
-}
-
-/// A coded element that resources have where a test of their row holds.
-#[derive(Debug, Clone)]
-pub struct Concept {
-    /// Which rows.
-    pub when: Test,
-    /// Its codings.
-    pub codings: Vec<Coding>,
-    /// Its text, where one is written.
-    pub text: &'static str,
-}
-
-impl Concept {
-    /// One code.
-    pub fn new(when: Test, system: impl Into<Cow<'static, str>>, code: &'static str) -> Concept {
-        Concept::coded(when, system, code, "")
-    }
-
-    /// With a further coding.
-    #[must_use]
-    pub fn coding(
-        mut self,
-        system: impl Into<Cow<'static, str>>,
-        code: &'static str,
-        display: &'static str,
-    ) -> Concept {
-        let system = system.into();
-        self.codings.push(Coding {
-            system,
-            code,
-            display,
-        });
-        self
-    }
-
-    /// With a text.
-    #[must_use]
-    pub fn text(self, text: &'static str) -> Concept {
-        Concept { text, ..self }
-    }
-
-    /// A boolean; R4 gives its values this system.
-    pub fn boolean(when: Test, value: bool) -> Concept {
-        let code = if value { "true" } else { "false" };
-        Concept::new(when, "http://hl7.org/fhir/special-values", code)
-    }
-
-    /// One code with its display.
-    pub fn coded(
-        when: Test,
-        system: impl Into<Cow<'static, str>>,
-        code: &'static str,
-        display: &'static str,
-    ) -> Concept {
-        let concept = Concept {
-            when,
-            codings: Vec::new(),
-            text: "",
-        };
-        concept.coding(system, code, display)
-    }
-
-    /// Whether one of the tokens means one of its codings.
-    pub fn is(&self, tokens: &[Token]) -> bool {
-        let mut codings = self.codings.iter();
-        codings.any(|c| tokens.iter().any(|t| t.matches(&c.system, c.code)))
-    }
-
-    fn texts(&self) -> impl Iterator<Item = &'static str> + '_ {
-        let displays = self.codings.iter().map(|c| c.display);
-        displays.chain([self.text]).filter(|text| !text.is_empty())
-    }
-}
-
-/// A token of concepts.
-///
-/// # Errors
-/// [`Invalid`] for a value that is no token.
-pub fn token(scope: &Scope, filter: &Filter, concepts: &[Concept]) -> Result<Test, Invalid> {
-    let those = |matches: &dyn Fn(&Concept) -> bool| {
-        let found = concepts.iter().filter(|c| matches(c));
-        Test::any(found.map(|c| c.when.clone()))
-    };
-    let holds = || match filter.modifier {
-        Some(Modifier::Text) => {
-            let starts: Vec<String> = filter.values.iter().map(|v| fold(&unescape(v))).collect();
-            let begins = |text: &str| {
-                let text = fold(text);
-                starts.iter().any(|start| text.starts_with(start.as_str()))
-            };
-            Ok(those(&|concept| concept.texts().any(begins)))
-        }
-        _ => {
-            let tokens = filter.canonical_tokens(scope)?;
-            Ok(those(&|concept| concept.is(&tokens)))
-        }
-    };
-    filter.judge(|| those(&|_| true), holds)
 }
 
 /// A text for people.
@@ -235,19 +125,23 @@ pub fn string(filter: &Filter, texts: &[Text]) -> Result<Test, Invalid> {
 /// # Errors
 /// A value of `:missing` that is none.
 pub fn uri(filter: &Filter, own: &str) -> Result<Test, Invalid> {
+    let holds = || Ok(Test::Constant(is_uri(filter, own)));
+    filter.judge(|| Test::ALWAYS, holds)
+}
+
+/// Whether a value of a filter means a URI. `:below` finds what is under an address, `:above`
+/// what an address is under.
+pub fn is_uri(filter: &Filter, own: &str) -> bool {
     let within = |part: &str, whole: &str| {
         let rest = whole.strip_prefix(part);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || part.ends_with('/'))
     };
-    let holds = || {
-        let mut values = filter.values.iter().map(|value| unescape(value));
-        Ok(Test::Constant(values.any(|value| match filter.modifier {
-            Some(Modifier::Below) => within(&value, own),
-            Some(Modifier::Above) => within(own, &value),
-            _ => value == own,
-        })))
-    };
-    filter.judge(|| Test::ALWAYS, holds)
+    let mut values = filter.values.iter().map(|value| unescape(value));
+    values.any(|value| match filter.modifier {
+        Some(Modifier::Below) => within(&value, own),
+        Some(Modifier::Above) => within(own, &value),
+        _ => value == own,
+    })
 }
 
 /// How precise the dates of a column are. They are kept as digits.

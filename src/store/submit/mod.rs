@@ -18,13 +18,14 @@ mod uses;
 use super::entries::{self, Outcome};
 use super::layout::Slot;
 use super::receipt::{self, Counts, Extra, Receipt};
+use super::tally::Changes;
 use super::work::Work;
 use super::{Result, Rule, Store};
 use crate::exchange::Submission;
 use crate::record::Record;
 use decide::Ours;
 use numbers::{Devices, participants};
-use rows::{column, keep_former, remember, upsert};
+use rows::{column, count, keep_former, remember, upsert};
 
 /// What becomes of a submission with refused records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -219,14 +220,17 @@ impl Store {
             work.devices_seen().await?;
             self.note_uses(work, &by_kind).await?;
         }
+        let mut changes = Changes::default();
         for (place, pending) in by_kind.iter().enumerate() {
             let layout = self.layout.of(place);
             let write = work.written().unwrap_or_default();
             let tx = &mut work.tx;
+            count(tx, layout, pending, &columns, &mut changes).await?;
             keep_former(tx, layout, pending).await?;
             upsert(tx, layout, pending, &columns, write).await?;
             remember(tx, layout, pending).await?;
         }
+        changes.write(&mut work.tx).await?;
         self.place(s, &by_kind, &people, &texts, &mut written);
         Ok(written)
     }

@@ -151,14 +151,15 @@ fn characteristic_value(scope: &Scope, _: &Source, filter: &Filter) -> Result<Te
                 "code$value の形（トークン二つ）で指定してください",
             )),
         })?;
-        let found = all.iter().filter(|(code, value)| {
+        // Both are met by one characteristic.
+        let met = pairs.iter().flat_map(|[first, second]| {
             let is = |concept: &Concept, token: &Token| concept.is(std::slice::from_ref(token));
-            let both = |[first, second]: &[Token; 2]| {
-                is(code, first) && value.as_ref().is_some_and(|value| is(value, second))
-            };
-            pairs.iter().any(both)
+            all.iter().map(move |(code, value)| match value {
+                Some(value) => Test::all([is(code, first), is(value, second)]),
+                None => Test::NEVER,
+            })
         });
-        Ok(Test::any(found.map(|(code, _)| code.when.clone())))
+        Ok(Test::any(met))
     };
     filter.judge(present, holds)
 }

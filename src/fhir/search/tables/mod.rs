@@ -18,8 +18,9 @@ pub use patient::PATIENT;
 pub use provenance::PROVENANCE;
 pub use research::{RESEARCH_STUDY, RESEARCH_SUBJECT};
 
+use super::concept::{Concept, token};
 use super::parameter::{Link, Means, Parameter, ParameterType, Searchable, always};
-use super::reads::{Concept, Text, absent, string, token};
+use super::reads::{Text, absent, string};
 use super::{Filter, Invalid, Scope, reference, rows};
 use crate::fhir::registry;
 use crate::fhir::resource::{RowSource, Source};

@@ -1,13 +1,13 @@
 //! The columns that records are walked by: their SQL, their values, and what stands beyond
 //! a place.
 
-use super::db::Bound;
-use super::layout::{KindLayout, Slot};
-use super::query::{Condition, SortBy, SortKey};
-use super::read::{AMENDED, CORRECTED, Raw, status};
-use super::sql;
 use crate::kind::{Kind, Kinds};
 use crate::record::Cell;
+use crate::store::db::Bound;
+use crate::store::layout::{KindLayout, Slot};
+use crate::store::query::{Condition, SortBy, SortKey};
+use crate::store::read::{AMENDED, CORRECTED, Raw, status};
+use crate::store::sql;
 
 /// One column of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,141 @@
+//! How many records there are: of each kind, and of each value of its indexed numbers.
+//!
+//! Counting rows costs what there is to count. These few numbers are kept by the
+//! transactions that write records, so that "how many HbA1c of 6.5 and more" is a sum over
+//! some hundred rows, however many records there are.
+
+use std::collections::BTreeMap;
+
+use super::db::{Bound, Transaction, bind, query};
+use super::layout::KindLayout;
+use super::{Result, sql};
+
+/// The column number under which all records of a kind are counted.
+const ALL: i64 = 0;
+
+/// What a transaction changes, by kind, column number and value.
+#[derive(Debug, Default)]
+pub struct Changes(BTreeMap<(i64, i64, i64), i64>);
+
+impl Changes {
+    /// So many records of a kind more, or fewer.
+    pub fn records(&mut self, layout: &KindLayout, number: i64) {
+        *self.0.entry((layout.id, ALL, 0)).or_default() += number;
+    }
+
+    /// So many with this number in a column more, or fewer; `raw` is as the store keeps it.
+    pub fn value(&mut self, layout: &KindLayout, column: usize, raw: i64, number: i64) {
+        let key = (layout.id, column as i64 + 1, raw >> 3);
+        *self.0.entry(key).or_default() += number;
+    }
+
+    /// Takes away what the records count that are current at these places (participant,
+    /// time and source), which are about to be replaced or deleted.
+    pub async fn without(
+        &mut self,
+        tx: &mut Transaction,
+        layout: &KindLayout,
+        places: &[[i64; 3]],
+    ) -> Result<()> {
+        for &column in &layout.tallied {
+            for chunk in sql::chunks(places) {
+                let text = format!(
+                    "SELECT r.c{0} FROM (VALUES {1}) AS v CROSS JOIN record r \
+                     WHERE r.participant = v.column1 AND r.kind = {2} AND r.time = v.column2 \
+                     AND r.source = v.column3 AND r.state <> 2 AND r.c{0} IS NOT NULL",
+                    column + 1,
+                    sql::values(chunk.len(), 3),
+                    layout.id
+                );
+                let bound: Vec<Bound> = chunk.iter().flatten().map(Bound::from).collect();
+                for row in bind(&text, &bound).fetch_all(&mut *tx).await? {
+                    self.value(layout, column, row.try_get(0)?, -1);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the changes. They come in the order of the key, so that two writers never wait
+    /// for each other.
+    pub async fn write(self, tx: &mut Transaction) -> Result<()> {
+        let changes = self.0.into_iter().filter(|(_, number)| *number != 0);
+        let changes: Vec<_> = changes.collect();
+        for chunk in sql::chunks(&changes) {
+            let text = format!(
+                "INSERT INTO tally (kind, column_number, value, records) VALUES {} \
+                 ON CONFLICT (kind, column_number, value) \
+                 DO UPDATE SET records = tally.records + excluded.records",
+                sql::values(chunk.len(), 4)
+            );
+            let mut statement = query(text);
+            for ((kind, column, value), number) in chunk {
+                statement.extend([kind, column, value, number]);
+            }
+            statement.execute(&mut *tx).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Counts the numbers of columns that were not counted before, and forgets those of columns
+/// that no longer are.
+pub async fn register(tx: &mut Transaction, kind: i64, columns: &[usize]) -> Result<()> {
+    let numbers: Vec<i64> = columns.iter().map(|&column| column as i64 + 1).collect();
+    let listed: Vec<String> = numbers.iter().map(i64::to_string).collect();
+    let kept = [vec![ALL.to_string()], listed].concat().join(", ");
+    query(format!(
+        "DELETE FROM tally WHERE kind = {kind} AND column_number NOT IN ({kept})"
+    ))
+    .execute(&mut *tx)
+    .await?;
+    for number in numbers {
+        let counted = query(format!(
+            "SELECT 1 FROM tally WHERE kind = {kind} AND column_number = {number} LIMIT 1"
+        ));
+        if counted.fetch_optional(&mut *tx).await?.is_some() {
+            continue;
+        }
+        query(format!(
+            "INSERT INTO tally (kind, column_number, value, records) \
+             SELECT {kind}, {number}, c{number} >> 3, count(*) FROM record \
+             WHERE kind = {kind} AND state <> 2 AND c{number} IS NOT NULL \
+             GROUP BY c{number} >> 3"
+        ))
+        .execute(&mut *tx)
+        .await?;
+    }
+    Ok(())
+}
+
+/// The select of how many records of a kind there are, or of those with a number of a column
+/// in all of these sets of ranges (both ends included).
+pub fn select(
+    layout: &KindLayout,
+    column: Option<usize>,
+    ranges: &[&[(i64, i64)]],
+) -> (String, Vec<Bound>) {
+    let number = column.map_or(ALL, |column| column as i64 + 1);
+    let mut text = format!(
+        "SELECT CAST(coalesce(sum(records), 0) AS BIGINT) FROM tally \
+         WHERE kind = {} AND column_number = {number}",
+        layout.id
+    );
+    let mut bound = Vec::new();
+    for ranges in ranges {
+        let each: Vec<&str> = ranges.iter().map(|_| "value BETWEEN ? AND ?").collect();
+        let any = if each.is_empty() {
+            "1 = 0".into()
+        } else {
+            each.join(" OR ")
+        };
+        text.push_str(&format!(" AND ({any})"));
+        bound.extend(
+            ranges
+                .iter()
+                .flat_map(|(lo, hi)| [*lo, *hi])
+                .map(Bound::Int),
+        );
+    }
+    (text, bound)
+}
