@@ -388,7 +388,7 @@ impl Transaction {
         }
     }
 
-    /// Whether the schema is PostgreSQL's, for the few statements that define it.
+    /// Whether it is on PostgreSQL, for the few statements whose texts differ.
     pub fn is_postgres(&self) -> bool {
         matches!(self, Transaction::Postgres(_))
     }

@@ -68,6 +68,8 @@ fn options(url: &str) -> Result<PgConnectOptions> {
         .options([
             // A statement whose reader is gone does not run on.
             ("client_connection_check_interval", "1s"),
+            // That there was nothing to drop is no news.
+            ("client_min_messages", "warning"),
         ]))
 }
 

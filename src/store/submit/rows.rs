@@ -26,11 +26,9 @@ pub(super) async fn stored(
     for block in tx.blocks(pending) {
         let comma = if layout.columns > 0 { ", " } else { "" };
         let text = format!(
-            "SELECT {FIXED}{comma}{} FROM ({ROWS}) AS v CROSS JOIN record r \
-             WHERE r.participant = v.column1 AND r.kind = {} \
-             AND r.time = v.column2 AND r.source = v.column3",
+            "SELECT {FIXED}{comma}{} FROM {}",
             layout.column_list("r."),
-            layout.id
+            at_keys(tx, layout)
         );
         let statement = query(text).rows(keys(block));
         for row in statement.fetch_all(&mut *tx).await? {
@@ -48,6 +46,25 @@ fn keys<'p>(pending: impl IntoIterator<Item = &'p Pending>) -> Rows {
         rows.extend([p.participant, p.time, p.source]);
     }
     rows
+}
+
+/// The records `r` at the keys `v` that are bound as rows.
+///
+/// PostgreSQL knows nothing about a table that has just filled up, and would go through all
+/// of a kind for each key; it is told to look each key up.
+fn at_keys(tx: &Transaction, layout: &KindLayout) -> String {
+    let keys = format!(
+        "r.participant = v.column1 AND r.kind = {} AND r.time = v.column2 \
+         AND r.source = v.column3",
+        layout.id
+    );
+    match tx.is_postgres() {
+        false => format!("({ROWS}) AS v CROSS JOIN record r WHERE {keys}"),
+        true => format!(
+            "({ROWS}) AS v CROSS JOIN LATERAL \
+             (SELECT *, ctid AS place FROM record r WHERE {keys} OFFSET 0) AS r"
+        ),
+    }
 }
 
 /// A cell as its column keeps it.
@@ -108,12 +125,11 @@ pub(super) async fn keep_former(
         let prefixed: Vec<String> = fixed.split(", ").map(|c| format!("r.{c}")).collect();
         let text = format!(
             "INSERT INTO record_version ({fixed}{comma}{}) SELECT {}{comma}{} \
-             FROM ({ROWS}) AS v CROSS JOIN record r WHERE r.participant = v.column1 \
-             AND r.kind = {} AND r.time = v.column2 AND r.source = v.column3",
+             FROM {}",
             layout.column_list(""),
             prefixed.join(", "),
             layout.column_list("r."),
-            layout.id
+            at_keys(tx, layout)
         );
         let statement = query(text).rows(keys(block.iter().copied()));
         statement.execute(&mut *tx).await?;
@@ -182,12 +198,19 @@ pub(super) async fn remember(
 ) -> Result<()> {
     let these: Vec<&Pending> = pending.iter().filter(|p| p.seen).collect();
     for block in tx.blocks(&these) {
-        let text = format!(
-            "UPDATE record SET seen = v.column4 FROM ({ROWS}) AS v \
-             WHERE record.participant = v.column1 AND record.kind = {} \
-             AND record.time = v.column2 AND record.source = v.column3",
-            layout.id
-        );
+        let text = match tx.is_postgres() {
+            false => format!(
+                "UPDATE record SET seen = v.column4 FROM ({ROWS}) AS v \
+                 WHERE record.participant = v.column1 AND record.kind = {} \
+                 AND record.time = v.column2 AND record.source = v.column3",
+                layout.id
+            ),
+            true => format!(
+                "UPDATE record SET seen = k.seen FROM \
+                 (SELECT r.place, v.column4 AS seen FROM {}) AS k WHERE record.ctid = k.place",
+                at_keys(tx, layout)
+            ),
+        };
         let mut rows = Rows::of(vec![Each::Own; 4]);
         for p in block {
             rows.extend([p.participant, p.time, p.source, p.updated]);
