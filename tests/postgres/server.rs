@@ -70,6 +70,11 @@ impl Server {
         format!("postgres://kenko@127.0.0.1:{}/{database}", self.port)
     }
 
+    /// Its first process, which starts the others.
+    pub fn pid(&self) -> Option<u32> {
+        self.running.lock().unwrap().as_ref().map(Child::id)
+    }
+
     /// Ends it: whoever is connected is told so, and it is gone.
     pub fn stop(&self) {
         let Some(mut child) = self.running.lock().unwrap().take() else {
