@@ -237,9 +237,8 @@ impl Bundle<'_> {
                     return Err(method("POST"));
                 }
                 let if_none_exist = entry.if_none_exist.clone();
-                if !resource.has(Interaction::Create)
-                    && !(resource.has(Interaction::ConditionalCreate) && if_none_exist.is_some())
-                {
+                let finds = resource.has(Interaction::ConditionalCreate) && if_none_exist.is_some();
+                if !(finds || resource.has(Interaction::Create)) {
                     return Err(create::not_created(resource));
                 }
                 self.has_body(resource, entry)?;
