@@ -172,6 +172,7 @@ async fn a_server_that_goes_away_is_503_until_it_comes_back() {
         let begun = Instant::now();
         let (status, again, told) = get(path).await;
         assert_eq!((status, again), (503, true), "{path}: {told}");
+        assert!(told.contains("The database does not answer"), "{told}");
         assert!(begun.elapsed() < Duration::from_secs(10), "{path}");
         let outcome = told.contains("\"OperationOutcome\"") && told.contains("\"transient\"");
         assert_eq!(outcome, path.starts_with("/fhir"), "{told}");
