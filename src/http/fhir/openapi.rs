@@ -409,6 +409,6 @@ mod tests {
                 .paths
                 .contains_key("/Observation/{id}/_history/{vid}")
         );
-        assert!(!document.paths.paths.contains_key("/Patient/{id}/_history"));
+        assert!(!document.paths.paths.contains_key("/Device/{id}/_history"));
     }
 }
