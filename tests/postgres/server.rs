@@ -77,12 +77,13 @@ impl Server {
 
     /// Ends it: whoever is connected is told so, and it is gone.
     pub fn stop(&self) {
-        let Some(mut child) = self.running.lock().unwrap().take() else {
-            return;
-        };
-        let id = child.id().to_string();
-        let _ = Command::new("kill").args(["-INT", &id]).status();
-        let _ = child.wait();
+        let Some(pid) = self.pid() else { return };
+        let _ = Command::new("kill")
+            .args(["-INT", &pid.to_string()])
+            .status();
+        if let Some(mut child) = self.running.lock().unwrap().take() {
+            let _ = child.wait();
+        }
     }
 
     /// Starts it, again.
