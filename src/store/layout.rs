@@ -235,7 +235,7 @@ async fn index(tx: &mut Transaction, kind: &Kind, id: i64, slots: &[Slot]) -> Re
         if let (Slot::Column(n), true) = (slot, field.indexed) {
             let column = n + 1;
             let create = format!(
-                "CREATE INDEX IF NOT EXISTS record_kind_{id}_c{column} ON record (c{column}, time) WHERE kind = {id}"
+                "CREATE INDEX IF NOT EXISTS record_kind_{id}_c{column} ON record (kind, c{column}, time) WHERE kind = {id}"
             );
             query(create).execute(&mut *tx).await?;
         }

@@ -7,7 +7,6 @@
 //!
 //! - by participant, where the test names some: their units in turn, several a statement;
 //! - by kind: one unit after the other, a statement each;
-//! - by value, where the test asks for a range of an indexed value and nothing better;
 //! - sorted: the units merged by the keys asked for, in one statement.
 //!
 //! The way is part of the cursor: a walk goes on as it began, whatever was written since.

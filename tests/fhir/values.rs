@@ -338,10 +338,10 @@ async fn matches_are_sorted_by_several_keys() {
     };
     assert_eq!(
         values("_sort=-value-quantity&code=29463-7,4548-4").await,
-        ["65.5", "52.3", "52.1", "7.0", "5.8"]
+        ["65.50", "52.3", "52.10", "7.0", "5.8"]
     );
     // What has no value comes last, whichever way it goes.
-    for (sort, first) in [("value-quantity", "52.1"), ("-value-quantity", "65.5")] {
+    for (sort, first) in [("value-quantity", "52.10"), ("-value-quantity", "65.50")] {
         let found = values(&format!("_sort={sort}&category=vital-signs&_count=5")).await;
         assert_eq!(found[0], first);
         assert_eq!(found[3..], ["null", "null"]);

@@ -95,7 +95,8 @@ impl Column {
                 };
                 let Some(main) = field(kind) else {
                     out.push(Keyed::up(Column::Constant(1)));
-                    out.push(Keyed::up(Column::Constant(0)));
+                    let column = Column::Constant(0);
+                    out.push(Keyed { column, descending });
                     return;
                 };
                 let own: &Kind = kinds.at(kind);

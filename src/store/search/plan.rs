@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::column::{Column, Keyed};
 use crate::fhir::id::Hash96;
 use crate::store::query::{Condition, SortBy, SortKey};
-use crate::store::test::{At, Compiler, FieldTest, Known, Relation, Test};
+use crate::store::test::{At, Compiler, Known, Relation, Test};
 use crate::store::{RecordQuery, Result, Store, Table};
 
 /// So many people at most are looked up one by one where a test says what they are like;
@@ -21,15 +21,13 @@ pub enum Way {
     Named,
     /// The participants that a test on them finds, as the store numbers them.
     Found,
-    /// Kind by kind, each by its indexed value.
-    Values,
     /// Merged by keys.
     Sorted,
 }
 
 impl Way {
     /// All of them, by their numbers.
-    pub const ALL: [Way; 5] = [Way::Kinds, Way::Named, Way::Found, Way::Values, Way::Sorted];
+    pub const ALL: [Way; 4] = [Way::Kinds, Way::Named, Way::Found, Way::Sorted];
 }
 
 /// Whose records a unit has.
@@ -109,30 +107,10 @@ impl Store {
             } else {
                 Way::Kinds
             }
-        } else if walk.parts.iter().any(|p| self.value_range(p).is_some()) {
-            Way::Values
         } else {
             Way::Kinds
         };
         Ok(walk)
-    }
-
-    /// The field with an index of its own that a part asks for a range of, where nothing
-    /// else of it leads to a range of a key.
-    pub(super) fn value_range(&self, part: &Part) -> Option<usize> {
-        let kind = self.kinds.at(part.kind);
-        let mut value = None;
-        for test in part.test.conjuncts() {
-            match test {
-                Test::Time(_) | Test::Updated(_) | Test::Keys(_) => return None,
-                Test::Field {
-                    field,
-                    test: FieldTest::Range(_),
-                } if kind.fields[*field].indexed => value = Some(*field),
-                _ => {}
-            }
-        }
-        value
     }
 
     /// What must hold for the records of a unit.
@@ -171,13 +149,6 @@ impl Store {
         let plain = [Column::Time, Column::Participant, Column::Source].map(Keyed::up);
         let mut columns = match walk.way {
             Way::Sorted => self.sorted_columns(walk, unit.kind),
-            Way::Values => {
-                let part = walk.parts.iter().find(|p| p.kind == unit.kind);
-                match part.and_then(|part| self.value_range(part)) {
-                    Some(field) => vec![Keyed::up(Column::Cell(field))],
-                    None => vec![Keyed::up(Column::Constant(0))],
-                }
-            }
             _ => Vec::new(),
         };
         if walk.way != Way::Sorted {
