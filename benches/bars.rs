@@ -98,16 +98,7 @@ fn main() {
         let path = folder.path().join("kenko.db");
         let url = format!("sqlite://{}", path.display());
         let store = Store::open(&url, kinds.clone()).await.expect("a database");
-        for (list, bytes) in &registries {
-            let list = List::by_name(list).expect("a list");
-            let rows = registry::read_json(list, bytes.as_slice(), &registry::Options::default());
-            let rows = rows.expect("readable").rows;
-            store
-                .change_registry(list, &rows, false)
-                .await
-                .expect("stored")
-                .expect("valid");
-        }
+        load(&store, &registries).await;
         for (round, bar) in [
             ("store", "<= 15 us, >= 50 000 a second"),
             ("the same again", "no slower"),
@@ -133,11 +124,87 @@ fn main() {
         }
         let store = Arc::new(store);
         read_one(&store).await;
+        let second = folder.path().join("second.db");
+        let url = format!("sqlite://{}", second.display());
+        let second = Store::open(&url, kinds.clone()).await.expect("a database");
+        load(&second, &registries).await;
+        transactions(&store, &Arc::new(second)).await;
         store.close().await;
         let size = std::fs::metadata(&path).map_or(0, |m| m.len());
         let got = format!("{:.1} bytes a record", size as f64 / records as f64);
         line("database", got, "33.8 bytes raw rows", "<= 120");
     });
+}
+
+/// The lists of the cohort.
+async fn load(store: &Store, registries: &[(&str, Vec<u8>)]) {
+    for (list, bytes) in registries {
+        let list = List::by_name(list).expect("a list");
+        let rows = registry::read_json(list, bytes.as_slice(), &registry::Options::default());
+        let rows = rows.expect("readable").rows;
+        let done = store.change_registry(list, &rows, false).await;
+        done.expect("stored").expect("valid");
+    }
+}
+
+/// Transactions of 1 000 PUTs, without sockets: what one database holds is written into
+/// another, twice.
+async fn transactions(from: &Arc<Store>, to: &Arc<Store>) {
+    let router = |store: &Arc<Store>| app(App::new(store.clone(), Settings::default()));
+    let (from, to) = (router(from), router(to));
+    let call = async |router: &axum::Router, request: axum::http::request::Builder, body| {
+        let request = request.header("host", "localhost").body(body);
+        let answer = router.clone().oneshot(request.expect("a request")).await;
+        let answer = answer.expect("an answer");
+        assert_eq!(answer.status(), 200);
+        let body = answer.into_body().collect().await.expect("a body");
+        body.to_bytes()
+    };
+    let bundles = async |name: &str, most: usize| {
+        let mut bundles = Vec::new();
+        let mut next = Some(format!("/fhir/{name}?_count=1000"));
+        while let Some(path) = next.filter(|_| bundles.len() < most) {
+            let page = call(&from, Request::get(path), Body::empty()).await;
+            let mut page: serde_json::Value = serde_json::from_slice(&page).expect("JSON");
+            let links = page["link"].as_array().expect("links").clone();
+            let link = links.iter().find(|l| l["relation"] == "next");
+            let link = link.and_then(|l| l["url"].as_str());
+            next = link.and_then(|url| Some(url.strip_prefix("http://localhost")?.to_owned()));
+            let entries = page["entry"].as_array_mut().expect("entries");
+            for entry in entries.iter_mut() {
+                let url = format!("{name}/{}", entry["resource"]["id"].as_str().unwrap_or(""));
+                *entry = serde_json::json!({
+                    "resource": entry["resource"].take(),
+                    "request": { "method": "PUT", "url": url },
+                });
+            }
+            let bundle = serde_json::json!({
+                "resourceType": "Bundle", "type": "transaction", "entry": entries,
+            });
+            bundles.push((entries.len(), bundle.to_string()));
+        }
+        bundles
+    };
+    let send = async |bundles: &[(usize, String)]| {
+        let (started, before) = (Instant::now(), cpu());
+        for (_, bundle) in bundles {
+            let post = Request::post("/fhir").header("content-type", "application/fhir+json");
+            black_box(call(&to, post, Body::from(bundle.clone())).await);
+        }
+        let entries: usize = bundles.iter().map(|(n, _)| n).sum();
+        let each = (cpu() - before) / entries as f64 * 1e6;
+        let rate = entries as f64 / started.elapsed().as_secs_f64();
+        format!("{each:.1} us CPU, {rate:.0}/s")
+    };
+    send(&bundles("Device", usize::MAX).await).await;
+    let bundles = bundles("Observation", 50).await;
+    let floor = measure(|| {
+        black_box(serde_json::from_str::<serde_json::Value>(&bundles[0].1).is_ok());
+    });
+    let floor = format!("Value: {:.1} us", floor / bundles[0].0 as f64 * 1e6);
+    for round in ["transactions of 1 000 PUTs", "the same again"] {
+        line(round, send(&bundles).await, &floor, "<= 60 us");
+    }
 }
 
 /// Both ways of the converter, beside a copy and a parse of the same bytes.
@@ -176,7 +243,7 @@ fn converter(kinds: &Kinds, submission: &exchange::Submission) {
     line("converter to the protocol", got, &ratio, ">= 0.5 of Value");
 }
 
-/// Q1 without sockets: a read through the whole router.
+/// Q1, Q6e and Q7 without sockets: reads through the whole router.
 async fn read_one(store: &Arc<Store>) {
     let router = app(App::new(store.clone(), Settings::default()));
     let get = async |path: &str| {
@@ -225,4 +292,32 @@ async fn read_one(store: &Arc<Store>) {
         &format!("constant answer: {floor:.3} ms"),
         "<= 0.05 ms with sockets",
     );
+    let subjects = entries
+        .iter()
+        .filter_map(|e| e["resource"]["subject"]["reference"].as_str());
+    let mut people: Vec<&str> = subjects.collect();
+    people.dedup();
+    for (what, bar, address) in [
+        (
+            "Q6e $everything",
+            "<= 3 ms with sockets",
+            (|person| format!("/fhir/{person}/$everything")) as fn(&str) -> String,
+        ),
+        (
+            "Q7 with two includes, 50 entries",
+            "<= 0.7 ms with sockets",
+            |person| {
+                let includes = "_include=Observation:device&_include=Observation:subject";
+                format!("/fhir/Observation?subject={person}&{includes}&_count=50")
+            },
+        ),
+    ] {
+        let paths: Vec<String> = people
+            .iter()
+            .take(20)
+            .map(|person| address(person))
+            .collect();
+        let got = format!("{:.3} ms CPU, no sockets", per_request(&paths).await);
+        line(what, got, "", bar);
+    }
 }

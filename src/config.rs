@@ -172,6 +172,10 @@ pub struct Serve {
     #[arg(long, value_name = "SIZE", default_value = "64M")]
     pub body_limit: Size,
 
+    /// Most entries of a batch or transaction Bundle
+    #[arg(long, value_name = "NUMBER", default_value_t = 5000)]
+    pub bundle_max: usize,
+
     /// Origin that browsers may call from; repeatable, none by default
     #[arg(long, value_name = "ORIGIN", value_delimiter = ',', value_parser = value::origin)]
     pub cors_origin: Vec<String>,

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use client::{Client, load};
 use database::{Backend, Database, Server};
-use workload::{Query, Workload};
+use workload::Query;
 
 /// How long each query is asked.
 const TIME: Duration = Duration::from_secs(3);

@@ -48,6 +48,7 @@ fn settings(options: &Serve) -> Settings {
     Settings {
         base_url: options.base_url.clone(),
         body_limit: options.body_limit.0,
+        bundle_max: options.bundle_max,
         cors_origins: options.cors_origin.clone(),
         auto_register: options.registry == RegistryMode::Auto,
         ..Settings::default()

@@ -64,9 +64,12 @@ pub async fn groups(
     Ok(out)
 }
 
+/// System and code of each coding.
+type Codings = Vec<(String, String)>;
+
 /// Kinds (by place) in groups that share a coding, in the order of their first ones.
 fn alike(kinds: &Kinds, places: &[usize]) -> Vec<Vec<usize>> {
-    let mut groups: Vec<(Vec<usize>, Vec<(String, String)>)> = Vec::new();
+    let mut groups: Vec<(Vec<usize>, Codings)> = Vec::new();
     for &place in places {
         let mut members = vec![place];
         let mut codings = kinds.at(place).mapping.code_codings();

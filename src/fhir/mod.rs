@@ -1,5 +1,6 @@
 //! FHIR rules that hold for every record kind.
 
+pub mod base64;
 pub mod bundle;
 pub mod canonical;
 pub mod capability;

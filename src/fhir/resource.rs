@@ -62,17 +62,27 @@ impl Interaction {
 /// What can be done with all resources at once (<https://hl7.org/fhir/R4/http.html>).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SystemInteraction {
+    /// `POST` of a Bundle of requests, each done by itself
+    Batch,
+    /// `POST` of a Bundle of requests, all of them done or none
+    Transaction,
     /// `GET _history`
     History,
 }
 
 impl SystemInteraction {
     /// All that there are.
-    pub const ALL: &[SystemInteraction] = &[SystemInteraction::History];
+    pub const ALL: &[SystemInteraction] = &[
+        SystemInteraction::Batch,
+        SystemInteraction::Transaction,
+        SystemInteraction::History,
+    ];
 
     /// The code of FHIR's `system-restful-interaction`.
     pub fn code(self) -> &'static str {
         match self {
+            SystemInteraction::Batch => "batch",
+            SystemInteraction::Transaction => "transaction",
             SystemInteraction::History => "history-system",
         }
     }
@@ -80,8 +90,18 @@ impl SystemInteraction {
     /// What is to be known of it.
     pub fn about(self) -> &'static str {
         match self {
+            SystemInteraction::Batch => {
+                "Each entry is done by itself and has a status and an outcome of its own. \
+                 What is read is answered after what is written."
+            }
+            SystemInteraction::Transaction => {
+                "All entries are written or none; one OperationOutcome names those that fail. \
+                 References by urn:uuid and conditional references are resolved. What is read is \
+                 answered after what is written."
+            }
             SystemInteraction::History => {
-                "The versions of the resources that keep former ones, the newest first."
+                "The versions of all Observations, the newest first; those of other resources \
+                 are listed for each."
             }
         }
     }
@@ -206,7 +226,7 @@ pub static RESOURCES: &[Resource] = &[
             hba1c-pre, hba1c-mild; treated, whatever the value): how many participants are in \
             it, never who.",
         sources: &[Source::Group],
-        interactions: SHOWN,
+        interactions: LISTED,
         profiles: &[],
     },
     Resource {

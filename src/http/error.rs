@@ -363,12 +363,17 @@ impl IntoResponse for Problem {
 
 impl From<store::Error> for Problem {
     fn from(error: store::Error) -> Problem {
-        let kind = if error.is_busy() {
-            Kind::Unavailable
+        let problem = if error.is_away() {
+            Problem::new(Kind::Unavailable).detail(
+                "The database does not answer; try again later",
+                "データベースが応答しません。後でもう一度お試しください",
+            )
+        } else if error.is_busy() {
+            Problem::new(Kind::Unavailable)
         } else {
-            Kind::Internal
+            Problem::new(Kind::Internal)
         };
-        Problem::new(kind).because(error)
+        problem.because(error)
     }
 }
 

@@ -39,6 +39,9 @@ async fn ready(
     app.store()
         .ping()
         .await
-        .map_err(|error| error::Problem::new(error::Kind::Unavailable).because(error))?;
+        .map_err(|error| match error.is_busy() {
+            true => error::Problem::from(error),
+            false => error::Problem::new(error::Kind::Unavailable).because(error),
+        })?;
     Ok((StatusCode::OK, FRESH, "ok\n"))
 }

@@ -55,6 +55,8 @@ pub struct Settings {
     pub page_default: usize,
     /// Entries of a page at most.
     pub page_max: usize,
+    /// Entries of a batch or transaction Bundle at most.
+    pub bundle_max: usize,
     /// How long a request may take until its answer begins.
     pub request_timeout: Duration,
     /// How long a sender may be silent in the middle of a body.
@@ -72,6 +74,7 @@ impl Default for Settings {
             auto_register: false,
             page_default: 50,
             page_max: 1000,
+            bundle_max: 5000,
             request_timeout: Duration::from_secs(300),
             silence: Duration::from_secs(30),
             open_bodies: 256,

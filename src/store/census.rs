@@ -140,7 +140,7 @@ impl Store {
             None => "NULL".to_owned(),
         };
         let text = format!(
-            "SELECT s.stage, count(*) FROM (SELECT CASE WHEN {} THEN 3 ELSE {measured} END AS stage \
+            "SELECT CAST(s.stage AS BIGINT), count(*) FROM (SELECT CASE WHEN {} THEN 3 ELSE {measured} END AS stage \
              FROM participant p) s WHERE s.stage IS NOT NULL GROUP BY s.stage",
             treated.join(" OR ")
         );

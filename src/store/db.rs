@@ -9,11 +9,12 @@ use std::borrow::Cow;
 
 use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
-use sqlx::{AssertSqlSafe, Decode, Postgres, Row as _, Sqlite};
+use sqlx::{AssertSqlSafe, Column as _, Decode, Postgres, Row as _, Sqlite, TypeInfo as _};
 
+use super::bulk::{ROWS, Rows};
 use super::postgres::{self, Writing};
 use super::readers::Readers;
-use super::{Error, Result};
+use super::{Error, Result, sql};
 use crate::fhir::id::Hash96;
 
 /// A value bound to a statement.
@@ -109,6 +110,7 @@ impl From<Option<String>> for Bound {
 pub struct Statement {
     sql: Cow<'static, str>,
     values: Vec<Bound>,
+    rows: Option<Rows>,
     once: bool,
 }
 
@@ -117,6 +119,7 @@ pub fn query(sql: impl Into<Cow<'static, str>>) -> Statement {
     Statement {
         sql: sql.into(),
         values: Vec::new(),
+        rows: None,
         once: false,
     }
 }
@@ -220,6 +223,12 @@ impl Statement {
         self.values.extend(values.into_iter().map(T::into));
     }
 
+    /// Binds rows of numbers, in the place of [`ROWS`]. Nothing else is bound then.
+    pub fn rows(mut self, rows: Rows) -> Statement {
+        self.rows = Some(rows);
+        self
+    }
+
     /// It is not kept prepared: its text comes once.
     pub fn once(mut self) -> Statement {
         self.once = true;
@@ -227,7 +236,14 @@ impl Statement {
     }
 
     fn sqlite<'q>(self) -> sqlx::query::Query<'q, Sqlite, SqliteArguments> {
-        let mut query = sqlx::query(AssertSqlSafe(self.sql)).persistent(!self.once);
+        let sql = match &self.rows {
+            Some(rows) => self.sql.replace(ROWS, &rows.as_values()).into(),
+            None => self.sql,
+        };
+        let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(!self.once);
+        for cell in self.rows.map(Rows::cells).unwrap_or_default() {
+            query = query.bind(cell);
+        }
         for value in self.values {
             query = match value {
                 Bound::Int(value) => query.bind(value),
@@ -240,6 +256,19 @@ impl Statement {
     }
 
     fn postgres<'q>(self) -> sqlx::query::Query<'q, Postgres, PgArguments> {
+        if let Some(rows) = &self.rows {
+            // Their text is the same however many they are, and worth keeping.
+            let sql = self.sql.replace(ROWS, &rows.as_arrays());
+            let mut query = sqlx::query(AssertSqlSafe(sql));
+            let (arrays, same) = rows.arrays();
+            for array in arrays {
+                query = query.bind(array);
+            }
+            for value in same {
+                query = query.bind(value);
+            }
+            return query;
+        }
         let sql = postgres::numbered(&self.sql);
         let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(!self.once);
         for value in self.values {
@@ -313,7 +342,15 @@ impl Row {
     pub fn try_get<'r, T: Column<'r>>(&'r self, column: usize) -> Result<T> {
         Ok(match self {
             Row::Sqlite(row) => row.try_get(column)?,
-            Row::Postgres(row) => row.try_get(column)?,
+            Row::Postgres(row) => row.try_get(column).or_else(|error| {
+                // A number that stands in the text is one of 32 bits there.
+                match row.try_column(column) {
+                    Ok(found) if found.type_info().name() == "INT4" => {
+                        row.try_get_unchecked(column)
+                    }
+                    _ => Err(error),
+                }
+            })?,
         })
     }
 }
@@ -339,6 +376,15 @@ impl Transaction {
         match self {
             Transaction::Sqlite(tx) => Ok(tx.rollback().await?),
             Transaction::Postgres(tx) => tx.rollback().await,
+        }
+    }
+
+    /// Cuts rows into those of one statement: into a few sizes on SQLite, whose texts differ
+    /// with them.
+    pub fn blocks<'r, T>(&self, rows: &'r [T]) -> impl Iterator<Item = &'r [T]> + use<'r, T> {
+        match self {
+            Transaction::Sqlite(_) => sqlx::Either::Left(sql::chunks(rows)),
+            Transaction::Postgres(_) => sqlx::Either::Right(rows.chunks(postgres::BLOCK)),
         }
     }
 

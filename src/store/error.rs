@@ -39,6 +39,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the server that keeps the database is away, or was when it was needed.
+    pub fn is_away(&self) -> bool {
+        match self {
+            Error::Unreachable { .. } => true,
+            Error::Database(error) => is_lost(error),
+            _ => false,
+        }
+    }
+
     /// Whether the same call may succeed later: the database is locked or away, all
     /// connections are in use, or another program changed the same at the same time.
     pub fn is_busy(&self) -> bool {

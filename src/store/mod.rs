@@ -13,6 +13,7 @@
 //! how connections are opened differs, in `sqlite.rs` and `postgres.rs`.
 
 mod backup;
+mod bulk;
 mod census;
 mod change;
 mod changes;

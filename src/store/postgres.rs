@@ -23,6 +23,8 @@ static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// Reading connections: each is a process of the server.
 const READERS: usize = 8;
+/// Rows of one statement at most.
+pub const BLOCK: usize = 4096;
 /// How long a writer waits for those before it.
 const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -1,16 +1,16 @@
 //! What a write did to the records of one participant: the source of a Provenance, which
 //! is derived and not stored.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::db::{self, Bound, bind};
+use super::db::{Bound, bind};
 use super::read::{DELETED, Person};
 use super::{Access, Error, Result, Store, sql};
-use crate::fhir::id::{self, Hash96, ObservationKey};
+use crate::fhir::id::{self, ObservationKey};
 
 /// A write and a participant, as the store numbers them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeliveryKey {
     /// `write.id`
     pub write: i64,
@@ -53,75 +53,125 @@ impl Store {
     ) -> Result<Vec<Delivery>> {
         let ids: Vec<i64> = keys.iter().map(|k| k.participant).collect();
         let people = self.dictionary.people(&self.read, &ids).await?;
+        let writes = self.senders(keys).await?;
+        let touched = self.touched(keys).await?;
+        let mut sources: Vec<i64> = touched.values().flatten().map(|t| t.source).collect();
+        sources.sort_unstable();
+        sources.dedup();
+        // No source is no text.
+        sources.retain(|&source| source != 0);
+        let words = self.dictionary.words(&self.read, &sources).await?;
+        let nothing = id::source_hash("");
         let mut out = Vec::with_capacity(keys.len());
         for key in keys {
             let person = people.get(&key.participant).ok_or_else(|| {
                 Error::Damaged("a record names a participant that is not there".into())
             })?;
-            out.extend(self.delivery(*key, person.clone()).await?);
+            // A write without an id is none that anybody sent.
+            let Some(sender) = writes.get(&key.write) else {
+                continue;
+            };
+            let records = touched.get(key).map_or(&[][..], Vec::as_slice);
+            let targets = records.iter().filter_map(|record| {
+                Some(ObservationKey {
+                    participant: person.hash,
+                    kind: self.kinds.at(self.layout.place(record.kind)?).hash,
+                    seconds: record.time,
+                    source: words.get(&record.source).map_or(nothing, |word| word.hash),
+                })
+            });
+            out.push(Delivery {
+                key: *key,
+                id: sender.id.clone(),
+                at: sender.at,
+                client: sender.client.clone(),
+                send_time: sender.send_time,
+                created: records.iter().any(|record| record.version == 1),
+                deleted: records.iter().any(|record| record.state == DELETED),
+                targets: targets.collect(),
+                person: person.clone(),
+            });
         }
         Ok(out)
     }
 
-    async fn delivery(&self, key: DeliveryKey, person: Arc<Person>) -> Result<Option<Delivery>> {
-        let found = db::query(
-            "SELECT w.submission, w.at, coalesce(w.client, s.client), s.send_time \
-             FROM write w LEFT JOIN submission s ON s.id = w.submission WHERE w.id = ?",
-        )
-        .bind(key.write)
-        .fetch_optional(&self.read)
-        .await?;
-        let Some(found) = found else { return Ok(None) };
-        let Some(id) = found.try_get::<Option<String>>(0)? else {
-            return Ok(None);
-        };
-        let columns = "kind, time, source, version, state";
-        // The sign keeps SQLite, which does not count, from taking the longer way by participant.
-        let these = "+participant = ? AND write = ?";
-        let text = format!(
-            "SELECT {columns} FROM record WHERE {these} \
-             UNION ALL SELECT {columns} FROM record_version \
-             WHERE {these} ORDER BY kind, time, source"
-        );
-        let bound: Vec<Bound> = [key.participant, key.write, key.participant, key.write]
-            .map(Bound::Int)
-            .to_vec();
-        let rows = bind(&text, &bound).fetch_all(&self.read).await?;
-        let mut sources: BTreeMap<i64, Hash96> = BTreeMap::from([(0, id::source_hash(""))]);
-        let mut numbers = Vec::with_capacity(rows.len());
-        let (mut created, mut deleted) = (false, false);
-        for row in &rows {
-            let (kind, time, source): (i64, i64, i64) =
-                (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-            created |= row.try_get::<i64>(3)? == 1;
-            deleted |= row.try_get::<i64>(4)? == DELETED;
-            numbers.push((kind, time, source));
-            sources.entry(source).or_insert([0; 12]);
-        }
-        let asked: Vec<i64> = sources.keys().copied().filter(|&id| id != 0).collect();
-        for chunk in asked.chunks(sql::CHUNK) {
-            for (id, word) in self.dictionary.words(&self.read, chunk).await? {
-                sources.insert(id, word.hash);
+    /// Who sent these writes, and when.
+    async fn senders(&self, keys: &[DeliveryKey]) -> Result<HashMap<i64, Sender>> {
+        let mut ids: Vec<i64> = keys.iter().map(|key| key.write).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let mut out = HashMap::with_capacity(ids.len());
+        for chunk in sql::chunks(&ids) {
+            let text = format!(
+                "SELECT w.id, w.submission, w.at, coalesce(w.client, s.client), s.send_time \
+                 FROM write w LEFT JOIN submission s ON s.id = w.submission WHERE w.id IN ({})",
+                sql::list(chunk.len())
+            );
+            let bound: Vec<Bound> = chunk.iter().copied().map(Bound::Int).collect();
+            for row in bind(&text, &bound).fetch_all(&self.read).await? {
+                if let Some(id) = row.try_get::<Option<String>>(1)? {
+                    let sender = Sender {
+                        id,
+                        at: row.try_get(2)?,
+                        client: row.try_get(3)?,
+                        send_time: row.try_get(4)?,
+                    };
+                    out.insert(row.try_get(0)?, sender);
+                }
             }
         }
-        let targets = numbers.iter().filter_map(|(kind, time, source)| {
-            Some(ObservationKey {
-                participant: person.hash,
-                kind: self.kinds.at(self.layout.place(*kind)?).hash,
-                seconds: *time,
-                source: *sources.get(source)?,
-            })
-        });
-        Ok(Some(Delivery {
-            key,
-            id,
-            at: found.try_get(1)?,
-            client: found.try_get(2)?,
-            send_time: found.try_get(3)?,
-            created,
-            deleted,
-            targets: targets.collect(),
-            person,
-        }))
+        Ok(out)
     }
+
+    /// The records that writes touched, former versions included: one statement a
+    /// participant.
+    async fn touched(&self, keys: &[DeliveryKey]) -> Result<HashMap<DeliveryKey, Vec<Touched>>> {
+        let mut writes: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+        for key in keys {
+            writes.entry(key.participant).or_default().push(key.write);
+        }
+        let columns = "write, kind, time, source, version, state";
+        let mut out: HashMap<DeliveryKey, Vec<Touched>> = HashMap::with_capacity(keys.len());
+        for (participant, writes) in writes {
+            for chunk in sql::chunks(&writes) {
+                let these = format!("participant = ? AND write IN ({})", sql::list(chunk.len()));
+                let text = format!(
+                    "SELECT {columns} FROM record WHERE {these} \
+                     UNION ALL SELECT {columns} FROM record_version WHERE {these} \
+                     ORDER BY write, kind, time, source"
+                );
+                let own = std::iter::once(participant).chain(chunk.iter().copied());
+                let bound: Vec<Bound> = own.clone().chain(own).map(Bound::Int).collect();
+                for row in bind(&text, &bound).fetch_all(&self.read).await? {
+                    let write = row.try_get(0)?;
+                    let key = DeliveryKey { write, participant };
+                    out.entry(key).or_default().push(Touched {
+                        kind: row.try_get(1)?,
+                        time: row.try_get(2)?,
+                        source: row.try_get(3)?,
+                        version: row.try_get(4)?,
+                        state: row.try_get(5)?,
+                    });
+                }
+            }
+        }
+        Ok(out)
+    }
+}
+
+/// Who sent a write.
+struct Sender {
+    id: String,
+    at: i64,
+    client: Option<String>,
+    send_time: Option<i64>,
+}
+
+/// A record that a write touched.
+struct Touched {
+    kind: i64,
+    time: i64,
+    source: i64,
+    version: i64,
+    state: i64,
 }

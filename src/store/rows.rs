@@ -211,16 +211,12 @@ impl RowQuery {
 }
 
 impl Store {
-    /// The rows that a query asks for, at most `limit` of them.
-    ///
-    /// # Errors
-    /// [`Error::Database`](super::Error::Database).
-    pub async fn rows(&self, _access: &Access, query: &RowQuery) -> Result<RowPage> {
+    /// The statement of a page; `None` where nothing can match.
+    async fn statement(&self, query: &RowQuery) -> Result<Option<(String, Vec<Bound>)>> {
         let at = match &query.from {
             Some(place) => At::read(&place.numbers, query.sort.len()),
             None => None,
         };
-        let back = query.back();
         let mut selects = Vec::new();
         let mut bound = Vec::new();
         for (part, (table, test)) in query.parts.iter().enumerate() {
@@ -239,25 +235,34 @@ impl Store {
             for from in table.selects() {
                 let (id, participant) = match table.is_pair() {
                     true => ("t.write", "t.participant"),
-                    false => ("t.id", "0"),
+                    false => ("t.id", "CAST(0 AS BIGINT)"),
                 };
                 selects.push(format!(
-                    "SELECT {part}, {id}, {participant}{columns} FROM {from} t WHERE {}",
+                    "SELECT CAST({part} AS BIGINT), {id}, {participant}{columns} FROM {from} t WHERE {}",
                     condition.sql
                 ));
                 bound.extend_from_slice(&condition.bound);
             }
         }
-        if selects.is_empty() {
-            return Ok(RowPage::default());
-        }
         // One more tells whether there are more.
-        let limit = query.limit + 1;
         let text = format!(
-            "{} ORDER BY {} LIMIT {limit}",
+            "{} ORDER BY {} LIMIT {}",
             selects.join(query.union()),
-            query.order(selects.len() > 1)
+            query.order(selects.len() > 1),
+            query.limit + 1
         );
+        Ok((!selects.is_empty()).then_some((text, bound)))
+    }
+
+    /// The rows that a query asks for, at most `limit` of them.
+    ///
+    /// # Errors
+    /// [`Error::Database`](super::Error::Database).
+    pub async fn rows(&self, _access: &Access, query: &RowQuery) -> Result<RowPage> {
+        let Some((text, bound)) = self.statement(query).await? else {
+            return Ok(RowPage::default());
+        };
+        let back = query.back();
         let found = bind(&text, &bound).fetch_all(&self.read).await?;
         let rows = found.iter().map(|row| query.key(row));
         let mut rows = rows.collect::<Result<Vec<RowKey>>>()?;
@@ -437,7 +442,14 @@ impl RowQuery {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::fhir::resource::{Resource, by_name};
+    use crate::fhir::search::form::pairs;
+    use crate::fhir::search::{Limits, Scope, Search};
+    use crate::kind::Kinds;
+    use crate::time;
 
     #[test]
     fn a_place_reads_back_with_its_keys() {
@@ -454,6 +466,79 @@ mod tests {
         assert_eq!(at.keys, keys);
         for end in 0..numbers.len() {
             assert!(At::read(&numbers[..end], keys.len()).is_none(), "{end}");
+        }
+    }
+
+    /// How SQLite answers a search, a line a step.
+    async fn plan(store: &Store, resource: &Resource, query: &str) -> Vec<String> {
+        let limits = Limits::default();
+        let search = Search::read(resource.searchable, &pairs(query).unwrap(), limits).unwrap();
+        assert_eq!(search.ignored, [], "{query}");
+        let scope = Scope {
+            kinds: store.kinds(),
+            base: "http://h/fhir",
+            zone: time::JST,
+            now: 0,
+        };
+        let parts = resource.sources.iter();
+        let query = RowQuery {
+            parts: parts
+                .map(|s| (s.table(), search.test(&scope, s).unwrap()))
+                .collect(),
+            sort: search.sort,
+            from: None,
+            limit: 50,
+        };
+        let (text, bound) = store.statement(&query).await.unwrap().unwrap();
+        let explain = format!("EXPLAIN QUERY PLAN {text}");
+        let steps = bind(&explain, &bound).fetch_all(&store.read).await.unwrap();
+        steps.iter().map(|step| step.try_get(3).unwrap()).collect()
+    }
+
+    #[tokio::test]
+    async fn what_is_looked_for_often_is_a_lookup_in_an_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("plan.db").display());
+        let kinds = Arc::new(Kinds::embedded().unwrap());
+        let store = Store::open(&url, kinds).await.unwrap();
+        let sid = "https://kenko-fhir.example/fhir/sid";
+        for (resource, query) in [
+            ("Patient", "_id=AAAAAAAAAAAAAAAA"),
+            (
+                "Patient",
+                &format!("identifier={sid}/consortium/A00001/person|P1"),
+            ),
+            ("Patient", "identifier=urn:ehr|1"),
+            ("Patient", "identifier=P1"),
+            ("Patient", "birthdate=1961-04"),
+            ("Patient", "_lastUpdated=ge2026-01-01&_sort=_lastUpdated"),
+            (
+                "Patient",
+                "_has:Observation:patient:device=AAAAAAAAAAAAAAAA",
+            ),
+            ("ResearchSubject", "identifier=P1"),
+            ("ResearchSubject", "individual=AAAAAAAAAAAAAAAA"),
+            ("Device", &format!("identifier={sid}/device|ACME:WS-100:S1")),
+            ("Device", "model=ws"),
+            ("Device", "manufacturer:exact=ACME"),
+            ("Device", "device-name=アクメ"),
+            ("Device", "_has:Observation:device:patient=AAAAAAAAAAAAAAAA"),
+            (
+                "DeviceDefinition",
+                &format!("identifier={sid}/device-model|ACME:WS-100"),
+            ),
+            ("Organization", "name=ｱｸﾒ"),
+            (
+                "Organization",
+                &format!("identifier={sid}/consortium/A00001/test-lab|1"),
+            ),
+            ("ResearchStudy", "title=a"),
+        ] {
+            let steps = plan(&store, by_name(resource).unwrap(), query).await;
+            let scans = steps.iter().filter(|s| s.starts_with("SCAN"));
+            // What a subquery found is walked.
+            let scans: Vec<_> = scans.filter(|s| !s.contains("CONSTANT ROW")).collect();
+            assert!(scans.is_empty(), "{resource}?{query}: {steps:#?}");
         }
     }
 }

@@ -81,5 +81,5 @@ async fn compartments_are_claimed_as_they_are_routed() {
             members += 1;
         }
     }
-    assert!(members > 0);
+    assert_eq!(members, 4);
 }

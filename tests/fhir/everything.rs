@@ -59,6 +59,7 @@ async fn everything_about_a_person_and_what_it_refers_to_is_one_bundle() {
         types(&found)[..3],
         ["Patient", "ResearchSubject", "Observation"]
     );
+    assert_eq!(types(&found).last(), Some(&"Provenance"));
     let patient = path.split('/').nth(2).unwrap();
     let own = server
         .number(&format!("/Observation?patient={patient}&_count=1000"))

@@ -193,3 +193,42 @@ async fn more_than_a_page_takes_is_told() {
     assert_eq!(told["resource"]["issue"][0]["code"], "incomplete");
     assert_eq!(told["resource"]["issue"][0]["severity"], "warning");
 }
+
+#[tokio::test]
+async fn references_of_every_resource_are_followed() {
+    let server = Server::with_example().await;
+    for (path, came) in [
+        ("/Patient?_include=Patient:organization", "Organization"),
+        (
+            "/Patient?_revinclude=ResearchSubject:individual",
+            "ResearchSubject",
+        ),
+        (
+            "/ResearchSubject?_include=ResearchSubject:study",
+            "ResearchStudy",
+        ),
+        (
+            "/ResearchStudy?_include=ResearchStudy:sponsor",
+            "Organization",
+        ),
+        (
+            "/Observation?code=29463-7&_revinclude=Provenance:target",
+            "Provenance",
+        ),
+        ("/Provenance?_include=Provenance:target", "Observation"),
+        ("/Device?_revinclude=Observation:device", "Observation"),
+        (
+            "/Observation?code=4548-4&_include=Observation:performer",
+            "Organization",
+        ),
+    ] {
+        let page = server.found(path).await;
+        assert!(!matches(&page).is_empty(), "{path}");
+        assert_eq!(types(&page), [came], "{path}: {:?}", page["entry"]);
+    }
+    let chain = "/Observation?code=29463-7&_include=Observation:subject&_include:iterate=Patient:organization";
+    assert_eq!(
+        types(&server.found(chain).await),
+        ["Organization", "Patient"]
+    );
+}

@@ -402,7 +402,7 @@ pub fn interval(text: &str) -> (i64, i64) {
 }
 
 /// The definition: a value with its prefix and what is stored, both as intervals.
-fn compares(prefix: &str, (a, b): (i64, i64), (s, e): (i64, i64)) -> bool {
+pub fn compares(prefix: &str, (a, b): (i64, i64), (s, e): (i64, i64)) -> bool {
     let within = a <= s && e <= b;
     match prefix {
         "" | "eq" => within,

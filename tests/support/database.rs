@@ -25,7 +25,7 @@ pub struct Database {
 
 enum Place {
     Folder(tempfile::TempDir),
-    Server(PgConnectOptions, String),
+    Server(Box<PgConnectOptions>, String),
 }
 
 /// The server, where the tests are to run on one.
@@ -70,7 +70,7 @@ impl Database {
         .await;
         Database {
             url: address(&options, &name),
-            place: Place::Server(options, name),
+            place: Place::Server(Box::new(options), name),
         }
     }
 }

@@ -64,14 +64,14 @@ pub fn read_any(
 
 /// Buffers for the document and for one of its entries.
 #[derive(Default)]
-struct Tapes {
-    document: Tape,
-    entry: Tape,
+pub(super) struct Tapes {
+    pub document: Tape,
+    pub entry: Tape,
 }
 
 impl Inbound<'_> {
     /// Reads one document whose `{` was just returned; true for a Bundle with entries.
-    fn document<R: Read>(
+    pub(super) fn document<R: Read>(
         &mut self,
         reader: &mut Reader<R>,
         tapes: &mut Tapes,

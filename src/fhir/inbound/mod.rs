@@ -12,6 +12,7 @@
 
 mod device;
 mod document;
+mod entries;
 mod finish;
 mod outcome;
 mod participant;
@@ -33,6 +34,7 @@ use super::elements;
 use super::id;
 
 pub use document::read_any;
+pub use entries::{Entry, Requests, read_requests};
 pub use outcome::{EXPRESSIONS_MAX, Issue, Outcome};
 pub use write::{Head, Named, Reference, Taken, Written, WrittenRecords, read_resource};
 
@@ -144,6 +146,10 @@ pub struct Inbound<'k> {
     joined: Vec<(usize, usize)>,
     participants: Vec<participant::Participant>,
     written_devices: Vec<device::Device>,
+    /// The requests of a Bundle, so many at most, and how many there are.
+    requests: Vec<Entry>,
+    requests_max: usize,
+    requests_count: usize,
     envelope: Envelope,
     origin: Origin,
     outcome: Outcome,
@@ -166,6 +172,9 @@ impl<'k> Inbound<'k> {
             joined: Vec::new(),
             participants: Vec::new(),
             written_devices: Vec::new(),
+            requests: Vec::new(),
+            requests_max: 0,
+            requests_count: 0,
             envelope: Envelope::default(),
             origin: Origin::Resources,
             outcome: Outcome::new(options.faults_max),
@@ -190,6 +199,10 @@ impl<'k> Inbound<'k> {
     pub fn entry(&mut self, tape: &Tape, index: u32) {
         self.origin = Origin::Bundle;
         let Some(root) = tape.root() else { return };
+        if self.options.write {
+            self.request(tape, root, index);
+            return;
+        }
         let Some(resource) = root.get("resource") else {
             return;
         };
@@ -207,6 +220,7 @@ impl<'k> Inbound<'k> {
     /// Takes what a Bundle says besides its entries.
     pub fn bundle(&mut self, tape: &Tape) {
         let Some(root) = tape.root() else { return };
+        self.outcome.about_none();
         let tag = |name: &str| {
             let system = self.kinds.canonical.code_system(name);
             let tags = root.get("meta").and_then(|m| m.get("tag"));

@@ -95,6 +95,11 @@ impl Outcome {
         }
     }
 
+    /// What follows is about none of the entries.
+    pub fn about_none(&mut self) {
+        self.entry = None;
+    }
+
     fn is_full(&self) -> bool {
         let told = match self.entry {
             Some(_) => self.told,

@@ -86,6 +86,7 @@ impl Inbound<'_> {
                 fields,
                 makes: individual.is_none(),
                 only_new: false,
+                keeps: false,
                 condition: None,
                 pointer: expression(resource, spot, resource.node(), ""),
                 place: resource.place(),

@@ -30,6 +30,7 @@ pub struct Taken {
     joined: Vec<(usize, usize)>,
     participants: Vec<Participant>,
     written_devices: Vec<Device>,
+    redirects: Vec<Reference>,
     envelope: Envelope,
     origin: Origin,
     outcome: Outcome,
@@ -144,6 +145,7 @@ impl<'k> Inbound<'k> {
             joined: self.joined,
             participants: self.participants,
             written_devices: self.written_devices,
+            redirects: Vec::new(),
             envelope: self.envelope,
             origin: self.origin,
             outcome: self.outcome,
@@ -166,6 +168,9 @@ impl<'k> Inbound<'k> {
             joined: taken.joined,
             participants: taken.participants,
             written_devices: taken.written_devices,
+            requests: Vec::new(),
+            requests_max: 0,
+            requests_count: 0,
             envelope: taken.envelope,
             origin: taken.origin,
             outcome: taken.outcome,
@@ -278,6 +283,7 @@ impl Taken {
             joined: Vec::new(),
             participants: Vec::new(),
             written_devices: Vec::new(),
+            redirects: Vec::new(),
             envelope: Envelope::default(),
             origin: Origin::default(),
             outcome: Outcome::new(0),
@@ -286,7 +292,22 @@ impl Taken {
 
     /// The references that lead out of it to the server at `base`, each once.
     pub fn references(&mut self, base: &str) -> Vec<Reference> {
-        self.refs.outward(base)
+        let mut out = self.refs.outward(base);
+        out.append(&mut self.redirects);
+        out
+    }
+
+    /// Says that references to an entry lead to a resource that is there already.
+    pub fn redirect(&mut self, full_url: &str, resource_type: &str, id: &str) {
+        if full_url.is_empty() {
+            return;
+        }
+        let at = self.refs.literal("", full_url);
+        self.redirects.push(Reference {
+            at,
+            resource_type: resource_type.to_owned(),
+            target: Named::Id(id.to_owned()),
+        });
     }
 
     /// Says what a reference leads to; to nothing where it is not said.
@@ -312,6 +333,36 @@ impl Taken {
             Referred::Other => Target::Other,
         };
         self.refs.settle(reference.at, target);
+    }
+
+    /// What is wrong with the Bundle itself.
+    pub fn faults(&self) -> Vec<Fault> {
+        let issues = self.outcome.issues.iter();
+        let own = issues.filter(|issue| issue.entry.is_none() && issue.fault.is_error());
+        own.map(|issue| issue.fault.clone()).collect()
+    }
+
+    /// The same, with a resource that stands for that of an entry.
+    ///
+    /// # Errors
+    /// [`json::Error`] where it is no JSON.
+    pub fn with(self, kinds: &Kinds, entry: u32, text: &[u8]) -> json::Result<(Head, Taken)> {
+        let mut reader = Reader::new(text);
+        let mut tape = Tape::new();
+        let first = reader.next_document()?;
+        tape.read(&mut reader, first, self.options.resource_max)?;
+        let mut inbound = Inbound::resume(kinds, self);
+        let mut head = Head::default();
+        if let Some(resource) = tape.root() {
+            head = Head::of(resource);
+            let spot = Spot {
+                entry: Some(entry),
+                full_url: "",
+            };
+            inbound.about(spot);
+            inbound.take(resource, spot);
+        }
+        Ok((head, inbound.pause()))
     }
 
     /// Leaves out what an entry brought.

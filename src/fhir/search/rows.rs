@@ -37,8 +37,9 @@ pub fn id(_: &Scope, source: &Source, filter: &Filter) -> Result<Test, Invalid> 
         || {
             let tokens = filter.tokens()?;
             let ids = tokens.iter().filter_map(|token| match token.system {
-                System::Any => token.code.as_deref(),
-                _ => None,
+                // An id has no system.
+                System::Any | System::Absent => token.code.as_deref(),
+                System::Is(_) => None,
             });
             Ok(has_ids(source, ids))
         },

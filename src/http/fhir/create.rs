@@ -21,6 +21,7 @@ pub async fn create(resource: &'static Resource, call: &Call, body: Body) -> Res
         resource,
         ask: Ask::Create { if_none_exist },
         head,
+        full_url: String::new(),
     };
     let answer = match (written::perform(call, request, taken).await, condition) {
         // Somebody created it between the look and the write: now the condition finds it.

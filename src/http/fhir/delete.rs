@@ -18,6 +18,7 @@ pub async fn delete(resource: &'static Resource, call: &Call, target: Target) ->
         resource,
         ask: Ask::Delete { target, if_match },
         head: Head::default(),
+        full_url: String::new(),
     };
     let answer = written::perform(call, request, Taken::nothing()).await?;
     written::respond(call, answer).await

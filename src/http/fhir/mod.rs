@@ -3,6 +3,7 @@
 //! The routes are made from the tables of resources ([`RESOURCES`]) and of operations, which
 //! also give the CapabilityStatement and this part of the OpenAPI document.
 
+mod bundle;
 mod call;
 mod condition;
 mod create;
@@ -22,6 +23,7 @@ mod update;
 mod vread;
 mod written;
 
+use axum::Router;
 use axum::extract::Path;
 use axum::http::Uri;
 use axum::routing::{MethodRouter, delete, get, patch, post, put};
@@ -39,29 +41,44 @@ use requests::Target;
 /// The routes, relative to the FHIR base.
 pub fn router() -> OpenApiRouter<App> {
     let mut router = OpenApiRouter::with_openapi(openapi::document());
+    for (path, handler) in routes() {
+        router = router.route(&path, handler);
+    }
+    router.route("/", post(bundle::post)).fallback(unknown)
+}
+
+/// The same routes without their description, for the entries of a Bundle.
+fn plain() -> Router<App> {
+    let mut router = Router::new();
+    for (path, handler) in routes() {
+        router = router.route(&path, handler);
+    }
+    router.fallback(unknown)
+}
+
+/// All routes but that of Bundles.
+fn routes() -> Vec<(String, MethodRouter<App>)> {
+    let mut out = Vec::new();
     for resource in RESOURCES {
         for &interaction in resource.interactions {
-            for (path, handler) in route(resource, interaction) {
-                router = router.route(&path, handler);
-            }
+            out.extend(route(resource, interaction));
         }
     }
     for interaction in SystemInteraction::ALL {
-        router = match interaction {
-            SystemInteraction::History => router.route("/_history", get(history::of_system)),
-        };
-    }
-    for member in compartment::members() {
-        for (path, handler) in within(member) {
-            router = router.route(&path, handler);
+        match interaction {
+            SystemInteraction::History => {
+                out.push(("/_history".to_owned(), get(history::of_system)));
+            }
+            // No Bundle within a Bundle.
+            SystemInteraction::Batch | SystemInteraction::Transaction => {}
         }
     }
-    for (path, handler) in operation::routes() {
-        router = router.route(&path, handler);
+    for member in compartment::members() {
+        out.extend(within(member));
     }
-    router
-        .route("/metadata", get(metadata::capabilities))
-        .fallback(unknown)
+    out.extend(operation::routes());
+    out.push(("/metadata".to_owned(), get(metadata::capabilities)));
+    out
 }
 
 /// The addresses of an interaction, and what answers there.
@@ -197,7 +214,6 @@ async fn unknown(uri: Uri) -> Problem {
     let first = path.split('/').next().unwrap_or_default();
     let problem = Problem::new(Kind::NotFound);
     match resource::by_name(first) {
-        // The root is for batches and transactions, which come with writing.
         None if first.is_empty() => problem.issue_type("not-supported"),
         None => {
             let first = shorten(first);

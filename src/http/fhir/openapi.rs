@@ -34,6 +34,9 @@ fn paths() -> Map<String, Value> {
     for interaction in SystemInteraction::ALL {
         match interaction {
             SystemInteraction::History => add("/_history".into(), "get", history_system()),
+            // One address for both.
+            SystemInteraction::Batch => add("/".into(), "post", writing::bundle()),
+            SystemInteraction::Transaction => {}
         }
     }
     for operation in OPERATIONS {
@@ -227,15 +230,16 @@ fn called(operation: &Operation, place: Place, by_post: bool) -> Value {
         parameters.extend(own.map(|p| query(p.name, &told(p))));
     }
     parameters.push(header("Prefer"));
-    let statuses: &[u16] = match (by_post, instance) {
-        (false, false) => &[200, 400, 406],
-        (false, true) => &[200, 400, 404, 406],
-        (true, false) if matches!(operation.takes, Takes::Document(_)) => {
-            &[200, 400, 406, 408, 413, 415, 422]
-        }
-        (true, false) => &[200, 400, 406, 408, 413, 415],
-        (true, true) => &[200, 400, 404, 406, 408, 413, 415],
-    };
+    let document = matches!(operation.takes, Takes::Document(_));
+    let mut statuses = vec![200, 400, 406];
+    // Of what an instance, or a parameter, names.
+    statuses.extend((!document).then_some(404));
+    statuses.extend(instance.then_some(410));
+    if by_post {
+        statuses.extend([408, 413, 415]);
+    }
+    statuses.extend(document.then_some(422));
+    statuses.sort_unstable();
     let mut out = json!({
         "tags": ["fhir"],
         "summary": format!("${name}"),
@@ -248,7 +252,7 @@ fn called(operation: &Operation, place: Place, by_post: bool) -> Value {
             (false, at, true) => format!("{at}-instance-{name}-get"),
         },
         "parameters": with_format(parameters),
-        "responses": responses(statuses),
+        "responses": responses(&statuses),
     });
     if by_post {
         let any = json!({ "schema": { "type": "object" } });

@@ -34,19 +34,7 @@ pub async fn patch(
     let if_match = condition::if_match(&call.headers)?;
     negotiate::content_type(&call.headers, &[JSON_PATCH])?;
     let patch = read_patch(&body.bytes().await?)?;
-    let id = match target {
-        Target::Id(id) => id,
-        Target::Query(query) => match condition::find(call, resource, &query).await? {
-            Found::One(id) => id,
-            Found::Several => return Err(condition::several()),
-            Found::None => {
-                return Err(no_such(resource.name()).detail(
-                    "the condition matches nothing",
-                    "条件に一致するリソースがありません",
-                ));
-            }
-        },
-    };
+    let id = named(resource, call, target).await?;
     for attempt in 1.. {
         let (request, text) = patched(resource, call, &id, if_match.as_ref(), &patch).await?;
         let (head, taken) = written::take(call, text).await?;
@@ -58,6 +46,25 @@ pub async fn patch(
         }
     }
     Err(condition::failed())
+}
+
+/// The id of what is to be patched.
+///
+/// # Errors
+/// 404 where a search finds nothing, 412 where it finds several.
+pub async fn named(resource: &'static Resource, call: &Call, target: Target) -> Result<String> {
+    let query = match target {
+        Target::Id(id) => return Ok(id),
+        Target::Query(query) => query,
+    };
+    match condition::find(call, resource, &query).await? {
+        Found::One(id) => Ok(id),
+        Found::Several => Err(condition::several()),
+        Found::None => Err(no_such(resource.name()).detail(
+            "the condition matches nothing",
+            "条件に一致するリソースがありません",
+        )),
+    }
 }
 
 /// Reads a patch.
@@ -103,6 +110,7 @@ pub async fn patched(
             if_match: Some(IfMatch::Versions(vec![version.number])),
         },
         head: Default::default(),
+        full_url: String::new(),
     };
     let text = serde_json::to_vec(&body).map_err(Problem::internal)?;
     Ok((request, text))

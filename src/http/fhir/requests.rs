@@ -13,12 +13,13 @@ use std::sync::LazyLock;
 
 use axum::http::StatusCode;
 
-use super::call::{Call, Version};
+use super::call::Call;
 use super::condition::{self, Found};
+use super::create;
 use crate::fault::{Code, Fault, Place, Severity};
 use crate::fhir::id::{self, ObservationKey};
 use crate::fhir::inbound::{self, Head, Named, Taken};
-use crate::fhir::resource::{self, RESOURCES, Resource, Source};
+use crate::fhir::resource::{self, Interaction, RESOURCES, Resource, Source};
 use crate::fhir::search::form;
 use crate::http::error::{Kind, Problem, Result};
 use crate::kind::Kinds;
@@ -38,6 +39,8 @@ pub struct Request {
     pub ask: Ask,
     /// What the resource says it is; empty where none came.
     pub head: Head,
+    /// How others of its Bundle name it; empty where it has no name.
+    pub full_url: String,
 }
 
 /// What is to be done.
@@ -82,8 +85,10 @@ pub struct Answer {
     pub resource: &'static Resource,
     /// The resource, where there is one.
     pub id: Option<String>,
-    /// Its current version, where it was written now.
-    pub version: Option<Version>,
+    /// Its current version, where it is known.
+    pub number: Option<u32>,
+    /// When that was written, where it was written now.
+    pub at: Option<i64>,
     /// What there is to say.
     pub notices: Vec<inbound::Issue>,
 }
@@ -146,6 +151,7 @@ impl<'a> Requests<'a> {
         };
         self.records(written.records, &mut changes);
         let deletions = self.deletions(&mut changes, &mut entries);
+        self.refuse_overlaps(&changes, &entries, &deletions, &joined);
         if self.handling == Handling::Strict && self.any_failed() {
             return Ok(self.answers);
         }
@@ -219,6 +225,7 @@ impl<'a> Requests<'a> {
             resource,
             ask,
             head,
+            full_url,
         } = request;
         let Some(query) = ask.query() else {
             return Ok(());
@@ -228,8 +235,12 @@ impl<'a> Requests<'a> {
             (_, Found::Several) => return Err(condition::several()),
             (Ask::Create { .. }, Found::One(id)) => {
                 taken.leave_out(entry);
+                taken.redirect(&full_url, resource.name(), &id);
                 let answer = Answer::of(resource, StatusCode::OK, id);
                 self.answer(entry, Ok(answer));
+            }
+            (Ask::Create { .. }, Found::None) if !resource.has(Interaction::Create) => {
+                return Err(create::not_created(resource));
             }
             (Ask::Create { .. }, Found::None) => {}
             (Ask::Update { .. }, Found::One(id)) => {
@@ -402,6 +413,60 @@ impl<'a> Requests<'a> {
         records
     }
 
+    /// In a transaction, nothing may be written twice
+    /// (<https://hl7.org/fhir/R4/http.html#trules>).
+    fn refuse_overlaps(
+        &mut self,
+        changes: &Changes,
+        entries: &Entries,
+        deletions: &[u32],
+        joined: &HashMap<u32, u32>,
+    ) {
+        if self.handling != Handling::Strict || self.requests.len() < 2 {
+            return;
+        }
+        let mut names: Vec<(&'static str, String, u32)> = Vec::new();
+        let mut name = |this: &Self, entry: u32, id: String| {
+            if let Some(request) = this.request(entry) {
+                names.push((request.resource.name(), id, entry));
+            }
+        };
+        let deleted = deletions.iter().zip(&changes.deletions);
+        for (&entry, deletion) in deleted {
+            name(self, entry, deletion.key.encode());
+        }
+        for (&entry, deletion) in entries.withdrawals.iter().zip(&changes.withdrawals) {
+            name(self, entry, id::encode_hash(&deletion.hash));
+        }
+        for (&entry, change) in entries.participants.iter().zip(&changes.participants) {
+            name(self, entry, registry::participant_id(change));
+        }
+        for (&entry, change) in entries.devices.iter().zip(&changes.devices) {
+            name(self, entry, registry::device_id(change));
+        }
+        let kinds = self.call.app.kinds();
+        for RecordChanges { submission, .. } in &changes.records {
+            for row in &submission.rows {
+                let record = submission.record(kinds, row);
+                let key = forward::key(&record, record.kind);
+                name(self, row.position.index, key.encode());
+            }
+        }
+        names.sort_unstable();
+        let mut twice = Vec::new();
+        for pair in names.windows(2) {
+            let [(a, x, first), (b, y, second)] = pair else {
+                continue;
+            };
+            if (a, x) == (b, y) && !joined.contains_key(second) {
+                twice.push((*first, *second));
+            }
+        }
+        for (first, second) in twice {
+            self.answer(second, Err(overlap(first)));
+        }
+    }
+
     fn deleted(&mut self, entry: u32, deleted: Deleted) {
         let Some(request) = self.request(entry) else {
             return;
@@ -517,7 +582,8 @@ impl Answer {
             status: StatusCode::NO_CONTENT,
             resource,
             id: None,
-            version: None,
+            number: None,
+            at: None,
             notices: Vec::new(),
         }
     }
@@ -545,10 +611,9 @@ impl Answer {
         };
         let written = matches!(change.outcome, Outcome::Created | Outcome::Updated);
         Answer {
-            version: written.then_some(Version {
-                number: change.version,
-                updated_at: at,
-            }),
+            // A repetition in the same Bundle has none of its own.
+            number: (change.version > 0).then_some(change.version),
+            at: written.then_some(at),
             notices,
             ..Answer::of(resource, status, id)
         }
@@ -610,6 +675,14 @@ fn dated(pointer: String, place: Place) -> Fault {
     Fault::new(Code::FallbackUsed, pointer + ".issued", place)
         .expected("issued after that of the stored version")
         .found("time of receipt")
+}
+
+/// Another entry of the same transaction writes the same resource.
+fn overlap(first: u32) -> Problem {
+    Problem::new(Kind::Malformed).issue_type("duplicate").detail(
+        format!("entry {first} of the transaction writes the same resource; keep one of them"),
+        format!("トランザクションのエントリー {first} が同じリソースに書き込みます。一つにしてください"),
+    )
 }
 
 /// The id in a body is not that of what it is written to.

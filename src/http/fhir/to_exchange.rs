@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::call::Call;
 use crate::exchange::{self, Submission};
 use crate::fault::{Code, Fault, Lang, Severity};
+use crate::fhir::base64;
 use crate::fhir::inbound::{self, Options, Outcome};
 use crate::fhir::outcome::{Issue, outcome};
 use crate::http::body::Body;
@@ -60,7 +61,7 @@ fn binary(kinds: &Kinds, submission: &Submission) -> std::io::Result<Value> {
     Ok(json!({
         "resourceType": "Binary",
         "contentType": "application/json",
-        "data": base64(&text),
+        "data": base64::encode(&text),
     }))
 }
 
@@ -75,43 +76,4 @@ fn told(said: &Outcome, call: &Call) -> Value {
         issues.push(Issue::new(Severity::Information, "incomplete", text));
     }
     outcome(&issues, &call.app.kinds().canonical, call.lang)
-}
-
-/// Base64 with padding (RFC 4648 §4).
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let mut word = [0u8; 4];
-        word[1..=chunk.len()].copy_from_slice(chunk);
-        let word = u32::from_be_bytes(word);
-        for i in 0..4 {
-            out.push(if i <= chunk.len() {
-                char::from(ALPHABET[(word >> (18 - 6 * i) & 63) as usize])
-            } else {
-                '='
-            });
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64_is_that_of_the_standard() {
-        for (text, encoded) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-            ("fooba", "Zm9vYmE="),
-            ("foobar", "Zm9vYmFy"),
-        ] {
-            assert_eq!(base64(text.as_bytes()), encoded);
-        }
-    }
 }

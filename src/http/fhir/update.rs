@@ -28,6 +28,7 @@ pub async fn update(
         resource,
         ask: Ask::Update { target, if_match },
         head,
+        full_url: String::new(),
     };
     let answer = written::perform(call, request, taken).await?;
     written::respond(call, answer).await

@@ -27,6 +27,17 @@ pub fn options() -> Options {
     }
 }
 
+/// The most that is told of one entry of a Bundle.
+const ENTRY_FAULTS_MAX: usize = 20;
+
+/// How the resources of a Bundle are read that is written here.
+pub fn bundle_options() -> Options {
+    Options {
+        faults_max: ENTRY_FAULTS_MAX,
+        ..options()
+    }
+}
+
 /// Reads the resource of a body.
 ///
 /// # Errors
@@ -85,12 +96,12 @@ pub async fn respond(call: &Call, answer: Answer) -> Result<Response> {
     };
     let prefer = Prefer::of(&call.headers).answer;
     let body = prefer.unwrap_or(Return::Representation);
-    let (version, text) = match (answer.version, body) {
-        (Some(version), Return::Minimal | Return::Outcome) => (version, Vec::new()),
-        (version, _) => {
-            let number = version.map(|version| version.number);
-            read::version(answer.resource, call, id, number).await?
+    let known = answer.number.zip(answer.at);
+    let (version, text) = match (known, body) {
+        (Some((number, updated_at)), Return::Minimal | Return::Outcome) => {
+            (Version { number, updated_at }, Vec::new())
         }
+        _ => read::version(answer.resource, call, id, answer.number).await?,
     };
     let mut response = match body {
         Return::Minimal => answer.status.into_response(),

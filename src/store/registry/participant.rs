@@ -25,6 +25,8 @@ pub struct ParticipantChange {
     pub makes: bool,
     /// Whether it is refused where there is one.
     pub only_new: bool,
+    /// Whether it changes nothing where there is one, in place of being refused.
+    pub keeps: bool,
     /// What must be there.
     pub condition: Option<IfMatch>,
     /// Where it stands, as FHIRPath.
@@ -159,6 +161,15 @@ impl Store {
             if change.condition.as_ref().is_some_and(|c| !c.holds(current)) {
                 out[place] = Some(ParticipantChanged {
                     change: Change::failed(current),
+                    faults: Vec::new(),
+                });
+                continue;
+            }
+            if change.keeps
+                && let Some(former) = former
+            {
+                out[place] = Some(ParticipantChanged {
+                    change: Change::done(Outcome::Unchanged, former.version, false),
                     faults: Vec::new(),
                 });
                 continue;

@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use super::{NULL, Pending};
 use crate::kind::{Kind, Type};
 use crate::record::Cell;
+use crate::store::bulk::{Each, ROWS, Rows};
 use crate::store::db::{Transaction, query};
 use crate::store::layout::KindLayout;
 use crate::store::read::{FIXED, Raw};
 use crate::store::tally::Changes;
-use crate::store::{Outcome, Result, sql};
+use crate::store::{Outcome, Result};
 
 /// Stored records by participant, time and source.
 pub(super) type StoredRows = HashMap<(i64, i64, i64), Raw, foldhash::fast::RandomState>;
@@ -22,26 +23,31 @@ pub(super) async fn stored(
     pending: &[Pending],
 ) -> Result<StoredRows> {
     let mut stored = StoredRows::default();
-    for chunk in sql::chunks(pending) {
+    for block in tx.blocks(pending) {
         let comma = if layout.columns > 0 { ", " } else { "" };
         let text = format!(
-            "SELECT {FIXED}{comma}{} FROM (VALUES {}) AS v CROSS JOIN record r \
+            "SELECT {FIXED}{comma}{} FROM ({ROWS}) AS v CROSS JOIN record r \
              WHERE r.participant = v.column1 AND r.kind = {} \
              AND r.time = v.column2 AND r.source = v.column3",
             layout.column_list("r."),
-            sql::values(chunk.len(), 3),
             layout.id
         );
-        let mut statement = query(text);
-        for p in chunk {
-            statement.extend([p.participant, p.time, p.source]);
-        }
+        let statement = query(text).rows(keys(block));
         for row in statement.fetch_all(&mut *tx).await? {
             let raw = Raw::read(kind.place, layout.columns, &row)?;
             stored.insert((raw.participant, raw.time, raw.source), raw);
         }
     }
     Ok(stored)
+}
+
+/// The keys of records of one kind.
+fn keys<'p>(pending: impl IntoIterator<Item = &'p Pending>) -> Rows {
+    let mut rows = Rows::of(vec![Each::Own; 3]);
+    for p in pending {
+        rows.extend([p.participant, p.time, p.source]);
+    }
+    rows
 }
 
 /// A cell as its column keeps it.
@@ -96,24 +102,20 @@ pub(super) async fn keep_former(
     pending: &[Pending],
 ) -> Result<()> {
     let these: Vec<&Pending> = pending.iter().filter(|p| p.keep_former).collect();
-    for chunk in sql::chunks(&these) {
+    for block in tx.blocks(&these) {
         let comma = if layout.columns > 0 { ", " } else { "" };
         let fixed = "participant, kind, time, source, version, updated, seen, write, device, state";
         let prefixed: Vec<String> = fixed.split(", ").map(|c| format!("r.{c}")).collect();
         let text = format!(
             "INSERT INTO record_version ({fixed}{comma}{}) SELECT {}{comma}{} \
-             FROM (VALUES {}) AS v CROSS JOIN record r WHERE r.participant = v.column1 \
+             FROM ({ROWS}) AS v CROSS JOIN record r WHERE r.participant = v.column1 \
              AND r.kind = {} AND r.time = v.column2 AND r.source = v.column3",
             layout.column_list(""),
             prefixed.join(", "),
             layout.column_list("r."),
-            sql::values(chunk.len(), 3),
             layout.id
         );
-        let mut statement = query(text);
-        for p in chunk {
-            statement.extend([p.participant, p.time, p.source]);
-        }
+        let statement = query(text).rows(keys(block.iter().copied()));
         statement.execute(&mut *tx).await?;
     }
     Ok(())
@@ -139,33 +141,34 @@ pub(super) async fn upsert(
     set.extend((1..=layout.columns).map(|n| format!("c{n} = excluded.c{n}")));
     let set = set.join(", ");
     let comma = if layout.columns > 0 { ", " } else { "" };
-    for chunk in sql::chunks(&these) {
-        // What is the same for all of them stands in the text.
-        let one = format!(
-            "(?, {}, ?, ?, ?, ?, {write}, ?, ?{})",
-            layout.id,
-            ", ?".repeat(layout.columns)
-        );
-        let mut rows = String::with_capacity(chunk.len() * (one.len() + 1));
-        for i in 0..chunk.len() {
-            if i > 0 {
-                rows.push(',');
-            }
-            rows.push_str(&one);
-        }
-        let text = format!(
-            "INSERT INTO record (participant, kind, time, source, version, updated, write, device, state{comma}{}) \
-             VALUES {rows} ON CONFLICT (participant, kind, time, source) DO UPDATE SET {set}",
-            layout.column_list(""),
-        );
-        let mut statement = query(text).once();
-        for p in chunk {
+    let text = format!(
+        "INSERT INTO record (participant, kind, time, source, version, updated, write, device, state{comma}{}) \
+         {ROWS} ON CONFLICT (participant, kind, time, source) DO UPDATE SET {set}",
+        layout.column_list(""),
+    );
+    use Each::{Own, Same};
+    let mut kept = vec![
+        Own,
+        Same(layout.id),
+        Own,
+        Own,
+        Own,
+        Own,
+        Same(write),
+        Own,
+        Own,
+    ];
+    kept.extend(std::iter::repeat_n(Own, layout.columns));
+    for block in tx.blocks(&these) {
+        let mut rows = Rows::of(kept.clone());
+        for p in block {
             let or_null = |value: i64| (value != NULL).then_some(value);
-            statement.extend([p.participant, p.time, p.source, p.version, p.updated]);
-            statement.extend([or_null(p.device), p.state.into()]);
+            rows.extend([p.participant, p.time, p.source, p.version, p.updated]);
+            rows.extend([or_null(p.device), p.state.into()]);
             let own = &columns[p.columns..p.columns + layout.columns];
-            statement.extend(own.iter().copied().map(or_null));
+            rows.extend(own.iter().copied().map(or_null));
         }
+        let statement = query(text.clone()).rows(rows).once();
         statement.execute(&mut *tx).await?;
     }
     Ok(())
@@ -178,19 +181,18 @@ pub(super) async fn remember(
     pending: &[Pending],
 ) -> Result<()> {
     let these: Vec<&Pending> = pending.iter().filter(|p| p.seen).collect();
-    for chunk in sql::chunks(&these) {
+    for block in tx.blocks(&these) {
         let text = format!(
-            "UPDATE record SET seen = v.column4 FROM (VALUES {}) AS v \
+            "UPDATE record SET seen = v.column4 FROM ({ROWS}) AS v \
              WHERE record.participant = v.column1 AND record.kind = {} \
              AND record.time = v.column2 AND record.source = v.column3",
-            sql::values(chunk.len(), 4),
             layout.id
         );
-        let mut statement = query(text);
-        for p in chunk {
-            statement.extend([p.participant, p.time, p.source, p.updated]);
+        let mut rows = Rows::of(vec![Each::Own; 4]);
+        for p in block {
+            rows.extend([p.participant, p.time, p.source, p.updated]);
         }
-        statement.execute(&mut *tx).await?;
+        query(text).rows(rows).execute(&mut *tx).await?;
     }
     Ok(())
 }

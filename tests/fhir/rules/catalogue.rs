@@ -241,12 +241,11 @@ static C1: &[Rule] = &[
         "the values of a composite meet in one element or one component",
         "search.html#composite",
     ),
-    not_met(
+    rule(
         "a transaction is all or nothing, free of order, fails on the same target twice; `urn:uuid` and \
          conditional references are rewritten; its failure is one OperationOutcome; a batch is 200 with \
          an entry a request, in its order, with its own status",
         "http.html#transaction",
-        "batch and transaction Bundles are not served yet",
     ),
     rule(
         "a history is newest first, deletions are entries without resource, each has `request` and \

@@ -11,6 +11,8 @@ use crate::server::{Answer, Server};
 const FHIR: &str = "application/fhir+json";
 const JSON: &str = "application/json";
 
+type Headers = Vec<(&'static str, &'static str)>;
+
 async fn accepting(server: &Server, path: &str, accept: &str) -> Answer {
     server.send("GET", path, &[("accept", accept)], "").await
 }
@@ -19,7 +21,7 @@ async fn accepting(server: &Server, path: &str, accept: &str) -> Answer {
 async fn c1_13_every_error_is_an_operation_outcome() {
     let server = Server::with_example().await;
     let of_type = |media| [("content-type", media)];
-    let calls: [(&str, &str, Vec<(&str, &str)>, &str, u16, &str); 13] = [
+    let calls: [(&str, &str, Headers, &str, u16, &str); 13] = [
         ("GET", "/Observation?date=x", vec![], "", 400, "invalid"),
         ("GET", "/Observation?_count=%zz", vec![], "", 400, "invalid"),
         (

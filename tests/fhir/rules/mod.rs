@@ -13,6 +13,7 @@ mod profiles;
 mod read;
 mod search;
 mod security;
+mod transaction;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet};

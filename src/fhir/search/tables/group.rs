@@ -151,14 +151,15 @@ fn characteristic_value(scope: &Scope, _: &Source, filter: &Filter) -> Result<Te
                 "code$value の形（トークン二つ）で指定してください",
             )),
         })?;
-        let is = |concept: &Concept, token: &Token| concept.is(std::slice::from_ref(token));
-        let meets = |(code, value): &(Concept, Option<Concept>)| {
-            let value = value.as_ref()?;
-            let both =
-                |[first, second]: &[Token; 2]| Test::all([is(code, first), is(value, second)]);
-            Some(Test::any(pairs.iter().map(both)))
-        };
-        Ok(Test::any(all.iter().filter_map(meets)))
+        // Both are met by one characteristic.
+        let met = pairs.iter().flat_map(|[first, second]| {
+            let is = |concept: &Concept, token: &Token| concept.is(std::slice::from_ref(token));
+            all.iter().map(move |(code, value)| match value {
+                Some(value) => Test::all([is(code, first), is(value, second)]),
+                None => Test::NEVER,
+            })
+        });
+        Ok(Test::any(met))
     };
     filter.judge(present, holds)
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::patch::JSON_PATCH;
 use super::{header, parameter, path, query, responses, with_format};
-use crate::fhir::resource::{Interaction, Resource};
+use crate::fhir::resource::{Interaction, Resource, SystemInteraction};
 use crate::http::negotiate::FHIR_JSON;
 
 /// The operations of an interaction that writes: path, method, operation.
@@ -90,6 +90,24 @@ pub fn operations(
             (path, method, operation)
         })
         .collect()
+}
+
+/// A Bundle of requests.
+pub fn bundle() -> Value {
+    let kinds = [SystemInteraction::Batch, SystemInteraction::Transaction];
+    let about: Vec<String> = kinds
+        .iter()
+        .map(|kind| format!("`{}`: {}", kind.code(), kind.about()))
+        .collect();
+    json!({
+        "tags": ["fhir"],
+        "summary": "Does what the entries of a Bundle ask for",
+        "description": about.join("\n\n"),
+        "operationId": "bundle",
+        "requestBody": content(FHIR_JSON, true),
+        "parameters": with_format(vec![returns()]),
+        "responses": responses(&[200, 400, 404, 405, 406, 408, 409, 412, 413, 415, 422]),
+    })
 }
 
 fn returns() -> Value {

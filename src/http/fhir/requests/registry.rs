@@ -6,6 +6,7 @@ use super::{Answer, Ask, Request, Requests, Target, refusal};
 use crate::fault::{Code, Fault, Place};
 use crate::fhir::id;
 use crate::fhir::inbound;
+use crate::fhir::search::form;
 use crate::http::error::{Kind, Problem, Result};
 use crate::http::fhir::condition;
 use crate::store::{Changes, Deleted, DeviceChange, Done, IfMatch, Outcome, ParticipantChange};
@@ -27,13 +28,11 @@ impl Requests<'_> {
     ) -> Vec<u32> {
         let mut entries = Vec::new();
         for (entry, mut change) in all {
-            let own = id::participant(
-                change.row.text("consortium_id").unwrap_or_default(),
-                change.row.text("person_id").unwrap_or_default(),
-            );
+            let own = participant_id(&change);
             match self.meant(entry, &own, &change.pointer, change.place) {
                 Ok(Meant { update, condition }) => {
                     change.only_new = change.makes && !update;
+                    change.keeps = self.names_itself(entry, &change);
                     change.condition = condition;
                     entries.push(entry);
                     changes.participants.push(change);
@@ -62,6 +61,32 @@ impl Requests<'_> {
             }
         }
         entries
+    }
+
+    /// Whether a conditional create asks for the participant by the identifier that it
+    /// gives: one who came meanwhile is found then, too.
+    fn names_itself(&self, entry: u32, change: &ParticipantChange) -> bool {
+        let Some(Request {
+            ask: Ask::Create {
+                if_none_exist: Some(query),
+            },
+            ..
+        }) = self.request(entry)
+        else {
+            return false;
+        };
+        let consortium_id = change.row.text("consortium_id").unwrap_or_default();
+        let system = self.call.app.kinds().canonical.person_sid(consortium_id);
+        let person_id = change.row.text("person_id").unwrap_or_default();
+        let own = format!("{system}|{person_id}");
+        let query = query
+            .rsplit_once('?')
+            .map_or(query.as_str(), |(_, query)| query);
+        let pairs = form::pairs(query).unwrap_or_default();
+        let [pair] = pairs.as_slice() else {
+            return false;
+        };
+        pair.name == "identifier" && pair.value().is_ok_and(|value| value == own)
     }
 
     /// What a request means for the resource whose id is `own`.
@@ -114,10 +139,7 @@ impl Requests<'_> {
             } else if faults.iter().any(Fault::is_error) {
                 Err(refusal(faults))
             } else if done.kept {
-                let id = id::participant(
-                    asked.row.text("consortium_id").unwrap_or_default(),
-                    asked.row.text("person_id").unwrap_or_default(),
-                );
+                let id = participant_id(asked);
                 let mut notices = said.remove(&entry).unwrap_or_default();
                 notices.extend(faults.into_iter().map(inbound::Issue::of));
                 match self.request(entry) {
@@ -163,7 +185,15 @@ struct Meant {
     condition: Option<IfMatch>,
 }
 
-fn device_id(change: &DeviceChange) -> String {
+/// The id of the Patient, and of the ResearchSubject.
+pub(super) fn participant_id(change: &ParticipantChange) -> String {
+    id::participant(
+        change.row.text("consortium_id").unwrap_or_default(),
+        change.row.text("person_id").unwrap_or_default(),
+    )
+}
+
+pub(super) fn device_id(change: &DeviceChange) -> String {
     let [maker, model, serial] = &change.part;
     id::device(maker, model, serial)
 }
