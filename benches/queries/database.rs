@@ -10,13 +10,18 @@ use kenko_fhir::kind::Kinds;
 use kenko_fhir::registry::{self, List};
 use kenko_fhir::store::{Store, Submit};
 use kenko_fhir::synth::Cohort;
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection as _};
 
+use crate::postgres;
 use crate::workload::{DAYS, Workload};
 
 /// Where databases are made.
 pub enum Backend {
     /// Files in a folder of their own.
     Sqlite,
+    /// A PostgreSQL server of our own, from the binaries of this machine.
+    Postgres(postgres::Server),
 }
 
 impl Backend {
@@ -24,6 +29,7 @@ impl Backend {
     pub fn start(name: &str) -> Option<Backend> {
         match name {
             "sqlite" => Some(Backend::Sqlite),
+            "postgres" => postgres::Server::start().map(Backend::Postgres),
             other => {
                 println!("{other}: not measured");
                 None
@@ -35,12 +41,16 @@ impl Backend {
     pub fn factor(&self) -> f64 {
         match self {
             Backend::Sqlite => 1.0,
+            Backend::Postgres(_) => 2.0,
         }
     }
 
     /// The processes of the database itself.
     fn pids(&self) -> Vec<u32> {
-        Vec::new()
+        match self {
+            Backend::Sqlite => Vec::new(),
+            Backend::Postgres(server) => server.pid().into_iter().collect(),
+        }
     }
 }
 
@@ -56,6 +66,7 @@ impl Database {
         let folder = tempfile::tempdir().expect("a folder");
         let url = match backend {
             Backend::Sqlite => format!("sqlite://{}", folder.path().join("kenko.db").display()),
+            Backend::Postgres(server) => format!("{}_{observations}", server.url("kenko")),
         };
         let kinds = Arc::new(Kinds::embedded().expect("the embedded mappings"));
         // What one participant gives in all days, by a small cohort.
@@ -64,6 +75,14 @@ impl Database {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let start = Instant::now();
         let stored = runtime.block_on(async {
+            if let Backend::Postgres(server) = backend {
+                let sql = format!("CREATE DATABASE kenko_{observations}");
+                let mut postgres = PgConnection::connect(&server.url("postgres"))
+                    .await
+                    .expect("a connection");
+                let created = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut postgres);
+                created.await.expect("a database");
+            }
             let store = Store::open(&url, kinds.clone()).await.expect("a database");
             let stored = load(&store, &kinds, &cohort).await;
             store.close().await;

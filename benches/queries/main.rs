@@ -11,6 +11,9 @@
 
 mod client;
 mod database;
+#[path = "../../tests/postgres/server.rs"]
+#[allow(dead_code, reason = "the tests need more of it")]
+mod postgres;
 mod workload;
 
 use std::time::Duration;

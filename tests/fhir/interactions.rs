@@ -11,77 +11,6 @@ async fn weight_id(server: &Server) -> String {
 }
 
 #[tokio::test]
-async fn c1_1_an_unknown_id_is_404() {
-    let server = Server::with_example().await;
-    for path in [
-        "/Observation/unknown",
-        "/Observation/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
-        "/Observation/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA/_history",
-        "/Observation/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA/_history/1",
-        "/Patient/unknown",
-        "/Patient/AAAAAAAAAAAAAAAA",
-        "/Device/AAAAAAAAAAAAAAAA",
-        "/Organization/AAAAAAAAAAAAAAAA",
-        "/Provenance/AAAA.AAAAAAAAAAAAAAAA",
-        "/Provenance/unknown",
-    ] {
-        let answer = server.get(path).await;
-        assert_eq!(answer.status, 404, "{path}");
-        answer.issue();
-    }
-}
-
-#[tokio::test]
-async fn c1_2_a_read_sends_version_and_last_update() {
-    let server = Server::with_example().await;
-    let id = weight_id(&server).await;
-    let answer = server.get(&format!("/Observation/{id}")).await;
-    assert_eq!(answer.header("etag"), "W/\"1\"");
-    assert!(answer.header("last-modified").ends_with(" GMT"));
-    assert_eq!(
-        answer.header("content-type"),
-        "application/fhir+json;charset=utf-8"
-    );
-    let body = answer.json();
-    assert_eq!(body["meta"]["versionId"], "1");
-    assert_eq!(body["id"], id.as_str());
-    assert_eq!(body["status"], "final");
-}
-
-#[tokio::test]
-async fn c1_40_decimals_keep_the_digits_that_were_written() {
-    let server = Server::empty().await;
-    for (time, value) in [
-        ("20160901070000", "65.50"),
-        ("20160901080000", "65.5"),
-        ("20160901090000", "65"),
-    ] {
-        server
-            .submit(&weight(PERSON, time, value, "20160901100000000"))
-            .await;
-        let path = format!(
-            "/Observation?date={}T{}",
-            "2016-09-01",
-            &format!("{}:00", &time[8..10])
-        );
-        let id = server.id(&path).await;
-        let read = server.get(&format!("/Observation/{id}")).await.text;
-        let written = format!(r#""valueQuantity":{{"value":{value},"#);
-        assert!(read.contains(&written), "{read}");
-        let pretty = server
-            .get(&format!("/Observation/{id}?_pretty=true"))
-            .await
-            .text;
-        assert!(
-            pretty.contains(&format!("\"value\": {value},\n")),
-            "{pretty}"
-        );
-        let page = server.get(&path).await.text;
-        assert!(page.contains(&written), "{page}");
-    }
-}
-
-#[tokio::test]
 async fn what_the_client_has_already_is_304() {
     let server = Server::with_example().await;
     let id = weight_id(&server).await;
@@ -110,46 +39,6 @@ async fn what_the_client_has_already_is_304() {
 }
 
 #[tokio::test]
-async fn c1_19_head_is_get_without_a_body() {
-    let server = Server::with_example().await;
-    let id = weight_id(&server).await;
-    for path in [
-        format!("/Observation/{id}"),
-        "/Patient".into(),
-        "/metadata".into(),
-    ] {
-        let get = server.get(&path).await;
-        let head = server.send("HEAD", &path, &[], "").await;
-        assert_eq!(head.status, get.status);
-        assert!(head.text.is_empty());
-        assert_eq!(head.header("content-type"), get.header("content-type"));
-        assert_eq!(head.header("etag"), get.header("etag"));
-        assert_eq!(head.header("content-length"), get.text.len().to_string());
-    }
-}
-
-#[tokio::test]
-async fn c1_18_a_slash_at_the_end_changes_nothing() {
-    let server = Server::with_example().await;
-    let id = weight_id(&server).await;
-    for path in [
-        format!("/Observation/{id}"),
-        "/Patient".into(),
-        "/metadata".into(),
-    ] {
-        let (plain, slash) = (
-            server.get(&path).await,
-            server.get(&format!("{path}/")).await,
-        );
-        assert_eq!(
-            (slash.status.as_u16(), slash.text),
-            (200, plain.text),
-            "{path}"
-        );
-    }
-}
-
-#[tokio::test]
 async fn c1_11_what_is_not_supported_is_404_or_405_with_an_outcome() {
     let server = Server::with_example().await;
     for (method, path, status, allow) in [
@@ -170,25 +59,6 @@ async fn c1_11_what_is_not_supported_is_404_or_405_with_an_outcome() {
         assert_eq!(answer.header("allow"), allow, "{method} {path}");
         answer.issue();
     }
-}
-
-#[tokio::test]
-async fn c1_15_c1_17_only_json_is_given() {
-    let server = Server::with_example().await;
-    for (path, accept, status) in [
-        ("/Patient", "application/fhir+xml", 406),
-        ("/Patient?_format=xml", "application/json", 406),
-        ("/Patient?_format=application/fhir+json", "text/html", 200),
-        ("/Patient", "application/json", 200),
-        ("/metadata?_format=json", "text/html", 200),
-    ] {
-        let answer = server.send("GET", path, &[("accept", accept)], "").await;
-        assert_eq!(answer.status, status, "{path} {accept}");
-    }
-    let plain = server
-        .send("GET", "/Patient", &[("accept", "application/json")], "")
-        .await;
-    assert!(plain.header("content-type").starts_with("application/json"));
 }
 
 #[tokio::test]

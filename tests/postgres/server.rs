@@ -70,14 +70,20 @@ impl Server {
         format!("postgres://kenko@127.0.0.1:{}/{database}", self.port)
     }
 
+    /// Its first process, which starts the others.
+    pub fn pid(&self) -> Option<u32> {
+        self.running.lock().unwrap().as_ref().map(Child::id)
+    }
+
     /// Ends it: whoever is connected is told so, and it is gone.
     pub fn stop(&self) {
-        let Some(mut child) = self.running.lock().unwrap().take() else {
-            return;
-        };
-        let id = child.id().to_string();
-        let _ = Command::new("kill").args(["-INT", &id]).status();
-        let _ = child.wait();
+        let Some(pid) = self.pid() else { return };
+        let _ = Command::new("kill")
+            .args(["-INT", &pid.to_string()])
+            .status();
+        if let Some(mut child) = self.running.lock().unwrap().take() {
+            let _ = child.wait();
+        }
     }
 
     /// Starts it, again.
