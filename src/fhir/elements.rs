@@ -69,20 +69,23 @@ const TYPES: [&str; 20] = [
     "Uri",
 ];
 
+/// The choices of the resources served here, by their stems. A table of its own because
+/// names that begin alike are no choice: `deviceName` and `device`.
+pub const CHOICES: &[&str] = &[
+    "value",
+    "effective",
+    "deceased",
+    "multipleBirth",
+    "occurred",
+    "manufacturer",
+];
+
 /// The name in FHIRPath of the element that a member of a JSON object is: `valueQuantity` is
 /// `value` (<https://hl7.org/fhir/R4/fhirpath.html#polymorphism>).
 fn name_of(member: &str) -> &str {
     let typed = |ty: &&str| member.strip_suffix(*ty);
     let stem = TYPES.iter().filter_map(typed).min_by_key(|stem| stem.len());
-    let choices = [
-        "value",
-        "effective",
-        "deceased",
-        "multipleBirth",
-        "occurred",
-        "manufacturer",
-    ];
-    stem.filter(|stem| choices.contains(stem)).unwrap_or(member)
+    stem.filter(|stem| CHOICES.contains(stem)).unwrap_or(member)
 }
 
 /// The FHIRPath of the place that names of members lead to:

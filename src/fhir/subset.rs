@@ -8,7 +8,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::elements::{self, Element, is_member};
+use super::elements::{self, CHOICES, Element, is_member};
 use super::search::{Invalid, Search};
 
 /// What `_summary` asks for.
@@ -133,17 +133,6 @@ fn is_wanted(wanted: &str, member: &str) -> bool {
     let member = member.strip_prefix('_').unwrap_or(member);
     member == stem || (CHOICES.contains(&stem) && is_member(&format!("{stem}[x]"), member))
 }
-
-/// The choices of the resources served here, by their stems. A table of its own because
-/// names that begin alike are no choice: `deviceName` and `device`.
-const CHOICES: &[&str] = &[
-    "value",
-    "effective",
-    "deceased",
-    "multipleBirth",
-    "occurred",
-    "manufacturer",
-];
 
 /// What always stays of a resource.
 fn is_basic(name: &str, table: &[Element]) -> bool {

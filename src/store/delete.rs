@@ -27,10 +27,12 @@ impl Store {
         };
         let layout = self.layout.of(kind.place);
         // The time leads to a few records at most; the source decides.
+        let comma = if layout.columns > 0 { ", " } else { "" };
         let rows = query(format!(
-            "SELECT r.participant, r.source, r.version, r.state, t.value FROM participant p \
+            "SELECT r.participant, r.source, r.version, r.state, t.value{comma}{} FROM participant p \
              CROSS JOIN record r LEFT JOIN text t ON t.id = r.source \
              WHERE p.hash = ? AND r.participant = p.id AND r.kind = {} AND r.time = ?",
+            layout.column_list("r."),
             layout.id
         ))
         .bind(&id.participant)
@@ -67,11 +69,11 @@ impl Store {
         let bound: Vec<Bound> = [participant, id.seconds, source].map(Bound::Int).to_vec();
         let mut changes = Changes::default();
         changes.records(layout, -1);
-        let place = [participant, id.seconds, source];
-        changes.without(&mut work.tx, layout, &[place]).await?;
+        let columns = (5..5 + layout.columns).map(|column| row.try_get(column));
+        let columns: Vec<Option<i64>> = columns.collect::<Result<_>>()?;
+        changes.values(layout, &columns, -1);
         changes.write(&mut work.tx).await?;
         let write = work.write().await?;
-        let comma = if layout.columns > 0 { ", " } else { "" };
         let columns = format!(
             "participant, kind, time, source, version, updated, seen, write, device, state{comma}{}",
             layout.column_list("")

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::db::{Bound, Transaction, bind, query};
+use super::db::{Bound, Transaction, query};
 use super::layout::KindLayout;
 use super::{Result, sql};
 
@@ -24,36 +24,18 @@ impl Changes {
     }
 
     /// So many with this number in a column more, or fewer; `raw` is as the store keeps it.
-    pub fn value(&mut self, layout: &KindLayout, column: usize, raw: i64, number: i64) {
+    fn value(&mut self, layout: &KindLayout, column: usize, raw: i64, number: i64) {
         let key = (layout.id, column as i64 + 1, raw >> 3);
         *self.0.entry(key).or_default() += number;
     }
 
-    /// Takes away what the records count that are current at these places (participant,
-    /// time and source), which are about to be replaced or deleted.
-    pub async fn without(
-        &mut self,
-        tx: &mut Transaction,
-        layout: &KindLayout,
-        places: &[[i64; 3]],
-    ) -> Result<()> {
+    /// The numbers of a stored record's numbered columns more, or fewer.
+    pub fn values(&mut self, layout: &KindLayout, columns: &[Option<i64>], number: i64) {
         for &column in &layout.tallied {
-            for chunk in sql::chunks(places) {
-                let text = format!(
-                    "SELECT r.c{0} FROM (VALUES {1}) AS v CROSS JOIN record r \
-                     WHERE r.participant = v.column1 AND r.kind = {2} AND r.time = v.column2 \
-                     AND r.source = v.column3 AND r.state <> 2 AND r.c{0} IS NOT NULL",
-                    column + 1,
-                    sql::values(chunk.len(), 3),
-                    layout.id
-                );
-                let bound: Vec<Bound> = chunk.iter().flatten().map(Bound::from).collect();
-                for row in bind(&text, &bound).fetch_all(&mut *tx).await? {
-                    self.value(layout, column, row.try_get(0)?, -1);
-                }
+            if let Some(raw) = columns.get(column).copied().flatten() {
+                self.value(layout, column, raw, number);
             }
         }
-        Ok(())
     }
 
     /// Writes the changes. They come in the order of the key, so that two writers never wait

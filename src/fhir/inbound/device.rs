@@ -51,7 +51,7 @@ impl Inbound<'_> {
             refused |= self.say(code, resource, spot, value);
         }
         if !refused {
-            self.written_devices.push(Device {
+            self.taken.written_devices.push(Device {
                 entry: spot.entry.unwrap_or(0),
                 place,
                 pointer: expression(resource, spot, resource.node(), ""),
@@ -64,23 +64,23 @@ impl Inbound<'_> {
         let pointer = expression(resource, spot, at.node(), "");
         let fault = Fault::new(code, pointer, at.place());
         let refused = fault.is_error();
-        self.outcome.push(fault);
+        self.taken.outcome.push(fault);
         refused
     }
 
     /// The devices that were taken, by entry, now that their definitions are known.
     pub(super) fn device_changes(&mut self) -> Vec<(u32, DeviceChange)> {
         let mut out = Vec::new();
-        for device in std::mem::take(&mut self.written_devices) {
-            match self.refs.device_part(device.place) {
+        for device in std::mem::take(&mut self.taken.written_devices) {
+            match self.taken.refs.device_part(device.place) {
                 Some(cells) => {
-                    let part = cells.map(|cell| self.texts.get(cell.value()).to_owned());
+                    let part = cells.map(|cell| self.taken.texts.get(cell.value()).to_owned());
                     let condition = None;
                     out.push((device.entry, DeviceChange { part, condition }));
                 }
                 None => {
-                    self.outcome.about(device.entry);
-                    self.outcome.push(
+                    self.taken.outcome.about(device.entry);
+                    self.taken.outcome.push(
                         Fault::new(Code::DeviceUnidentified, device.pointer, device.at)
                             .expected("manufacturer, modelNumber and serialNumber"),
                     );

@@ -76,7 +76,7 @@ impl Inbound<'_> {
         reader: &mut Reader<R>,
         tapes: &mut Tapes,
     ) -> json::Result<bool> {
-        let limit = self.options.resource_max;
+        let limit = self.taken.options.resource_max;
         let mut entries = None;
         tapes.document.begin_object(reader.place());
         while reader.next()? == Event::Key {
@@ -95,7 +95,7 @@ impl Inbound<'_> {
                     None => Code::Type,
                 };
                 let fault = Fault::new(code, "Bundle.entry", reader.place());
-                self.outcome.push(fault.expected("a list"));
+                self.taken.outcome.push(fault.expected("a list"));
                 reader.skip(first)?;
                 continue;
             }

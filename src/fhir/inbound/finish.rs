@@ -28,17 +28,17 @@ impl Inbound<'_> {
         let mut submissions = self.submissions(done);
         for (submission, _) in &mut submissions {
             for (_, fault) in std::mem::take(&mut submission.faults) {
-                self.outcome.push(fault);
+                self.taken.outcome.push(fault);
             }
         }
         let submissions = submissions.into_iter().map(|(submission, _)| submission);
-        (submissions.collect(), self.outcome)
+        (submissions.collect(), self.taken.outcome)
     }
 
     /// Puts parts together and completes what can be completed.
     pub(super) fn complete_all(&mut self) -> Vec<Done> {
         self.merge_parts();
-        let mut rows = std::mem::take(&mut self.rows);
+        let mut rows = std::mem::take(&mut self.taken.rows);
         let mut done = Vec::with_capacity(rows.len());
         for (place, row) in rows.iter_mut().enumerate() {
             if row.refused {
@@ -53,25 +53,25 @@ impl Inbound<'_> {
                 });
             }
         }
-        self.rows = rows;
+        self.taken.rows = rows;
         done
     }
 
     /// What is said next is about this row.
     fn speak_of(&mut self, row: &Row) {
-        if self.options.write {
-            self.outcome.about(row.entry);
+        if self.taken.options.write {
+            self.taken.outcome.about(row.entry);
         }
     }
 
     fn row_cells(&mut self, row: &Row) -> &mut [Cell] {
         let from = row.cells as usize;
         let fields = self.kinds.at(usize::from(row.kind)).fields.len();
-        &mut self.cells[from..from + fields]
+        &mut self.taken.cells[from..from + fields]
     }
 
     fn pointer(&self, row: &Row, below: &str) -> String {
-        match self.origin {
+        match self.taken.origin {
             Origin::Bundle => format!("Bundle.entry[{}].resource{below}", row.entry),
             _ => format!("Observation{below}"),
         }
@@ -85,14 +85,14 @@ impl Inbound<'_> {
         expected: impl Into<Cow<'static, str>>,
     ) {
         let fault = Fault::new(code, self.pointer(row, below), row.place).expected(expected);
-        self.outcome.push(fault);
+        self.taken.outcome.push(fault);
     }
 
     fn fell_back(&mut self, row: &Row, field: &str, source: &'static str) {
         let pointer = self.pointer(row, "");
         let place = row.place;
         let key = format!("{field} {source}");
-        self.outcome.tally(
+        self.taken.outcome.tally(
             Code::FallbackUsed,
             &key,
             || pointer,
@@ -109,7 +109,7 @@ impl Inbound<'_> {
     fn merge_parts(&mut self) {
         let key = |row: &Row| Some((row.kind, row.claim?));
         let mut groups: HashMap<(u16, Claim), Vec<usize>> = HashMap::new();
-        for (i, row) in self.rows.iter().enumerate() {
+        for (i, row) in self.taken.rows.iter().enumerate() {
             if matches!(row.role, Role::Part(_))
                 && let Some(key) = key(row)
             {
@@ -120,7 +120,7 @@ impl Inbound<'_> {
             return;
         }
         let mut anchors: HashMap<(u16, Claim), usize> = HashMap::new();
-        for (i, row) in self.rows.iter().enumerate() {
+        for (i, row) in self.taken.rows.iter().enumerate() {
             if row.role == Role::Panel
                 && let Some(key) = key(row)
                 && groups.contains_key(&key)
@@ -137,7 +137,7 @@ impl Inbound<'_> {
             };
             for part in parts {
                 self.merge(anchor, part);
-                self.joined.push((part, anchor));
+                self.taken.joined.push((part, anchor));
             }
             self.contradictions(anchor);
         }
@@ -145,7 +145,7 @@ impl Inbound<'_> {
 
     /// Warns of values that came in several parts and contradict one another.
     fn contradictions(&mut self, anchor: usize) {
-        let row = self.rows[anchor];
+        let row = self.taken.rows[anchor];
         if row.refused {
             return;
         }
@@ -153,7 +153,7 @@ impl Inbound<'_> {
         let kind = self.kinds.at(usize::from(row.kind)).clone();
         let cells = self.row_cells(&row).to_vec();
         let pointer = self.pointer(&row, "");
-        let outcome = &mut self.outcome;
+        let outcome = &mut self.taken.outcome;
         exchange::out_of_order(&kind, &cells, |_, code, expected, found| {
             let fault = Fault::new(code, pointer.clone(), row.place);
             outcome.push(fault.expected(expected).found(&found));
@@ -162,15 +162,15 @@ impl Inbound<'_> {
 
     /// Puts a part into its record. What both say must agree.
     fn merge(&mut self, anchor: usize, part: usize) {
-        let (to, from) = (self.rows[anchor], self.rows[part]);
+        let (to, from) = (self.taken.rows[anchor], self.taken.rows[part]);
         self.speak_of(&from);
-        self.rows[part].refused = true;
+        self.taken.rows[part].refused = true;
         if to.refused || from.refused {
             // The fault of the one was told; the record cannot stand without it.
             if !to.refused {
                 self.speak_of(&to);
                 self.refuse(&to, Code::RecordInconsistent, "", "all parts of the record");
-                self.rows[anchor].refused = true;
+                self.taken.rows[anchor].refused = true;
             }
             return;
         }
@@ -196,13 +196,17 @@ impl Inbound<'_> {
             }
         }
         let same = |a: Option<Ref>, b: Option<Ref>| match (a, b) {
-            (Some(a), Some(b)) => a == b || self.refs.target(a) == self.refs.target(b),
+            (Some(a), Some(b)) => a == b || self.taken.refs.target(a) == self.taken.refs.target(b),
             _ => true,
         };
         let performers = |row: &Row| {
             let (from, count) = row.performers;
             let range = from as usize..from as usize + usize::from(count);
-            self.performers.get(range).unwrap_or_default().to_vec()
+            self.taken
+                .performers
+                .get(range)
+                .unwrap_or_default()
+                .to_vec()
         };
         let differs = differs
             .or_else(|| (!same(to.subject, from.subject)).then(|| "subject".into()))
@@ -212,9 +216,9 @@ impl Inbound<'_> {
         if let Some(name) = differs {
             let expected = format!("the same {name} as {}", self.pointer(&to, ""));
             self.refuse(&from, Code::RecordInconsistent, "", expected);
-            self.rows[anchor].refused = true;
+            self.taken.rows[anchor].refused = true;
         } else {
-            let row = &mut self.rows[anchor];
+            let row = &mut self.taken.rows[anchor];
             if row.role != Role::Panel {
                 // Parts alone: what is missing is told of the record, not of a part.
                 row.role = Role::Panel;
@@ -236,8 +240,8 @@ impl Inbound<'_> {
             self.alone(row, &kind, field);
             return None;
         }
-        let device = row.device.and_then(|at| match self.refs.target(at) {
-            Target::Device(place) => self.refs.device_part(place),
+        let device = row.device.and_then(|at| match self.taken.refs.target(at) {
+            Target::Device(place) => self.taken.refs.device_part(place),
             _ => None,
         });
         if let Some(rival) = row.rival {
@@ -267,11 +271,11 @@ impl Inbound<'_> {
             let source = kind
                 .source
                 .and_then(|f| cells[f].raw())
-                .map_or("", |place| self.texts.get(place));
+                .map_or("", |place| self.taken.texts.get(place));
             let same = claim.consortium == consortium
                 && claim.person == person
                 && claim.seconds == cells[kind.time].value()
-                && self.texts.get(i64::from(claim.source)) == source;
+                && self.taken.texts.get(i64::from(claim.source)) == source;
             if !same {
                 let expected = "the subject, time and source of identifier[record]";
                 self.refuse(row, Code::Identity, "", expected);
@@ -321,12 +325,12 @@ impl Inbound<'_> {
         let recast: Vec<Cell> = (0..to.fields.len()).map(cell).collect();
         row.kind = to.place as u16;
         row.rival = None;
-        row.cells = self.cells.len() as u32;
-        self.cells.extend_from_slice(&recast);
+        row.cells = self.taken.cells.len() as u32;
+        self.taken.cells.extend_from_slice(&recast);
     }
 
     fn person(&mut self, row: &Row) -> Option<(u32, u32)> {
-        let target = row.subject.map(|at| self.refs.target(at));
+        let target = row.subject.map(|at| self.taken.refs.target(at));
         if let Some(Target::Person(consortium, person)) = target {
             return Some((consortium, person));
         }
@@ -337,7 +341,7 @@ impl Inbound<'_> {
         }
         // Our own identifier names the person as well.
         if let Some(claim) = row.claim {
-            let text = |place: u32| self.texts.get(i64::from(place)).to_owned();
+            let text = |place: u32| self.taken.texts.get(i64::from(place)).to_owned();
             let is_id = |text: &str, max: usize| {
                 exchange::id_fault(text, max, String::new(), row.place).is_none()
             };
@@ -372,15 +376,15 @@ impl Inbound<'_> {
         if let Some(field) = kind.laboratory {
             let (from, count) = row.performers;
             let range = from as usize..from as usize + usize::from(count);
-            let performers = self.performers.get(range).unwrap_or_default();
+            let performers = self.taken.performers.get(range).unwrap_or_default();
             let named = performers
                 .iter()
-                .find_map(|&at| match self.refs.target(at) {
+                .find_map(|&at| match self.taken.refs.target(at) {
                     Target::Laboratory(of, laboratory) if of == consortium => Some(laboratory),
                     _ => None,
                 });
             let claimed = row.claim.map(|c| c.source);
-            let claimed = claimed.filter(|&s| !self.texts.get(i64::from(s)).is_empty());
+            let claimed = claimed.filter(|&s| !self.taken.texts.get(i64::from(s)).is_empty());
             match named.or(claimed) {
                 Some(place) => self.row_cells(row)[field] = Cell::plain(i64::from(place)),
                 None if kind.fields[field].required => {
@@ -398,10 +402,10 @@ impl Inbound<'_> {
     fn fall_back(&mut self, row: &Row, kind: &Kind, has_device: bool) {
         let absent = |this: &mut Self, field: usize| this.row_cells(row)[field].is_absent();
         if absent(self, kind.update) {
-            let (millis, source) = match (row.last_updated, self.envelope.timestamp) {
+            let (millis, source) = match (row.last_updated, self.taken.envelope.timestamp) {
                 (Some(millis), _) => (millis, "meta.lastUpdated"),
                 (None, Some(millis)) => (millis, "Bundle.timestamp"),
-                (None, None) => (self.options.now, "time of receipt"),
+                (None, None) => (self.taken.options.now, "time of receipt"),
             };
             self.row_cells(row)[kind.update] = Cell::plain(millis);
             let name = kind.fields[kind.update].name.clone();
@@ -438,7 +442,7 @@ impl Inbound<'_> {
         let mut consortia: BTreeMap<String, Vec<Done>> = BTreeMap::new();
         let mut names: HashMap<u32, String> = HashMap::new();
         for one in done {
-            let texts = &self.texts;
+            let texts = &self.taken.texts;
             let name = names
                 .entry(one.consortium)
                 .or_insert_with(|| texts.get(i64::from(one.consortium)).to_owned());
@@ -452,42 +456,49 @@ impl Inbound<'_> {
         let several = consortia.len() > 1;
         let mut out = Vec::new();
         for (consortium, done) in consortia {
-            let statuses = done.iter().map(|one| self.rows[one.row].status).collect();
+            let statuses = done
+                .iter()
+                .map(|one| self.taken.rows[one.row].status)
+                .collect();
             out.push((self.submission(consortium, &done, several), statuses));
         }
         out
     }
 
     fn submission(&mut self, consortium: String, done: &[Done], several: bool) -> Submission {
-        let mut out = Submission::new(self.options.faults_max);
-        let version = self.envelope.format_version.as_deref();
+        let mut out = Submission::new(self.taken.options.faults_max);
+        let version = self.taken.envelope.format_version.as_deref();
         version.unwrap_or("1.0").clone_into(&mut out.format_version);
-        out.edition = self.envelope.edition.unwrap_or_default();
-        out.origin = self.origin;
-        let sent = self.envelope.timestamp.filter(|_| !self.options.write);
-        out.send_time = sent.unwrap_or(self.options.now);
+        out.edition = self.taken.envelope.edition.unwrap_or_default();
+        out.origin = self.taken.origin;
+        let sent = self
+            .taken
+            .envelope
+            .timestamp
+            .filter(|_| !self.taken.options.write);
+        out.send_time = sent.unwrap_or(self.taken.options.now);
         out.consortium_id = consortium;
         let mut persons: HashMap<u32, u32, foldhash::fast::RandomState> = HashMap::default();
         let mut cells = Vec::new();
         for one in done {
-            let row = self.rows[one.row];
+            let row = self.taken.rows[one.row];
             let kind = self.kinds.at(usize::from(row.kind)).clone();
             let person = *persons.entry(one.person).or_insert_with(|| {
                 out.persons
-                    .push(self.texts.get(i64::from(one.person)).to_owned());
+                    .push(self.taken.texts.get(i64::from(one.person)).to_owned());
                 out.persons.len() as u32 - 1
             });
             cells.clear();
             cells.extend_from_slice(self.row_cells(&row));
             if several {
-                move_texts(&kind, &mut cells, &self.texts, &mut out.texts);
+                move_texts(&kind, &mut cells, &self.taken.texts, &mut out.texts);
             }
             let place = out.push(person, &kind, &cells);
             out.rows[place].position.index = row.entry;
             out.rows[place].position.place = row.place;
         }
         if !several {
-            out.texts = std::mem::take(&mut self.texts);
+            out.texts = std::mem::take(&mut self.taken.texts);
         }
         exchange::check(self.kinds, &mut out);
         out

@@ -36,7 +36,7 @@ use super::id;
 pub use document::read_any;
 pub use entries::{Entry, Requests, read_requests};
 pub use outcome::{EXPRESSIONS_MAX, Issue, Outcome};
-pub use write::{Head, Named, Reference, Taken, Written, WrittenRecords, read_resource};
+pub use write::{Head, Named, Reference, Written, WrittenRecords, read_resource};
 
 use reference::{Ref, References, Target};
 
@@ -130,12 +130,9 @@ struct Envelope {
     timestamp: Option<i64>,
 }
 
-/// Takes resources and gives submissions.
-pub struct Inbound<'k> {
-    kinds: &'k Kinds,
+/// What was taken so far, without what it was read by: it can wait.
+pub struct Taken {
     options: Options,
-    backward: Backward<'k>,
-    reading: Reading,
     texts: Texts,
     refs: References,
     rows: Vec<Row>,
@@ -146,23 +143,17 @@ pub struct Inbound<'k> {
     joined: Vec<(usize, usize)>,
     participants: Vec<participant::Participant>,
     written_devices: Vec<device::Device>,
-    /// The requests of a Bundle, so many at most, and how many there are.
-    requests: Vec<Entry>,
-    requests_max: usize,
-    requests_count: usize,
+    redirects: Vec<Reference>,
     envelope: Envelope,
     origin: Origin,
     outcome: Outcome,
 }
 
-impl<'k> Inbound<'k> {
-    /// Nothing taken yet.
-    pub fn new(kinds: &'k Kinds, options: Options) -> Inbound<'k> {
-        Inbound {
-            kinds,
+impl Taken {
+    /// Nothing was taken.
+    pub fn nothing(options: Options) -> Taken {
+        Taken {
             options,
-            backward: Backward::new(kinds),
-            reading: Reading::default(),
             texts: Texts::default(),
             refs: References::default(),
             rows: Vec::new(),
@@ -172,13 +163,30 @@ impl<'k> Inbound<'k> {
             joined: Vec::new(),
             participants: Vec::new(),
             written_devices: Vec::new(),
-            requests: Vec::new(),
-            requests_max: 0,
-            requests_count: 0,
+            redirects: Vec::new(),
             envelope: Envelope::default(),
             origin: Origin::Resources,
             outcome: Outcome::new(options.faults_max),
         }
+    }
+}
+
+/// Takes resources and gives submissions.
+pub struct Inbound<'k> {
+    kinds: &'k Kinds,
+    backward: Backward<'k>,
+    reading: Reading,
+    taken: Taken,
+    /// The requests of a Bundle, so many at most, and how many there are.
+    requests: Vec<Entry>,
+    requests_max: usize,
+    requests_count: usize,
+}
+
+impl<'k> Inbound<'k> {
+    /// Nothing taken yet.
+    pub fn new(kinds: &'k Kinds, options: Options) -> Inbound<'k> {
+        Inbound::resume(kinds, Taken::nothing(options))
     }
 
     /// Takes a resource by itself.
@@ -197,9 +205,9 @@ impl<'k> Inbound<'k> {
 
     /// Takes an entry of a Bundle.
     pub fn entry(&mut self, tape: &Tape, index: u32) {
-        self.origin = Origin::Bundle;
+        self.taken.origin = Origin::Bundle;
         let Some(root) = tape.root() else { return };
-        if self.options.write {
+        if self.taken.options.write {
             self.request(tape, root, index);
             return;
         }
@@ -220,7 +228,7 @@ impl<'k> Inbound<'k> {
     /// Takes what a Bundle says besides its entries.
     pub fn bundle(&mut self, tape: &Tape) {
         let Some(root) = tape.root() else { return };
-        self.outcome.about_none();
+        self.taken.outcome.about_none();
         let tag = |name: &str| {
             let system = self.kinds.canonical.code_system(name);
             let tags = root.get("meta").and_then(|m| m.get("tag"));
@@ -235,26 +243,27 @@ impl<'k> Inbound<'k> {
                 !minor.is_empty() && minor.bytes().all(|b| b.is_ascii_digit())
             });
             if minor {
-                self.envelope.format_version = Some(text.to_owned());
+                self.taken.envelope.format_version = Some(text.to_owned());
             } else {
                 let mut pointer = "Bundle".to_owned();
                 root.path_to(version.node(), &mut pointer);
                 let fault = Fault::new(Code::CodeUnknown, pointer, version.place());
-                self.outcome
+                self.taken
+                    .outcome
                     .push(fault.expected("1. and a digit").found(text));
             }
         }
-        self.envelope.edition = tag("protocol-edition")
+        self.taken.envelope.edition = tag("protocol-edition")
             .and_then(|code| Edition::parse(code.text()))
-            .or(self.envelope.edition);
+            .or(self.taken.envelope.edition);
         if let Some(timestamp) = root.get("timestamp") {
             match time::parse_fhir(timestamp.text(), JST) {
-                Some(at) if at.zoned => self.envelope.timestamp = Some(at.from),
+                Some(at) if at.zoned => self.taken.envelope.timestamp = Some(at.from),
                 _ => {
                     let fault =
                         Fault::new(Code::TimeInvalid, "Bundle.timestamp", timestamp.place());
                     let fault = fault.expected("an instant").found(timestamp.text());
-                    self.outcome.push(fault);
+                    self.taken.outcome.push(fault);
                 }
             }
         }
@@ -265,7 +274,8 @@ impl<'k> Inbound<'k> {
         // Each expression costs a walk: a few of them say enough of one resource.
         for value in tape.repeated().take(REPEATED_MAX) {
             let pointer = expression(resource, spot, value.node(), "");
-            self.outcome
+            self.taken
+                .outcome
                 .push(Fault::new(Code::DuplicateKey, pointer, value.place()));
             any = true;
         }
@@ -274,8 +284,8 @@ impl<'k> Inbound<'k> {
 
     /// What is said next is about the resource that stands there.
     fn about(&mut self, spot: Spot) {
-        if self.options.write {
-            self.outcome.about(spot.entry.unwrap_or(0));
+        if self.taken.options.write {
+            self.taken.outcome.about(spot.entry.unwrap_or(0));
         }
     }
 
@@ -286,13 +296,13 @@ impl<'k> Inbound<'k> {
                 if self.has_structure(resource, spot) {
                     self.define(kind, resource, spot);
                     match kind {
-                        "Patient" if self.options.write => self.patient(resource, spot),
-                        "Device" if self.options.write => self.device(resource, spot),
+                        "Patient" if self.taken.options.write => self.patient(resource, spot),
+                        "Device" if self.taken.options.write => self.device(resource, spot),
                         _ => {}
                     }
                 }
             }
-            Some("ResearchSubject") if self.options.write => {
+            Some("ResearchSubject") if self.taken.options.write => {
                 if self.has_structure(resource, spot) {
                     self.research_subject(resource, spot);
                 }
@@ -303,20 +313,22 @@ impl<'k> Inbound<'k> {
             None => {
                 let pointer = expression(resource, spot, resource.node(), "");
                 let fault = Fault::new(Code::Type, pointer, resource.place());
-                self.outcome
+                self.taken
+                    .outcome
                     .push(fault.expected("a resource with its resourceType"));
             }
         }
     }
 
     fn not_ours(&mut self, code: Code, name: &str, resource: View, spot: Spot) {
-        if self.options.write {
+        if self.taken.options.write {
             let pointer = expression(resource, spot, resource.node(), ".code");
-            self.outcome
+            self.taken
+                .outcome
                 .push(Fault::new(code, pointer, resource.place()).found(name));
             return;
         }
-        self.outcome.tally_not_ours(
+        self.taken.outcome.tally_not_ours(
             code,
             name,
             || expression(resource, spot, resource.node(), ""),
@@ -336,7 +348,7 @@ impl<'k> Inbound<'k> {
                 let pointer = expression(resource, spot, misfit.node, "");
                 let place = resource.at(misfit.node).place();
                 let fault = Fault::new(misfit.code, pointer, place);
-                self.outcome.push(fault.expected(misfit.expected));
+                self.taken.outcome.push(fault.expected(misfit.expected));
                 false
             }
         }
@@ -344,7 +356,10 @@ impl<'k> Inbound<'k> {
 
     fn observation(&mut self, resource: View, spot: Spot) {
         let mut reading = std::mem::take(&mut self.reading);
-        match self.backward.read(resource, &mut self.texts, &mut reading) {
+        match self
+            .backward
+            .read(resource, &mut self.taken.texts, &mut reading)
+        {
             Verdict::Ours => self.row(resource, spot, &mut reading),
             Verdict::NotOurs => {
                 let code = resource.get("code");
@@ -371,13 +386,13 @@ impl<'k> Inbound<'k> {
             return;
         }
         for &node in &reading.residue {
-            self.outcome.tally(
+            self.taken.outcome.tally(
                 Code::NotExpressible,
                 "Observation",
                 || expression(resource, spot, node, ""),
                 |pointer| Fault::new(Code::NotExpressible, pointer, resource.place()),
             );
-            if self.options.write {
+            if self.taken.options.write {
                 self.need(resource, spot, node);
             }
         }
@@ -393,7 +408,7 @@ impl<'k> Inbound<'k> {
         let device = reading
             .device
             .and_then(|node| self.refer("Device", resource, tape_view(node), base));
-        let first = self.performers.len();
+        let first = self.taken.performers.len();
         let mut by_person = false;
         for &node in &reading.performers {
             let performer = tape_view(node);
@@ -402,7 +417,7 @@ impl<'k> Inbound<'k> {
             } else if (kind.laboratory.is_some() || reading.rival.is_some())
                 && let Some(at) = self.refer("Organization", resource, performer, base)
             {
-                self.performers.push(at);
+                self.taken.performers.push(at);
                 self.need_performer(resource, spot, at, performer);
             }
         }
@@ -410,14 +425,14 @@ impl<'k> Inbound<'k> {
             .record
             .and_then(|node| self.claim(&kind, tape_view(node).text()));
         // What a resource by itself says of the server it is sent to is the server's own.
-        let is_own = self.options.write && spot.entry.is_none();
+        let is_own = self.taken.options.write && spot.entry.is_none();
         let last_updated = reading.last_updated.filter(|_| !is_own).and_then(|node| {
             let at = time::parse_fhir(tape_view(node).text(), JST)?;
             at.zoned.then_some(at.from)
         });
-        let cells = self.cells.len() as u32;
-        self.cells.extend_from_slice(&reading.cells);
-        self.rows.push(Row {
+        let cells = self.taken.cells.len() as u32;
+        self.taken.cells.extend_from_slice(&reading.cells);
+        self.taken.rows.push(Row {
             kind: kind.place as u16,
             rival: reading.rival.map(|r| r as u16),
             role: reading.role,
@@ -427,7 +442,7 @@ impl<'k> Inbound<'k> {
             place: resource.place(),
             subject,
             device,
-            performers: (first as u32, (self.performers.len() - first) as u16),
+            performers: (first as u32, (self.taken.performers.len() - first) as u16),
             claim,
             last_updated,
             encounter: reading.encounter,
@@ -469,15 +484,15 @@ impl<'k> Inbound<'k> {
         let pointer = || expression(resource, spot, note.node, note.below);
         if note.code == Code::FallbackUsed {
             let field = note.expected.split(' ').next().unwrap_or_default();
-            self.outcome.tally(note.code, field, pointer, fault);
+            self.taken.outcome.tally(note.code, field, pointer, fault);
         } else {
-            self.outcome.push(fault(pointer()));
+            self.taken.outcome.push(fault(pointer()));
         }
     }
 
     /// Warns of values out of the ordinary.
     fn plausible(&mut self, kind: &Kind, resource: View, spot: Spot, reading: &Reading) {
-        let outcome = &mut self.outcome;
+        let outcome = &mut self.taken.outcome;
         let at = |field: usize| match reading.nodes[field] {
             0 => resource,
             node => resource.at(node),
@@ -515,9 +530,9 @@ impl<'k> Inbound<'k> {
         let mut place = |part: &str| match part.contains('%') {
             true => {
                 let part = id::split(part).into_iter().next().unwrap_or_default();
-                self.texts.intern(&part)
+                self.taken.texts.intern(&part)
             }
-            false => self.texts.intern(part),
+            false => self.taken.texts.intern(part),
         };
         Some(Claim {
             consortium: place(consortium),
@@ -535,7 +550,7 @@ impl<'k> Inbound<'k> {
         if let Some((system, value)) = identifier {
             let target = self.target_of_identifier(kind, system, value);
             if target != Target::Unknown {
-                return Some(self.refs.direct(target));
+                return Some(self.taken.refs.direct(target));
             }
         }
         match (view.text_of("reference"), identifier) {
@@ -548,11 +563,11 @@ impl<'k> Inbound<'k> {
                         .find(|c| c.text_of("id") == Some(id))?;
                     let kind = found.text_of("resourceType").unwrap_or_default();
                     let target = self.target_of(kind, found, resource, base);
-                    Some(self.refs.direct(target))
+                    Some(self.taken.refs.direct(target))
                 }
-                None => Some(self.refs.literal(base, reference)),
+                None => Some(self.taken.refs.literal(base, reference)),
             },
-            (None, Some((system, value))) => Some(self.refs.logical(kind, system, value)),
+            (None, Some((system, value))) => Some(self.taken.refs.logical(kind, system, value)),
             (None, None) => None,
         }
     }

@@ -59,7 +59,8 @@ impl Inbound<'_> {
         if at.is_none() {
             let pointer = expression(resource, spot, resource.node(), ".individual");
             let fault = Fault::new(Code::ParticipantUnknown, pointer, resource.place());
-            self.outcome
+            self.taken
+                .outcome
                 .push(fault.expected("a reference to a Patient"));
             refused = true;
         }
@@ -78,7 +79,7 @@ impl Inbound<'_> {
         if refused {
             return;
         }
-        self.participants.push(Participant {
+        self.taken.participants.push(Participant {
             entry: spot.entry.unwrap_or(0),
             individual,
             change: ParticipantChange {
@@ -101,20 +102,20 @@ impl Inbound<'_> {
             entry,
             individual,
             mut change,
-        } in std::mem::take(&mut self.participants)
+        } in std::mem::take(&mut self.taken.participants)
         {
             if let Some(at) = individual {
-                let Target::Person(consortium, person) = self.refs.target(at) else {
-                    self.outcome.about(entry);
+                let Target::Person(consortium, person) = self.taken.refs.target(at) else {
+                    self.taken.outcome.about(entry);
                     let pointer = format!("{}.individual", change.pointer);
                     let fault = Fault::new(Code::ParticipantUnknown, pointer, change.place);
-                    self.outcome.push(
+                    self.taken.outcome.push(
                         fault.expected("a Patient that is there, or comes in the same Bundle"),
                     );
                     continue;
                 };
                 for (field, place) in [("consortium_id", consortium), ("person_id", person)] {
-                    let text = self.texts.get(i64::from(place)).to_owned();
+                    let text = self.taken.texts.get(i64::from(place)).to_owned();
                     // It was checked when it was read.
                     let _ = change.row.put(field, &text);
                 }
@@ -151,7 +152,7 @@ impl<'a, 'k, 't> Reading<'a, 'k, 't> {
             .expected(expected.to_owned())
             .found(found);
         self.refused |= fault.severity == Severity::Error;
-        self.inbound.outcome.push(fault);
+        self.inbound.taken.outcome.push(fault);
     }
 
     /// What the registry has no place for.
@@ -213,7 +214,12 @@ impl<'a, 'k, 't> Reading<'a, 'k, 't> {
                 _ => self.not_kept(value),
             }
         }
-        for name in ["birthDate", "gender"] {
+        self.require(resource, &["birthDate", "gender"]);
+    }
+
+    /// Tells which of these elements a resource lacks.
+    fn require(&mut self, resource: View, names: &[&str]) {
+        for name in names {
             if resource.get(name).is_none() {
                 self.tell(
                     Code::RequiredMissing,
@@ -370,17 +376,7 @@ impl<'a, 'k, 't> Reading<'a, 'k, 't> {
                 _ => self.not_kept(value),
             }
         }
-        for name in ["status", "study"] {
-            if resource.get(name).is_none() {
-                self.tell(
-                    Code::RequiredMissing,
-                    resource,
-                    &format!(".{name}"),
-                    name,
-                    "",
-                );
-            }
-        }
+        self.require(resource, &["status", "study"]);
         if !start {
             let expected = "the day on which the participation begins";
             self.tell(

@@ -18,11 +18,11 @@ impl Inbound<'_> {
             self.device_fallbacks(resource, spot);
         }
         let id = resource.text_of("id").unwrap_or_default();
-        self.refs.define(spot.full_url, kind, id, target);
+        self.taken.refs.define(spot.full_url, kind, id, target);
         for identifier in identifiers(resource) {
             let system = identifier.text_of("system").unwrap_or_default();
             let value = identifier.text_of("value").unwrap_or_default();
-            self.refs.define_logical(kind, system, value, target);
+            self.taken.refs.define_logical(kind, system, value, target);
         }
     }
 
@@ -48,7 +48,7 @@ impl Inbound<'_> {
             }
             "Device" => {
                 let part = self.device_part(resource, container, base);
-                self.refs.device(part)
+                self.taken.refs.device(part)
             }
             _ => Target::Other,
         }
@@ -62,15 +62,16 @@ impl Inbound<'_> {
         };
         match kind {
             "Patient" => match canonical.consortium_of(system, "person") {
-                Some(consortium) if is_id(consortium, 6) && is_id(value, 20) => {
-                    Target::Person(self.texts.intern(consortium), self.texts.intern(value))
-                }
+                Some(consortium) if is_id(consortium, 6) && is_id(value, 20) => Target::Person(
+                    self.taken.texts.intern(consortium),
+                    self.taken.texts.intern(value),
+                ),
                 _ => Target::Unknown,
             },
             "Organization" => match canonical.consortium_of(system, "test-lab") {
                 Some(consortium) if is_id(consortium, 6) => {
-                    let consortium = self.texts.intern(consortium);
-                    match exchange::text_cell(value, 12, &mut self.texts) {
+                    let consortium = self.taken.texts.intern(consortium);
+                    match exchange::text_cell(value, 12, &mut self.taken.texts) {
                         Ok(cell) => Target::Laboratory(consortium, cell.value() as u32),
                         Err(_) => Target::Unknown,
                     }
@@ -80,7 +81,7 @@ impl Inbound<'_> {
             "Device" if system == canonical.sid("device") => match &id::split(value)[..] {
                 [maker, model, serial] => {
                     let cells = [maker, model, serial].map(|text| self.name(text));
-                    self.refs.device(DevicePart {
+                    self.taken.refs.device(DevicePart {
                         cells,
                         definition: None,
                     })
@@ -105,7 +106,7 @@ impl Inbound<'_> {
 
     /// A maker, model or serial: absent where it breaks the rule of its field.
     fn name(&mut self, text: &str) -> Cell {
-        exchange::text_cell(text, NAME_MAX, &mut self.texts).unwrap_or(Cell::ABSENT)
+        exchange::text_cell(text, NAME_MAX, &mut self.taken.texts).unwrap_or(Cell::ABSENT)
     }
 
     fn device_part(&mut self, device: View, container: View, base: &str) -> DevicePart {
@@ -137,7 +138,7 @@ impl Inbound<'_> {
         ];
         for (field, element, elsewhere) in sources {
             if device.get(element).is_none() && elsewhere {
-                self.outcome.tally(
+                self.taken.outcome.tally(
                     Code::FallbackUsed,
                     field,
                     || expression(device, spot, device.node(), ""),

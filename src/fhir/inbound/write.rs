@@ -3,38 +3,18 @@
 
 use std::io::Read;
 
-use crate::exchange::{Origin, Submission};
+use crate::exchange::Submission;
 use crate::fault::{Code, Fault};
 use crate::fhir::resource;
 use crate::json::{self, Event, Reader};
 use crate::kind::Kinds;
 use crate::mapping::{Backward, Reading, Status};
-use crate::record::{Cell, Texts};
+use crate::record::Cell;
 use crate::store::{DeviceChange, ParticipantChange, Referred};
 use crate::tape::{NodeKind, Tape, View};
 
-use super::device::Device;
-use super::participant::Participant;
 use super::reference::{self, DevicePart, Ref, References, Target};
-use super::{Envelope, Inbound, Needed, Options, Outcome, Row, Spot, expression};
-
-/// What was taken so far, without what it was read by: it can wait.
-pub struct Taken {
-    options: Options,
-    texts: Texts,
-    refs: References,
-    rows: Vec<Row>,
-    cells: Vec<Cell>,
-    performers: Vec<Ref>,
-    needed: Vec<Needed>,
-    joined: Vec<(usize, usize)>,
-    participants: Vec<Participant>,
-    written_devices: Vec<Device>,
-    redirects: Vec<Reference>,
-    envelope: Envelope,
-    origin: Origin,
-    outcome: Outcome,
-}
+use super::{Inbound, Needed, Options, Outcome, Spot, Taken, expression};
 
 /// A reference that leads out of what was taken, to this server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,22 +114,7 @@ pub fn read_resource(
 impl<'k> Inbound<'k> {
     /// Lets go of the record kinds.
     pub fn pause(self) -> Taken {
-        Taken {
-            options: self.options,
-            texts: self.texts,
-            refs: self.refs,
-            rows: self.rows,
-            cells: self.cells,
-            performers: self.performers,
-            needed: self.needed,
-            joined: self.joined,
-            participants: self.participants,
-            written_devices: self.written_devices,
-            redirects: Vec::new(),
-            envelope: self.envelope,
-            origin: self.origin,
-            outcome: self.outcome,
-        }
+        self.taken
     }
 
     /// Goes on with what was taken.
@@ -158,22 +123,10 @@ impl<'k> Inbound<'k> {
             kinds,
             backward: Backward::new(kinds),
             reading: Reading::default(),
-            options: taken.options,
-            texts: taken.texts,
-            refs: taken.refs,
-            rows: taken.rows,
-            cells: taken.cells,
-            performers: taken.performers,
-            needed: taken.needed,
-            joined: taken.joined,
-            participants: taken.participants,
-            written_devices: taken.written_devices,
+            taken,
             requests: Vec::new(),
             requests_max: 0,
             requests_count: 0,
-            envelope: taken.envelope,
-            origin: taken.origin,
-            outcome: taken.outcome,
         }
     }
 
@@ -203,8 +156,11 @@ impl<'k> Inbound<'k> {
         if resource::by_name(kind).is_none() {
             return;
         }
-        let at = self.refs.literal(reference::base(spot.full_url), written);
-        self.needed.push(Needed {
+        let at = self
+            .taken
+            .refs
+            .literal(reference::base(spot.full_url), written);
+        self.taken.needed.push(Needed {
             entry: spot.entry.unwrap_or(0),
             at,
             pointer: expression(resource, spot, view.node(), ""),
@@ -214,8 +170,8 @@ impl<'k> Inbound<'k> {
 
     /// Notes that an Organization among the performers must be there.
     pub(super) fn need_performer(&mut self, resource: View, spot: Spot, at: Ref, view: View) {
-        if self.options.write {
-            self.needed.push(Needed {
+        if self.taken.options.write {
+            self.taken.needed.push(Needed {
                 entry: spot.entry.unwrap_or(0),
                 at,
                 pointer: expression(resource, spot, view.node(), ""),
@@ -226,21 +182,28 @@ impl<'k> Inbound<'k> {
 
     /// Whether a reference leads to this server, and there to nothing.
     pub(super) fn is_dangling(&self, at: Ref) -> bool {
-        self.options.write && self.refs.is_own(at) && self.refs.target(at) == Target::Unknown
+        self.taken.options.write
+            && self.taken.refs.is_own(at)
+            && self.taken.refs.target(at) == Target::Unknown
     }
 
     /// Refuses what refers to something that is not there.
     fn check_needed(&mut self) {
-        for needed in std::mem::take(&mut self.needed) {
+        for needed in std::mem::take(&mut self.taken.needed) {
             if !self.is_dangling(needed.at) {
                 continue;
             }
-            self.outcome.about(needed.entry);
-            self.outcome.push(
+            self.taken.outcome.about(needed.entry);
+            self.taken.outcome.push(
                 Fault::new(Code::RecordInconsistent, needed.pointer, needed.place)
                     .expected("a reference to something that is there"),
             );
-            for row in self.rows.iter_mut().filter(|r| r.entry == needed.entry) {
+            for row in self
+                .taken
+                .rows
+                .iter_mut()
+                .filter(|r| r.entry == needed.entry)
+            {
                 row.refused = true;
             }
         }
@@ -252,8 +215,10 @@ impl<'k> Inbound<'k> {
         let participants = self.participant_changes();
         let devices = self.device_changes();
         let done = self.complete_all();
-        let entry = |&(part, row): &(usize, usize)| (self.rows[part].entry, self.rows[row].entry);
-        let joined = self.joined.iter().map(entry).collect();
+        let entry = |&(part, row): &(usize, usize)| {
+            (self.taken.rows[part].entry, self.taken.rows[row].entry)
+        };
+        let joined = self.taken.joined.iter().map(entry).collect();
         let records = self.submissions(done).into_iter();
         let records = records.map(|(submission, statuses)| WrittenRecords {
             submission,
@@ -264,32 +229,12 @@ impl<'k> Inbound<'k> {
             participants,
             devices,
             joined,
-            outcome: self.outcome,
+            outcome: self.taken.outcome,
         }
     }
 }
 
 impl Taken {
-    /// Nothing was taken.
-    pub fn nothing() -> Taken {
-        Taken {
-            options: Options::default(),
-            texts: Texts::default(),
-            refs: References::default(),
-            rows: Vec::new(),
-            cells: Vec::new(),
-            performers: Vec::new(),
-            needed: Vec::new(),
-            joined: Vec::new(),
-            participants: Vec::new(),
-            written_devices: Vec::new(),
-            redirects: Vec::new(),
-            envelope: Envelope::default(),
-            origin: Origin::default(),
-            outcome: Outcome::new(0),
-        }
-    }
-
     /// The references that lead out of it to the server at `base`, each once.
     pub fn references(&mut self, base: &str) -> Vec<Reference> {
         let mut out = self.refs.outward(base);

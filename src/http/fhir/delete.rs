@@ -7,7 +7,7 @@ use super::call::Call;
 use super::condition;
 use super::requests::{Ask, Request, Target};
 use super::written;
-use crate::fhir::inbound::{Head, Taken};
+use crate::fhir::inbound::{Head, Options, Taken};
 use crate::fhir::resource::Resource;
 use crate::http::error::Result;
 
@@ -20,6 +20,6 @@ pub async fn delete(resource: &'static Resource, call: &Call, target: Target) ->
         head: Head::default(),
         full_url: String::new(),
     };
-    let answer = written::perform(call, request, Taken::nothing()).await?;
+    let answer = written::perform(call, request, Taken::nothing(Options::default())).await?;
     written::respond(call, answer).await
 }

@@ -81,6 +81,14 @@ fn routes() -> Vec<(String, MethodRouter<App>)> {
     out
 }
 
+/// What answers where a resource is named by its id, and where by a search.
+fn named(name: &str, handler: MethodRouter<App>) -> Vec<(String, MethodRouter<App>)> {
+    vec![
+        (format!("/{name}/{{id}}"), handler.clone()),
+        (format!("/{name}"), handler),
+    ]
+}
+
 /// The addresses of an interaction, and what answers there.
 fn route(
     resource: &'static Resource,
@@ -112,55 +120,24 @@ fn route(
             format!("/{name}"),
             post(move |call: Call| async move { create::find(resource, &call).await }),
         )],
-        Interaction::Update => vec![
-            (
-                format!("/{name}/{{id}}"),
-                put(
-                    move |call: Call, Path(id): Path<String>, body: Body| async move {
-                        update::update(resource, &call, Target::Id(id), body).await
-                    },
-                ),
-            ),
-            (
-                format!("/{name}"),
-                put(move |call: Call, body: Body| async move {
-                    let target = Target::Query(call.query.clone());
-                    update::update(resource, &call, target, body).await
-                }),
-            ),
-        ],
-        Interaction::Patch => vec![
-            (
-                format!("/{name}/{{id}}"),
-                patch(
-                    move |call: Call, Path(id): Path<String>, body: Body| async move {
-                        patch::patch(resource, &call, Target::Id(id), body).await
-                    },
-                ),
-            ),
-            (
-                format!("/{name}"),
-                patch(move |call: Call, body: Body| async move {
-                    let target = Target::Query(call.query.clone());
-                    patch::patch(resource, &call, target, body).await
-                }),
-            ),
-        ],
-        Interaction::Delete => vec![
-            (
-                format!("/{name}/{{id}}"),
-                delete(move |call: Call, Path(id): Path<String>| async move {
-                    delete::delete(resource, &call, Target::Id(id)).await
-                }),
-            ),
-            (
-                format!("/{name}"),
-                delete(move |call: Call| async move {
-                    let target = Target::Query(call.query.clone());
-                    delete::delete(resource, &call, target).await
-                }),
-            ),
-        ],
+        Interaction::Update => named(
+            name,
+            put(move |call: Call, target: Target, body: Body| async move {
+                update::update(resource, &call, target, body).await
+            }),
+        ),
+        Interaction::Patch => named(
+            name,
+            patch(move |call: Call, target: Target, body: Body| async move {
+                patch::patch(resource, &call, target, body).await
+            }),
+        ),
+        Interaction::Delete => named(
+            name,
+            delete(move |call: Call, target: Target| async move {
+                delete::delete(resource, &call, target).await
+            }),
+        ),
         Interaction::HistoryInstance => vec![(
             format!("/{name}/{{id}}/_history"),
             get(move |call: Call, Path(id): Path<String>| async move {

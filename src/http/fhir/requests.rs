@@ -6,29 +6,35 @@
 //!
 //! [`Store::change`]: crate::store::Store::change
 
+mod answer;
 mod registry;
 
 use std::collections::HashMap;
-use std::sync::LazyLock;
 
+use axum::extract::{FromRequestParts, Path};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 
 use super::call::Call;
 use super::condition::{self, Found};
 use super::create;
-use crate::fault::{Code, Fault, Place, Severity};
+use crate::fault::{Code, Fault};
 use crate::fhir::id::{self, ObservationKey};
 use crate::fhir::inbound::{self, Head, Named, Taken};
-use crate::fhir::resource::{self, Interaction, RESOURCES, Resource, Source};
+use crate::fhir::resource::{self, Interaction, Resource, Source};
 use crate::fhir::search::form;
+use crate::http::App;
 use crate::http::error::{Kind, Problem, Result};
 use crate::kind::Kinds;
 use crate::mapping::forward;
 use crate::store::{
-    Change, Changes, Deleted, Deletion, Done, Handling, IfMatch, Outcome, ParticipantDeletion,
-    RecordChanges, Rule, Store,
+    Changes, Deleted, Deletion, Done, Handling, IfMatch, ParticipantDeletion, RecordChanges, Rule,
+    Store,
 };
 use registry::Entries;
+
+pub use answer::{Answer, Answers, other_id, refusal};
+use answer::{conflict, dated, is_refusal, overlap};
 
 /// One request.
 #[derive(Debug, Clone)]
@@ -76,25 +82,19 @@ pub enum Target {
     Query(String),
 }
 
-/// What became of a request.
-#[derive(Debug, Clone)]
-pub struct Answer {
-    /// 200, 201 or 204.
-    pub status: StatusCode,
-    /// The type.
-    pub resource: &'static Resource,
-    /// The resource, where there is one.
-    pub id: Option<String>,
-    /// Its current version, where it is known.
-    pub number: Option<u32>,
-    /// When that was written, where it was written now.
-    pub at: Option<i64>,
-    /// What there is to say.
-    pub notices: Vec<inbound::Issue>,
-}
+impl FromRequestParts<App> for Target {
+    type Rejection = Problem;
 
-/// What became of each request; `None` where the entry is none of them.
-pub type Answers = Vec<Option<Result<Answer>>>;
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Target> {
+        let id = Option::<Path<String>>::from_request_parts(parts, app).await;
+        match id.map_err(|rejection| Problem::new(Kind::of(rejection.status())))? {
+            Some(Path(id)) => Ok(Target::Id(id)),
+            None => Ok(Target::Query(
+                parts.uri.query().unwrap_or_default().to_owned(),
+            )),
+        }
+    }
+}
 
 /// Requests on their way.
 pub struct Requests<'a> {
@@ -293,9 +293,12 @@ impl<'a> Requests<'a> {
             let Some(resource) = resource::by_name(&reference.resource_type) else {
                 continue;
             };
-            // What matches nothing or several leads to nothing, which refuses its resource.
-            if let Ok(Found::One(id)) = condition::find(self.call, resource, query).await {
-                reference.target = Named::Id(id);
+            // What matches nothing or several leads to nothing, which refuses its resource; so
+            // does a query that cannot be run. That the database failed is no answer.
+            match condition::find(self.call, resource, query).await {
+                Ok(Found::One(id)) => reference.target = Named::Id(id),
+                Err(problem) if problem.kind.status().is_server_error() => return Err(problem),
+                _ => {}
             }
         }
         let named: Vec<(&str, &str)> = references
@@ -497,6 +500,9 @@ impl<'a> Requests<'a> {
                     own.push(fault.clone());
                 }
                 let entry = row.position.index;
+                let Some(resource) = self.request(entry).map(|request| request.resource) else {
+                    continue;
+                };
                 if self.is_answered(entry) {
                     continue;
                 }
@@ -515,7 +521,7 @@ impl<'a> Requests<'a> {
                         notices.extend(own.into_iter().map(inbound::Issue::of));
                         let record = submission.record(kinds, row);
                         let id = forward::key(&record, record.kind).encode();
-                        Ok(Answer::became(observation(), id, &change, done.at, notices))
+                        Ok(Answer::became(resource, id, &change, done.at, notices))
                     }
                     _ => continue,
                 };
@@ -573,124 +579,4 @@ impl Request {
         }
         forward::key_of(kinds, identity)
     }
-}
-
-impl Answer {
-    /// There is nothing to tell of.
-    fn nothing(resource: &'static Resource) -> Answer {
-        Answer {
-            status: StatusCode::NO_CONTENT,
-            resource,
-            id: None,
-            number: None,
-            at: None,
-            notices: Vec::new(),
-        }
-    }
-
-    /// A resource that was there already.
-    pub fn of(resource: &'static Resource, status: StatusCode, id: String) -> Answer {
-        Answer {
-            status,
-            id: Some(id),
-            ..Answer::nothing(resource)
-        }
-    }
-
-    /// A resource that was written, or had nothing new in it.
-    fn became(
-        resource: &'static Resource,
-        id: String,
-        change: &Change,
-        at: i64,
-        notices: Vec<inbound::Issue>,
-    ) -> Answer {
-        let status = match change.is_new {
-            true => StatusCode::CREATED,
-            false => StatusCode::OK,
-        };
-        let written = matches!(change.outcome, Outcome::Created | Outcome::Updated);
-        Answer {
-            // A repetition in the same Bundle has none of its own.
-            number: (change.version > 0).then_some(change.version),
-            at: written.then_some(at),
-            notices,
-            ..Answer::of(resource, status, id)
-        }
-    }
-}
-
-fn observation() -> &'static Resource {
-    static OBSERVATION: LazyLock<&Resource> = LazyLock::new(|| {
-        let found = RESOURCES
-            .iter()
-            .find(|r| matches!(r.sources, [Source::Record]));
-        found.unwrap_or(&RESOURCES[0])
-    });
-    &OBSERVATION
-}
-
-fn is_refusal(outcome: Outcome) -> bool {
-    matches!(outcome, Outcome::Conflict | Outcome::Stale)
-}
-
-/// What is wrong with a resource: 400 where it is no FHIR, 422 where a rule refuses it
-/// (<https://hl7.org/fhir/R4/http.html#rejecting-updates>).
-pub fn refusal(mut faults: Vec<Fault>) -> Problem {
-    // What refuses it is told before what else there is to say.
-    faults.sort_by_key(|fault| !fault.is_error());
-    let kind = match faults.iter().any(|f| f.is_error() && is_structural(f)) {
-        true => Kind::Malformed,
-        false => Kind::Refused,
-    };
-    Problem::faults(kind, faults)
-}
-
-/// Whether R4 itself has no such resource, whatever the rules of records are.
-fn is_structural(fault: &Fault) -> bool {
-    let stands_at = |elements: &[&str]| {
-        let name = fault.pointer.rsplit('.').next().unwrap_or_default();
-        elements.contains(&name)
-    };
-    match fault.code {
-        Code::Type | Code::UnknownField | Code::DuplicateKey | Code::TimeInvalid => true,
-        Code::RequiredMissing => stands_at(&["status", "code"]),
-        Code::CodeUnknown => stands_at(&["status", "gender"]),
-        _ => false,
-    }
-}
-
-/// The stored record stays: 409.
-fn conflict(mut faults: Vec<Fault>) -> Problem {
-    for fault in &mut faults {
-        if matches!(fault.code, Code::Stale | Code::Conflict) {
-            fault.severity = Severity::Error;
-        }
-    }
-    Problem::faults(Kind::Conflict, faults)
-}
-
-/// What says that a record has the time of receipt.
-fn dated(pointer: String, place: Place) -> Fault {
-    Fault::new(Code::FallbackUsed, pointer + ".issued", place)
-        .expected("issued after that of the stored version")
-        .found("time of receipt")
-}
-
-/// Another entry of the same transaction writes the same resource.
-fn overlap(first: u32) -> Problem {
-    Problem::new(Kind::Malformed).issue_type("duplicate").detail(
-        format!("entry {first} of the transaction writes the same resource; keep one of them"),
-        format!("トランザクションのエントリー {first} が同じリソースに書き込みます。一つにしてください"),
-    )
-}
-
-/// The id in a body is not that of what it is written to.
-pub fn other_id(id: &str) -> Problem {
-    Problem::new(Kind::Parameter)
-        .detail(
-            format!("the id of the resource must be that of the address, {id}"),
-            format!("リソースの id はアドレスの id（{id}）と一致する必要があります"),
-        )
-        .at("Resource.id")
 }

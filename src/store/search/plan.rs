@@ -146,14 +146,12 @@ impl Store {
 
     /// The columns that a unit is walked by.
     pub(super) fn columns(&self, walk: &Walk<'_>, unit: &Unit) -> Vec<Keyed> {
-        let plain = [Column::Time, Column::Participant, Column::Source].map(Keyed::up);
         let mut columns = match walk.way {
             Way::Sorted => self.sorted_columns(walk, unit.kind),
-            _ => Vec::new(),
+            _ => [Column::Time, Column::Participant, Column::Source]
+                .map(Keyed::up)
+                .to_vec(),
         };
-        if walk.way != Way::Sorted {
-            columns.extend(plain);
-        }
         if walk.back() {
             columns
                 .iter_mut()
@@ -162,7 +160,7 @@ impl Store {
         columns
     }
 
-    pub(super) fn sorted_columns(&self, walk: &Walk<'_>, kind: usize) -> Vec<Keyed> {
+    fn sorted_columns(&self, walk: &Walk<'_>, kind: usize) -> Vec<Keyed> {
         let kinds: Vec<usize> = walk.parts.iter().map(|p| p.kind).collect();
         let mut out = Vec::new();
         for (n, key) in walk.sort.iter().enumerate() {

@@ -11,6 +11,7 @@ use crate::mapping::Status;
 use crate::record::Cell;
 use crate::store::layout::{KindLayout, Slot};
 use crate::store::read::{AMENDED, CORRECTED, DELETED, Raw, status};
+use crate::store::tally::Changes;
 use crate::store::work::Work;
 use crate::store::{Outcome, Result, Rule, Store};
 use crate::time;
@@ -26,13 +27,14 @@ pub(super) struct Ours<'a> {
 
 impl Store {
     /// Decides on the records of one kind against what is stored of them; how many are in
-    /// conflict.
+    /// conflict. `changes` takes what those that are replaced count for.
     pub(super) async fn decide(
         &self,
         work: &mut Work,
         s: &mut Submission,
         ours: &Ours<'_>,
         pending: &mut [Pending],
+        changes: &mut Changes,
     ) -> Result<u64> {
         let kind = ours.kind;
         let layout = self.layout.of(kind.place);
@@ -47,11 +49,17 @@ impl Store {
                 let device = p.device;
                 let is_same = |raw: &Raw| same(kind, layout, raw, device, mine);
                 conflicts += u64::from(!update(p, rule, raw, work.now, is_same));
+                if let Some(raw) = raw.filter(|_| p.replaces()) {
+                    changes.values(layout, &raw.columns, -1);
+                }
                 continue;
             }
             let Some(raw) = raw else { continue };
             let last = raw.seen.unwrap_or(raw.updated).max(raw.updated);
             resend(p, raw, last, same(kind, layout, raw, p.device, mine));
+            if p.replaces() {
+                changes.values(layout, &raw.columns, -1);
+            }
             let fault = match p.outcome {
                 Outcome::Conflict => {
                     conflicts += 1;

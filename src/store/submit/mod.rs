@@ -201,6 +201,7 @@ impl Store {
         }
         let devices = self.device_numbers(work, s, &good).await?;
         let (mut by_kind, columns) = self.pending(s, &good, &people, &texts, &devices);
+        let mut changes = Changes::default();
         for (place, pending) in by_kind.iter_mut().enumerate() {
             pending.sort_unstable_by_key(|p| (p.participant, p.time, p.source));
             let ours = Ours {
@@ -208,7 +209,7 @@ impl Store {
                 columns: &columns,
                 rules,
             };
-            let conflicts = self.decide(work, s, &ours, pending).await?;
+            let conflicts = self.decide(work, s, &ours, pending, &mut changes).await?;
             written.conflicts += conflicts;
         }
         s.sort_faults();
@@ -220,12 +221,11 @@ impl Store {
             work.devices_seen().await?;
             self.note_uses(work, &by_kind).await?;
         }
-        let mut changes = Changes::default();
         for (place, pending) in by_kind.iter().enumerate() {
             let layout = self.layout.of(place);
             let write = work.written().unwrap_or_default();
             let tx = &mut work.tx;
-            count(tx, layout, pending, &columns, &mut changes).await?;
+            count(layout, pending, &columns, &mut changes);
             keep_former(tx, layout, pending).await?;
             upsert(tx, layout, pending, &columns, write).await?;
             remember(tx, layout, pending).await?;
@@ -330,6 +330,11 @@ fn source(record: &Record, texts: &[i64]) -> i64 {
 impl Pending {
     fn writes(&self) -> bool {
         matches!(self.outcome, Outcome::Created | Outcome::Updated)
+    }
+
+    /// Whether it takes the place of a record that is there.
+    fn replaces(&self) -> bool {
+        self.outcome == Outcome::Updated && !self.revived
     }
 }
 

@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use super::{NULL, Pending};
 use crate::kind::{Kind, Type};
 use crate::record::Cell;
+use crate::store::Result;
 use crate::store::bulk::{Each, ROWS, Rows};
 use crate::store::db::{Transaction, query};
 use crate::store::layout::KindLayout;
 use crate::store::read::{FIXED, Raw};
 use crate::store::tally::Changes;
-use crate::store::{Outcome, Result};
 
 /// Stored records by participant, time and source.
 pub(super) type StoredRows = HashMap<(i64, i64, i64), Raw, foldhash::fast::RandomState>;
@@ -86,30 +86,22 @@ pub(super) fn column(
     }
 }
 
-/// Notes what the records that are about to be written change in the tallies.
-pub(super) async fn count(
-    tx: &mut Transaction,
+/// Notes what the records that are about to be written add to the tallies; what those that
+/// they replace take away was noted when they were read.
+pub(super) fn count(
     layout: &KindLayout,
     pending: &[Pending],
     columns: &[i64],
     changes: &mut Changes,
-) -> Result<()> {
-    let mut replaced = Vec::new();
+) {
     for p in pending.iter().filter(|p| p.writes()) {
-        let replaces = p.outcome == Outcome::Updated && !p.revived;
-        if replaces {
-            replaced.push([p.participant, p.time, p.source]);
-        } else {
+        if !p.replaces() {
             changes.records(layout, 1);
         }
-        for &column in &layout.tallied {
-            let raw = columns[p.columns + column];
-            if raw != NULL {
-                changes.value(layout, column, raw, 1);
-            }
-        }
+        let own = &columns[p.columns..p.columns + layout.columns];
+        let own: Vec<Option<i64>> = own.iter().map(|&c| (c != NULL).then_some(c)).collect();
+        changes.values(layout, &own, 1);
     }
-    changes.without(tx, layout, &replaced).await
 }
 
 /// Copies the stored versions that are about to be replaced.

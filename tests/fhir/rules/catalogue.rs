@@ -253,8 +253,8 @@ static C1: &[Rule] = &[
         "http.html#history",
     ),
     rule(
-        "values return as sent: digits of decimals, partial dates, `_field` extensions; `_summary` and \
-         `_elements` add SUBSETTED; ids are `[A-Za-z0-9\\-\\.]{1,64}`; `/metadata` lists only what works, \
+        "values return as sent: digits of decimals, partial dates (what a record has no place for, an \
+         extension of a `_field` say, is told as not kept); `_summary` and `_elements` add SUBSETTED; ids are `[A-Za-z0-9\\-\\.]{1,64}`; `/metadata` lists only what works, \
          and its ETag changes with it",
         "datatypes.html#decimal",
     ),
