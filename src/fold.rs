@@ -17,15 +17,17 @@ pub fn fold(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     // Compatibility decomposition undoes the widths and sets marks apart from letters.
     for c in text.nfkd() {
-        if is_combining_mark(c) {
-            if latin && !is_kana_mark(c) {
-                continue;
-            }
-        } else {
-            latin = is_latin(c);
+        let is_mark = is_combining_mark(c);
+        if is_mark && latin && !is_kana_mark(c) {
+            continue;
         }
-        // By way of the capital, so that ß is ss and ς is σ.
-        out.extend(c.to_uppercase().flat_map(char::to_lowercase).map(hiragana));
+        // By way of the small letter's capital, so that ß and ẞ are ss, and ς is σ.
+        let small = c.to_lowercase().flat_map(char::to_uppercase);
+        out.extend(small.flat_map(char::to_lowercase).map(hiragana));
+        if !is_mark {
+            // Of the letter as it became: that is the one which is folded again.
+            latin = out.chars().next_back().is_some_and(is_latin);
+        }
     }
     // A capital may have brought a mark of its own.
     out.nfkc().collect()
@@ -61,6 +63,7 @@ mod tests {
             ("Électricité", "electricite"),
             ("e\u{301}", "E"),
             ("Straße", "STRASSE"),
+            ("STRAẞE", "straße"),
             ("ΟΔΟΣ", "οδος"),
             ("アクメ", "あくめ"),
             ("ｱｸﾒ", "アクメ"),
@@ -84,6 +87,14 @@ mod tests {
             ("東京", "京都"),
         ] {
             assert_ne!(fold(a), fold(b), "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn every_letter_is_folded_once_and_for_all() {
+        for c in '\0'..=char::MAX {
+            let once = fold(c.encode_utf8(&mut [0; 4]));
+            assert_eq!(fold(&once), once, "{c:?}");
         }
     }
 
