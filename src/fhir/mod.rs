@@ -21,6 +21,7 @@ pub mod outcome;
 pub mod parameters;
 pub mod registry;
 pub mod render;
+pub mod residue;
 pub mod resource;
 pub mod search;
 pub mod searchset;

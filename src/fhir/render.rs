@@ -7,7 +7,9 @@
 
 use std::collections::HashMap;
 
-use super::id;
+use serde_json::Value;
+
+use super::{id, residue};
 use crate::mapping::{Context, Meta, Registered};
 use crate::record::Record;
 use crate::registry::List;
@@ -113,12 +115,12 @@ impl<'a> Renderer<'a> {
             registry: &self.snapshot,
             item: None,
         };
-        record
-            .kind
-            .mapping
-            .panel
-            .program
-            .write(out, &record, &context);
+        let from = out.len();
+        let program = &record.kind.mapping.panel.program;
+        program.write(out, &record, &context);
+        if let Some(residue) = &row.residue {
+            with_residue(out, from, residue);
+        }
     }
 
     /// Leaves in `scratch` the key of the record's laboratory, whose reference is known then.
@@ -141,4 +143,17 @@ impl<'a> Renderer<'a> {
             self.laboratories.insert(self.scratch.clone(), reference);
         }
     }
+}
+
+/// Lays what was written beyond the record onto the resource at the end of the bytes.
+fn with_residue(out: &mut Vec<u8>, from: usize, kept: &str) {
+    let resource = serde_json::from_slice::<Value>(&out[from..]);
+    let (Ok(mut resource), Ok(kept)) = (resource, serde_json::from_str::<Vec<Value>>(kept)) else {
+        return;
+    };
+    for form in &kept {
+        residue::onto(&mut resource, form);
+    }
+    out.truncate(from);
+    out.extend_from_slice(resource.to_string().as_bytes());
 }

@@ -139,6 +139,13 @@ pub struct Unit {
     pub warn: Option<Code>,
 }
 
+impl Unit {
+    /// Whether a value in this unit is another number in the field's.
+    pub fn converts(&self) -> bool {
+        self.times.is_some() || self.divide.is_some() || self.plus.is_some()
+    }
+}
+
 /// Codes that a field takes only in units of their own (`"by code"`).
 #[derive(Debug, Clone)]
 pub struct ByCode {

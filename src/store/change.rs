@@ -6,7 +6,8 @@
 
 use super::submit::{Placed, Written};
 use super::{
-    Handling, Outcome, ParticipantChange, ParticipantChanged, ParticipantDeletion, Result, Store,
+    Handling, Outcome, ParticipantChange, ParticipantChanged, ParticipantDeletion, Residue, Result,
+    Store,
 };
 use crate::exchange::Submission;
 use crate::fhir::id::ObservationKey;
@@ -41,6 +42,8 @@ pub struct Rule {
     pub condition: Option<IfMatch>,
     /// The status that was written.
     pub status: Status,
+    /// What was written beyond the fields.
+    pub residue: Option<Residue>,
 }
 
 /// Records of one consortium.

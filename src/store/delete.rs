@@ -75,7 +75,7 @@ impl Store {
         changes.write(&mut work.tx).await?;
         let write = work.write().await?;
         let columns = format!(
-            "participant, kind, time, source, version, updated, seen, write, device, state{comma}{}",
+            "participant, kind, time, source, version, updated, seen, write, device, state, residue{comma}{}",
             layout.column_list("")
         );
         let keep = format!(
@@ -83,7 +83,7 @@ impl Store {
         );
         bind(&keep, &bound).execute(&mut work.tx).await?;
         let text = format!(
-            "UPDATE record SET version = version + 1, state = {DELETED}, write = {write} WHERE {these}"
+            "UPDATE record SET version = version + 1, state = {DELETED}, residue = NULL, write = {write} WHERE {these}"
         );
         bind(&text, &bound).execute(&mut work.tx).await?;
         // What waited to mend it has nothing left to mend.

@@ -35,6 +35,7 @@ mod readers;
 mod receipt;
 mod referred;
 mod registry;
+mod residue;
 mod rows;
 mod search;
 mod sql;
@@ -47,6 +48,7 @@ mod walk;
 mod work;
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use crate::kind::Kinds;
@@ -70,11 +72,12 @@ pub use referred::Referred;
 pub use registry::{
     Changed, ParticipantChange, ParticipantChanged, ParticipantDeletion, RowVersion, Stored,
 };
+pub use residue::{Residue, ResidueValue};
 pub use rows::{RowKey, RowPage, RowQuery};
 pub use search::Page;
 pub use submit::{Handling, Submit};
 pub use table::Table;
-pub use test::{ColumnTest, Comparison, FieldTest, Relation, Test};
+pub use test::{ColumnTest, Comparison, FieldTest, Holds, Relation, ResidueTest, Test};
 pub use walk::{Block, Selection, Walk};
 
 /// Who reads: every reading function takes one, and filters by it.
@@ -100,6 +103,8 @@ pub struct Store {
     layout: layout::Layout,
     dictionary: dictionary::Dictionary,
     census: census::Cache,
+    /// Whether a residue is stored, as far as this process knows.
+    has_residue: AtomicBool,
     /// Receipts are numbered in the order in which they are made.
     ids: Mutex<ulid::Generator>,
 }
@@ -185,6 +190,7 @@ impl Store {
         };
         let mut tx = write.begin().await?;
         folded::complete(&mut tx).await?;
+        let has_residue = residue::any(&mut tx).await?;
         let layout = layout::register(tx, &kinds).await?;
         Ok(Store {
             read,
@@ -193,6 +199,7 @@ impl Store {
             layout,
             dictionary: dictionary::Dictionary::new(),
             census: census::Cache::default(),
+            has_residue,
             ids: Mutex::new(ulid::Generator::new()),
         })
     }
@@ -222,6 +229,11 @@ impl Store {
         .fetch_optional(&self.read)
         .await?;
         Ok(any.is_none())
+    }
+
+    /// Whether no other process writes what this one does not know of.
+    fn is_alone(&self) -> bool {
+        matches!(self.write, Writer::Sqlite(_))
     }
 
     /// A transaction that writes, alone in doing so.

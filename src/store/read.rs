@@ -14,9 +14,8 @@ use crate::record::{Cell, Record, Texts};
 pub use super::dictionary::Person;
 
 /// The columns of a record before the numbered ones.
-pub(super) const FIXED: &str =
-    "r.participant, r.time, r.source, r.version, r.updated, r.seen, r.write, r.device, r.state";
-pub(super) const FIXED_COUNT: usize = 9;
+pub(super) const FIXED: &str = "r.participant, r.time, r.source, r.version, r.updated, r.seen, r.write, r.device, r.state, r.residue";
+pub(super) const FIXED_COUNT: usize = 10;
 /// `state`: deleted.
 pub(super) const DELETED: i64 = 2;
 /// `state`: amended.
@@ -58,6 +57,8 @@ pub struct StoredRecord {
     pub device: Option<Arc<DevicePart>>,
     /// What the logical id says.
     pub id: ObservationKey,
+    /// What was written of it beyond its fields ([`Residue::content`](super::Residue)).
+    pub residue: Option<Arc<str>>,
     cells: usize,
 }
 
@@ -117,6 +118,7 @@ pub(super) struct Raw {
     pub write: i64,
     pub device: Option<i64>,
     pub state: i64,
+    pub residue: Option<i64>,
     pub columns: Vec<Option<i64>>,
 }
 
@@ -133,6 +135,7 @@ impl Raw {
             write: row.try_get(6)?,
             device: row.try_get(7)?,
             state: row.try_get(8)?,
+            residue: row.try_get(9)?,
             columns: (0..columns)
                 .map(|i| row.try_get(FIXED_COUNT + i))
                 .collect::<std::result::Result<_, _>>()?,
@@ -241,6 +244,7 @@ impl Store {
             }
         }
         let words = self.dictionary.words(db, &ids).await?;
+        let residues = self.residues(raw.iter().filter_map(|r| r.residue)).await?;
 
         let mut out = Records::new(&self.kinds);
         out.rows.reserve(raw.len());
@@ -319,6 +323,7 @@ impl Store {
                     seconds: r.time,
                     source: source.map_or(nothing, |w| w.hash),
                 },
+                residue: r.residue.and_then(|id| residues.get(&id).cloned()),
                 person: person.clone(),
                 device,
                 cells,

@@ -166,7 +166,8 @@ impl Store {
         table: Table,
         name: &str,
     ) -> Result<Condition> {
-        let known = self.know(test).await?;
+        let test = self.without_residue(test).await?;
+        let known = self.know(&test).await?;
         let at = At {
             table,
             name,

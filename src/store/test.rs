@@ -11,9 +11,11 @@
 //! Tests have two values. A leaf about an absent value is false, and its negation true.
 
 mod relation;
+mod residue;
 mod sql;
 
 pub use relation::Relation;
+pub use residue::{Holds, ResidueTest};
 pub(super) use sql::{At, Compiler, Known};
 
 use super::{Table, TimeTest};
@@ -47,6 +49,8 @@ pub enum Test {
         /// What holds.
         test: FieldTest,
     },
+    /// Of a record: something was written of it beyond its fields.
+    Residue(ResidueTest),
     /// Last updated in any of these ranges of milliseconds (from included, until not).
     Updated(Vec<(i64, i64)>),
     /// Of a row: it is the one whose resources carry one of these hashes in their ids.

@@ -1,6 +1,7 @@
 //! A transaction in the making: everything that is written goes through one.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::db::{Transaction, query};
 use super::{Result, Store, device};
@@ -25,6 +26,8 @@ pub(super) struct Work {
     pub new_devices: Vec<(Hash96, i64)>,
     /// Pairs of device and participant that were not known.
     pub new_uses: Vec<(i64, i64)>,
+    /// Residues that were kept.
+    pub residues: i64,
 }
 
 impl Store {
@@ -44,6 +47,7 @@ impl Store {
             new_texts: Vec::new(),
             new_devices: Vec::new(),
             new_uses: Vec::new(),
+            residues: 0,
         })
     }
 }
@@ -85,6 +89,9 @@ impl Work {
         }
         for pair in self.new_uses {
             store.dictionary.uses.insert(pair, ());
+        }
+        if self.residues > 0 {
+            store.has_residue.store(true, Ordering::Relaxed);
         }
         // A device without a write is looked at again by the next one.
         if self.write.is_some() {

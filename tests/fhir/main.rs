@@ -20,6 +20,7 @@ mod participants;
 mod patch;
 mod reading;
 mod registry;
+mod residue;
 mod rows;
 mod rules;
 mod search;

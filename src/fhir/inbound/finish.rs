@@ -8,7 +8,7 @@ use crate::exchange::{self, Origin, Submission};
 use crate::fault::{Code, Fault};
 use crate::kind::{Kind, Type};
 use crate::mapping::backward::join_of;
-use crate::mapping::{Join, Role, Status};
+use crate::mapping::{Join, Role};
 use crate::record::{Cell, Texts};
 
 use super::reference::{Ref, Target};
@@ -437,8 +437,8 @@ impl Inbound<'_> {
     }
 
     /// One submission for each consortium, in which the rules between records are kept, and
-    /// the status of each record.
-    pub(super) fn submissions(&mut self, done: Vec<Done>) -> Vec<(Submission, Vec<Status>)> {
+    /// the row of each record.
+    pub(super) fn submissions(&mut self, done: Vec<Done>) -> Vec<(Submission, Vec<usize>)> {
         let mut consortia: BTreeMap<String, Vec<Done>> = BTreeMap::new();
         let mut names: HashMap<u32, String> = HashMap::new();
         for one in done {
@@ -456,11 +456,8 @@ impl Inbound<'_> {
         let several = consortia.len() > 1;
         let mut out = Vec::new();
         for (consortium, done) in consortia {
-            let statuses = done
-                .iter()
-                .map(|one| self.taken.rows[one.row].status)
-                .collect();
-            out.push((self.submission(consortium, &done, several), statuses));
+            let rows = done.iter().map(|one| one.row).collect();
+            out.push((self.submission(consortium, &done, several), rows));
         }
         out
     }

@@ -14,6 +14,7 @@ mod device;
 mod document;
 mod entries;
 mod finish;
+mod kept;
 mod outcome;
 mod participant;
 mod reference;
@@ -38,6 +39,7 @@ pub use entries::{Entry, Requests, read_requests};
 pub use outcome::{EXPRESSIONS_MAX, Issue, Outcome};
 pub use write::{Head, Named, Reference, Written, WrittenRecords, read_resource};
 
+use kept::{Kept, Slot};
 use reference::{Ref, References, Target};
 
 /// How to read.
@@ -141,6 +143,7 @@ pub struct Taken {
     needed: Vec<Needed>,
     /// Parts that were put into another row: the part, and that row.
     joined: Vec<(usize, usize)>,
+    kept: Vec<Kept>,
     participants: Vec<participant::Participant>,
     written_devices: Vec<device::Device>,
     redirects: Vec<Reference>,
@@ -161,6 +164,7 @@ impl Taken {
             performers: Vec::new(),
             needed: Vec::new(),
             joined: Vec::new(),
+            kept: Vec::new(),
             participants: Vec::new(),
             written_devices: Vec::new(),
             redirects: Vec::new(),
@@ -408,9 +412,12 @@ impl<'k> Inbound<'k> {
         let device = reading
             .device
             .and_then(|node| self.refer("Device", resource, tape_view(node), base));
+        let mut refs: Vec<(Slot, Ref)> = Vec::new();
+        refs.extend(subject.map(|at| (Slot::Subject, at)));
+        refs.extend(device.map(|at| (Slot::Device, at)));
         let first = self.taken.performers.len();
         let mut by_person = false;
-        for &node in &reading.performers {
+        for (place, &node) in reading.performers.iter().enumerate() {
             let performer = tape_view(node);
             if backward::is_person(resource, performer) {
                 by_person = true;
@@ -418,6 +425,7 @@ impl<'k> Inbound<'k> {
                 && let Some(at) = self.refer("Organization", resource, performer, base)
             {
                 self.taken.performers.push(at);
+                refs.push((Slot::Performer(place), at));
                 self.need_performer(resource, spot, at, performer);
             }
         }
@@ -430,6 +438,7 @@ impl<'k> Inbound<'k> {
             let at = time::parse_fhir(tape_view(node).text(), JST)?;
             at.zoned.then_some(at.from)
         });
+        self.keep(resource, spot, reading, refs);
         let cells = self.taken.cells.len() as u32;
         self.taken.cells.extend_from_slice(&reading.cells);
         self.taken.rows.push(Row {

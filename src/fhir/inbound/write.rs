@@ -10,7 +10,7 @@ use crate::json::{self, Event, Reader};
 use crate::kind::Kinds;
 use crate::mapping::{Backward, Reading, Status};
 use crate::record::Cell;
-use crate::store::{DeviceChange, ParticipantChange, Referred};
+use crate::store::{DeviceChange, ParticipantChange, Referred, Residue};
 use crate::tape::{NodeKind, Tape, View};
 
 use super::reference::{self, DevicePart, Ref, References, Target};
@@ -41,8 +41,8 @@ pub enum Named {
 pub struct WrittenRecords {
     /// The records, the entry of each being its `position.index`, and what is wrong with them.
     pub submission: Submission,
-    /// The status of each.
-    pub statuses: Vec<Status>,
+    /// Of each its status, and what was written of it beyond its fields.
+    pub said: Vec<(Status, Option<Residue>)>,
 }
 
 /// What resources became that were written to a server.
@@ -219,10 +219,18 @@ impl<'k> Inbound<'k> {
             (self.taken.rows[part].entry, self.taken.rows[row].entry)
         };
         let joined = self.taken.joined.iter().map(entry).collect();
-        let records = self.submissions(done).into_iter();
-        let records = records.map(|(submission, statuses)| WrittenRecords {
-            submission,
-            statuses,
+        self.settle_kept();
+        let submissions = self.submissions(done).into_iter();
+        let records = submissions.map(|(submission, rows)| {
+            let said = rows.iter().zip(&submission.rows).map(|(&place, row)| {
+                let record = submission.record(self.kinds, row);
+                let residue = self.residue(place, &record);
+                (self.taken.rows[place].status, residue)
+            });
+            WrittenRecords {
+                said: said.collect(),
+                submission,
+            }
         });
         Written {
             records: records.collect(),

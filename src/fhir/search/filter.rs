@@ -294,7 +294,13 @@ impl Criterion {
     /// [`Invalid`] for a value that is wrong.
     pub fn test(&self, scope: &Scope, source: &Source) -> Result<Test, Invalid> {
         match self {
-            Criterion::Is(filter) => (filter.parameter.means)(scope, source, filter),
+            Criterion::Is(filter) => {
+                let means = (filter.parameter.means)(scope, source, filter)?;
+                match source {
+                    Source::Record => super::residue::also(scope, filter, means),
+                    _ => Ok(means),
+                }
+            }
             Criterion::Chain(ways) => {
                 let tests = ways.iter().map(|(link, inner)| {
                     let inner = inner.test(scope, &link.source)?;

@@ -24,6 +24,7 @@ mod parse;
 mod quantity;
 mod reads;
 pub mod reference;
+pub mod residue;
 pub mod rows;
 mod tables;
 pub mod token;

@@ -343,12 +343,12 @@ impl<'a> Requests<'a> {
     fn records(&mut self, records: Vec<inbound::WrittenRecords>, changes: &mut Changes) {
         for inbound::WrittenRecords {
             mut submission,
-            statuses,
+            said,
         } in records
         {
             let kinds = self.call.app.kinds();
             let mut rules = Vec::with_capacity(submission.rows.len());
-            for (place, status) in statuses.into_iter().enumerate() {
+            for (place, (status, residue)) in said.into_iter().enumerate() {
                 let row = submission.rows[place];
                 let request = self.requests.get(row.position.index as usize);
                 let (update, condition) = match request.and_then(Option::as_ref) {
@@ -374,6 +374,7 @@ impl<'a> Requests<'a> {
                     update,
                     condition,
                     status,
+                    residue,
                 });
             }
             changes.records.push(RecordChanges { submission, rules });

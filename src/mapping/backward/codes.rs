@@ -75,6 +75,14 @@ impl CodeIndex {
         }
     }
 
+    /// Whether a code is taken with units of its own only.
+    pub(super) fn is_converted(&self, system: &str, code: &str) -> bool {
+        let mut meanings = Vec::new();
+        self.meanings(system, code, &mut meanings);
+        let mut meanings = meanings.iter();
+        meanings.any(|(_, m)| matches!(m, Meaning::Main(Some(_)) | Meaning::Field(_, Some(_))))
+    }
+
     /// What a coding means, by kind. A prefix that is refused gives way to a code that is
     /// listed; what is refused exactly is refused.
     fn meanings(&self, system: &str, code: &str, out: &mut Vec<(u16, Meaning)>) {

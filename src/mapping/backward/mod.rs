@@ -129,6 +129,8 @@ pub struct Reading {
     pub residue: Vec<u32>,
     /// What is kept by value but written otherwise: a time in another zone, another unit.
     pub variants: Vec<u32>,
+    /// Quantities of which another number is kept than the one that was written.
+    pub converted: Vec<u32>,
     /// Faults and notices.
     pub notes: Vec<Note>,
     /// `status`
@@ -163,6 +165,7 @@ impl Reading {
             nodes,
             residue,
             variants,
+            converted,
             notes,
             performers,
             ..
@@ -172,6 +175,7 @@ impl Reading {
             nodes,
             residue,
             variants,
+            converted,
             notes,
             performers,
             ..Reading::default()
@@ -180,6 +184,7 @@ impl Reading {
         self.nodes.clear();
         self.residue.clear();
         self.variants.clear();
+        self.converted.clear();
         self.notes.clear();
         self.performers.clear();
     }
@@ -386,6 +391,12 @@ impl<'k> Backward<'k> {
         let part = kind.mapping.parts.iter().position(|p| p.field == field);
         out.role = part.map_or(Role::Loose(field), Role::Part);
         true
+    }
+
+    /// Whether a coding means another quantity than the field that it is brought to.
+    pub fn is_other_quantity(&self, system: &str, code: &str) -> bool {
+        let system = self.kinds.systems.canonical(system);
+        self.kinds.codes.is_converted(system, code)
     }
 
     fn unsupported(&self, code: View, out: &mut Reading) -> bool {

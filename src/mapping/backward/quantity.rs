@@ -124,13 +124,18 @@ impl Walk<'_, '_> {
             if text(unit) != &*ours.unit {
                 self.out.variants.push(view.node());
             }
-            self.number(field, value, None);
+            if self.number(field, value, None) {
+                self.out.converted.push(view.node());
+            }
             return;
         }
         match self.unit(field, by_code, unit, system, code) {
             Ok(found) => {
                 self.out.variants.push(view.node());
-                self.number(field, value, found.as_ref());
+                let converts = found.as_ref().is_some_and(Unit::converts);
+                if self.number(field, value, found.as_ref()) || converts {
+                    self.out.converted.push(view.node());
+                }
             }
             Err(listed) => {
                 let at = code.or(unit).unwrap_or(view);
@@ -184,26 +189,31 @@ impl Walk<'_, '_> {
         })
     }
 
-    /// A number in a unit; `None` is the field's own.
-    pub(super) fn number(&mut self, place: usize, value: View, unit: Option<&Unit>) {
+    /// A number in a unit; `None` is the field's own. Whether rounding changed it.
+    pub(super) fn number(&mut self, place: usize, value: View, unit: Option<&Unit>) -> bool {
         let field = &self.kind.fields[place];
         let text = value.text();
         match convert(field, text, unit) {
             Ok(converted) => {
                 self.set(place, value, converted.cell);
                 let warn = unit.and_then(|u| u.warn);
+                let written = written(field, converted.cell);
+                if written != text {
+                    self.out.variants.push(value.node());
+                }
                 if converted.rounded || warn.is_some() {
-                    let written = written(field, converted.cell);
                     let code = warn.unwrap_or(Code::Converted);
                     let expected = format!("{} {written}", field.name);
                     let unit = unit.map_or("", |u| u.code.as_str());
                     let note = Note::new(code, value).expected(expected);
                     self.note(note.found(format!("{text} {unit}").trim_end()));
                 }
+                converted.rounded
             }
             Err(code) => {
                 let note = Note::new(code, value).expected(exchange::expectation(field, code));
                 self.note(note.found(text));
+                false
             }
         }
     }

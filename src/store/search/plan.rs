@@ -69,10 +69,11 @@ pub struct Walk<'a> {
 
 impl Store {
     pub(super) async fn plan<'a>(&self, query: &'a RecordQuery) -> Result<Walk<'a>> {
-        let known = self.know(&query.test).await?;
+        let test = self.without_residue(&query.test).await?;
+        let known = self.know(&test).await?;
         let parts: Vec<Part> = (0..self.kinds.len())
             .filter_map(|kind| {
-                let test = query.test.for_kind(Some(kind));
+                let test = test.for_kind(Some(kind));
                 let people = named(&test);
                 (test != Test::NEVER).then_some(Part { kind, test, people })
             })

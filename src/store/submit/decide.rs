@@ -13,7 +13,7 @@ use crate::store::layout::{KindLayout, Slot};
 use crate::store::read::{AMENDED, CORRECTED, DELETED, Raw, status};
 use crate::store::tally::Changes;
 use crate::store::work::Work;
-use crate::store::{Outcome, Result, Rule, Store};
+use crate::store::{Outcome, Result, Rule, Store, residue};
 use crate::time;
 
 /// Records of one kind that are to be decided on.
@@ -39,15 +39,29 @@ impl Store {
         let kind = ours.kind;
         let layout = self.layout.of(kind.place);
         let stored = rows::stored(&mut work.tx, kind, layout, pending).await?;
+        // Only who writes over FHIR says anything of what the protocol does not.
+        let mut ids: Vec<i64> = Vec::new();
+        if !ours.rules.is_empty() {
+            ids.extend(stored.values().filter_map(|raw| raw.residue));
+        }
+        let kept = residue::kept(&mut work.tx, &ids).await?;
         let mut conflicts = 0;
         for p in pending.iter_mut() {
             let rule = ours.rules.get(p.row as usize);
             let raw = stored.get(&(p.participant, p.time, p.source));
             p.state = rule.map_or(0, |rule| state(rule.status, raw.is_none()));
+            p.residue = raw.and_then(|raw| raw.residue).unwrap_or(NULL);
             let mine = &ours.columns[p.columns..p.columns + layout.columns];
+            let device = p.device;
+            let mut as_kept = true;
+            if let Some(rule) = rule {
+                let stored = kept.get(&p.residue);
+                as_kept = residue::same(stored, rule.residue.as_ref());
+                p.fresh = rule.residue.is_some();
+                p.residue = NULL;
+            }
+            let is_same = |raw: &Raw| as_kept && same(kind, layout, raw, device, mine);
             if let Some(rule) = rule.filter(|rule| rule.update) {
-                let device = p.device;
-                let is_same = |raw: &Raw| same(kind, layout, raw, device, mine);
                 conflicts += u64::from(!update(p, rule, raw, work.now, is_same));
                 if let Some(raw) = raw.filter(|_| p.replaces()) {
                     changes.values(layout, &raw.columns, -1);
@@ -56,7 +70,7 @@ impl Store {
             }
             let Some(raw) = raw else { continue };
             let last = raw.seen.unwrap_or(raw.updated).max(raw.updated);
-            resend(p, raw, last, same(kind, layout, raw, p.device, mine));
+            resend(p, raw, last, is_same(raw));
             if p.replaces() {
                 changes.values(layout, &raw.columns, -1);
             }
@@ -64,7 +78,9 @@ impl Store {
                 Outcome::Conflict => {
                     conflicts += 1;
                     // The stored record is not touched; the fault tells both contents.
-                    self.conflict(s, p.row, kind, layout, raw, mine).await?
+                    let others = if as_kept { DEVICE } else { BEYOND };
+                    self.conflict(s, p.row, (kind, layout), raw, mine, others)
+                        .await?
                 }
                 Outcome::Stale => self.stale(s, p, last),
                 _ => continue,
@@ -88,10 +104,10 @@ impl Store {
         &self,
         s: &Submission,
         row: u32,
-        kind: &Kind,
-        layout: &KindLayout,
+        (kind, layout): (&Kind, &KindLayout),
         raw: &Raw,
         mine: &[i64],
+        others: [&str; 2],
     ) -> Result<Fault> {
         let row = &s.rows[row as usize];
         let record = s.record(&self.kinds, row);
@@ -121,8 +137,9 @@ impl Store {
             sent.push(told(field, record.cells[f], text));
         }
         if stored.is_empty() {
-            stored.push("another device".into());
-            sent.push("this device".into());
+            let [theirs, mine] = others.map(str::to_owned);
+            stored.push(theirs);
+            sent.push(mine);
         }
         let pointer = s.pointer(&self.kinds, row);
         Ok(Fault::new(Code::Conflict, pointer, row.position.place)
@@ -141,6 +158,13 @@ impl Store {
             .unwrap_or_default())
     }
 }
+
+/// What differs where no field does: stored and sent.
+const DEVICE: [&str; 2] = ["another device", "this device"];
+const BEYOND: [&str; 2] = [
+    "other elements beyond the fields of the record",
+    "these elements",
+];
 
 /// The resend rule, for a record that is stored.
 fn resend(p: &mut Pending, raw: &Raw, last: i64, same: bool) {

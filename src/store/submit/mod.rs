@@ -20,7 +20,7 @@ use super::layout::Slot;
 use super::receipt::{self, Counts, Extra, Receipt};
 use super::tally::Changes;
 use super::work::Work;
-use super::{Result, Rule, Store};
+use super::{Residue, Result, Rule, Store};
 use crate::exchange::Submission;
 use crate::record::Record;
 use decide::Ours;
@@ -68,6 +68,10 @@ struct Pending {
     seen: bool,
     /// What its status makes of the row: amended, say.
     state: i64,
+    /// `residue.id`, that of the stored version until another is kept.
+    residue: i64,
+    /// Whether the residue that came with it is to be kept.
+    fresh: bool,
     /// Whether it has the time of receipt in place of its own `update_time`.
     dated: bool,
     /// Whether the stored version is a deletion.
@@ -221,6 +225,7 @@ impl Store {
             work.devices_seen().await?;
             self.note_uses(work, &by_kind).await?;
         }
+        self.keep_residues(work, &mut by_kind, rules).await?;
         for (place, pending) in by_kind.iter().enumerate() {
             let layout = self.layout.of(place);
             let write = work.written().unwrap_or_default();
@@ -233,6 +238,30 @@ impl Store {
         changes.write(&mut work.tx).await?;
         self.place(s, &by_kind, &people, &texts, &mut written);
         Ok(written)
+    }
+
+    /// Keeps what was written of records beyond their fields.
+    async fn keep_residues(
+        &self,
+        work: &mut Work,
+        by_kind: &mut [Vec<Pending>],
+        rules: &[Rule],
+    ) -> Result<()> {
+        let mut fresh: Vec<(&mut Pending, &Residue)> = by_kind
+            .iter_mut()
+            .flatten()
+            .filter(|p| p.fresh && p.writes())
+            .filter_map(|p| {
+                let residue = rules.get(p.row as usize)?.residue.as_ref()?;
+                Some((p, residue))
+            })
+            .collect();
+        let these: Vec<(i64, &Residue)> = fresh.iter().map(|(p, r)| (p.participant, *r)).collect();
+        let ids = work.keep(&these).await?;
+        for ((p, _), id) in fresh.iter_mut().zip(ids) {
+            p.residue = id;
+        }
+        Ok(())
     }
 
     /// Notes what became of each row.
@@ -312,6 +341,8 @@ impl Store {
                 keep_former: false,
                 seen: false,
                 state: 0,
+                residue: NULL,
+                fresh: false,
                 dated: false,
                 revived: false,
                 failed: false,

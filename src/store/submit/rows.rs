@@ -113,7 +113,7 @@ pub(super) async fn keep_former(
     let these: Vec<&Pending> = pending.iter().filter(|p| p.keep_former).collect();
     for block in tx.blocks(&these) {
         let comma = if layout.columns > 0 { ", " } else { "" };
-        let fixed = "participant, kind, time, source, version, updated, seen, write, device, state";
+        let fixed = "participant, kind, time, source, version, updated, seen, write, device, state, residue";
         let prefixed: Vec<String> = fixed.split(", ").map(|c| format!("r.{c}")).collect();
         let text = format!(
             "INSERT INTO record_version ({fixed}{comma}{}) SELECT {}{comma}{} \
@@ -145,12 +145,13 @@ pub(super) async fn upsert(
         "write = excluded.write".into(),
         "device = excluded.device".into(),
         "state = excluded.state".into(),
+        "residue = excluded.residue".into(),
     ];
     set.extend((1..=layout.columns).map(|n| format!("c{n} = excluded.c{n}")));
     let set = set.join(", ");
     let comma = if layout.columns > 0 { ", " } else { "" };
     let text = format!(
-        "INSERT INTO record (participant, kind, time, source, version, updated, write, device, state{comma}{}) \
+        "INSERT INTO record (participant, kind, time, source, version, updated, write, device, state, residue{comma}{}) \
          {ROWS} ON CONFLICT (participant, kind, time, source) DO UPDATE SET {set}",
         layout.column_list(""),
     );
@@ -165,6 +166,7 @@ pub(super) async fn upsert(
         Same(write),
         Own,
         Own,
+        Own,
     ];
     kept.extend(std::iter::repeat_n(Own, layout.columns));
     for block in tx.blocks(&these) {
@@ -172,7 +174,7 @@ pub(super) async fn upsert(
         for p in block {
             let or_null = |value: i64| (value != NULL).then_some(value);
             rows.extend([p.participant, p.time, p.source, p.version, p.updated]);
-            rows.extend([or_null(p.device), p.state.into()]);
+            rows.extend([or_null(p.device), p.state.into(), or_null(p.residue)]);
             let own = &columns[p.columns..p.columns + layout.columns];
             rows.extend(own.iter().copied().map(or_null));
         }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::relation::Join;
+use super::residue;
 use super::{ColumnTest, Comparison, FieldTest, Relation, Table, Test};
 use crate::fhir::id::ObservationKey;
 use crate::kind::{Kind, Kinds};
@@ -121,6 +122,7 @@ impl<'a> Compiler<'a> {
             }
             Test::Updated(ranges) => self.written(ranges, at.name),
             Test::Status(statuses) => of_status(statuses, at.name),
+            Test::Residue(test) => residue::of_record(test, at.name),
             Test::Field { field, test } => of_field(test, at.name, *field, kind, layout),
             Test::Keys(keys) => {
                 let mut parts = Vec::new();

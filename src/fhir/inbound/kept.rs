@@ -1,0 +1,383 @@
+//! Observations as they were written, until it is known what of them is beyond their record.
+//!
+//! Where the reader met nothing but what the record holds, nothing is kept and this costs
+//! nothing. Else the resource waits as JSON; at the end it is compared with what its record
+//! renders ([`crate::fhir::residue`]). An Observation that became a part of a record is
+//! compared with that part, and what it says of its value goes to the component.
+
+use serde_json::{Map, Value, json};
+
+use super::reference::{self, Ref, Target};
+use super::{Inbound, Spot};
+use crate::fhir::{id, residue, search};
+use crate::kind::Kind;
+use crate::mapping::{Context, Hole, Program, Reading, Role, Unregistered, forward};
+use crate::record::Record;
+use crate::store::Residue;
+use crate::tape::View;
+
+/// An Observation that says more than its record.
+#[derive(Debug)]
+pub(super) struct Kept {
+    /// Its place among the rows.
+    row: usize,
+    role: Role,
+    /// What relative references in it belong to.
+    base: String,
+    value: Value,
+    /// Where it refers to what the record carries.
+    refs: Vec<(Slot, Ref)>,
+}
+
+/// A reference that the record carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Slot {
+    Subject,
+    Device,
+    Performer(usize),
+}
+
+impl Slot {
+    fn of(self, value: &mut Value) -> Option<&mut Map<String, Value>> {
+        match self {
+            Slot::Subject => value.get_mut("subject")?.as_object_mut(),
+            Slot::Device => value.get_mut("device")?.as_object_mut(),
+            Slot::Performer(n) => value.get_mut("performer")?.get_mut(n)?.as_object_mut(),
+        }
+    }
+
+    fn is_carried(self, kind: &Kind) -> bool {
+        match self {
+            Slot::Subject => true,
+            Slot::Device => kind.device.is_some(),
+            Slot::Performer(_) => kind.laboratory.is_some(),
+        }
+    }
+}
+
+/// Elements whose differences alone make no new version (mapping specification §5.2).
+const ASIDE: [&str; 3] = ["issued", "meta", "text"];
+/// Elements of an Observation that is a part which belong to its component.
+const OF_COMPONENT: [&str; 4] = [
+    "code",
+    "interpretation",
+    "referenceRange",
+    "dataAbsentReason",
+];
+
+impl Inbound<'_> {
+    /// Keeps the resource that the next row is read from, if it says more than its record.
+    pub(super) fn keep(
+        &mut self,
+        resource: View,
+        spot: Spot,
+        reading: &Reading,
+        refs: Vec<(Slot, Ref)>,
+    ) {
+        let says_more = !reading.residue.is_empty()
+            || !reading.variants.is_empty()
+            || !reading.converted.is_empty()
+            || resource.get("contained").is_some()
+            // Which kind it is, and so what its record holds, is not yet known.
+            || reading.rival.is_some();
+        if !self.taken.options.write || !says_more {
+            return;
+        }
+        let mut bytes = Vec::new();
+        resource.write(&mut bytes);
+        let Ok(mut value) = serde_json::from_slice::<Value>(&bytes) else {
+            return;
+        };
+        for &node in &reading.converted {
+            let mut pointer = String::new();
+            resource.path_to(node, &mut pointer);
+            let pointer = pointer.replace(['.', '['], "/").replace(']', "");
+            self.keep_original(&mut value, &pointer);
+        }
+        self.taken.kept.push(Kept {
+            row: self.taken.rows.len(),
+            role: reading.role,
+            base: reference::base(spot.full_url).to_owned(),
+            value,
+            refs,
+        });
+    }
+
+    /// Puts a quantity that was converted into an extension, with the code that it had
+    /// (mapping specification §5.4).
+    fn keep_original(&self, value: &mut Value, pointer: &str) {
+        let Some((parent, name)) = pointer.rsplit_once('/') else {
+            return;
+        };
+        let parent = match parent {
+            "" => Some(value),
+            parent => value.pointer_mut(parent),
+        };
+        let Some(parent) = parent.and_then(Value::as_object_mut) else {
+            return;
+        };
+        let Some(quantity) = parent.shift_remove(name) else {
+            return;
+        };
+        let mut parts = Vec::new();
+        if let Some(code) = parent.get("code") {
+            parts.push(json!({ "url": "code", "valueCodeableConcept": code }));
+        }
+        parts.push(json!({ "url": "value", "valueQuantity": quantity }));
+        let url = self.kinds.canonical.extension(ORIGINAL_VALUE);
+        let original = json!({ "url": url, "extension": parts });
+        match parent.get_mut("extension").and_then(Value::as_array_mut) {
+            Some(extensions) => extensions.push(original),
+            None => {
+                parent.insert("extension".into(), json!([original]));
+            }
+        }
+        self.without_other_quantity(parent);
+    }
+
+    /// Takes the codes away that mean the quantity as it was written, not as it is kept.
+    fn without_other_quantity(&self, parent: &mut Map<String, Value>) {
+        let Some(code) = parent.get_mut("code").and_then(Value::as_object_mut) else {
+            return;
+        };
+        let Some(codings) = code.get_mut("coding").and_then(Value::as_array_mut) else {
+            return;
+        };
+        let before = codings.len();
+        codings.retain(|coding| {
+            let text = |name: &str| coding[name].as_str().unwrap_or_default();
+            !self
+                .backward
+                .is_other_quantity(text("system"), text("code"))
+        });
+        if codings.len() == before {
+            return;
+        }
+        code.shift_remove("text");
+        if code["coding"].as_array().is_some_and(Vec::is_empty) {
+            parent.shift_remove("code");
+        }
+    }
+
+    /// Makes references of what is kept lead where they lead here.
+    pub(super) fn settle_kept(&mut self) {
+        let mut kept = std::mem::take(&mut self.taken.kept);
+        let joined: std::collections::HashMap<usize, usize> =
+            self.taken.joined.iter().copied().collect();
+        for one in &mut kept {
+            if let Some(&anchor) = joined.get(&one.row) {
+                one.row = anchor;
+            }
+            let kind = self.kinds.at(usize::from(self.taken.rows[one.row].kind));
+            for &(slot, at) in &one.refs {
+                let own = self.own_reference(at);
+                let Some(members) = slot.of(&mut one.value) else {
+                    continue;
+                };
+                let Some(own) = own.filter(|_| slot.is_carried(kind)) else {
+                    continue;
+                };
+                let written = members.insert("reference".into(), own.into());
+                if let Some(Value::String(written)) = written
+                    && written.starts_with('#')
+                {
+                    // A contained resource must be referred to (invariant dom-3).
+                    let url = self.kinds.canonical.extension(WRITTEN_REFERENCE);
+                    let extension =
+                        json!({ "url": url, "valueReference": { "reference": written } });
+                    members.insert("extension".into(), json!([extension]));
+                }
+            }
+            let base = std::mem::take(&mut one.base);
+            self.settle_below(&base, &mut one.value);
+        }
+        self.taken.kept = kept;
+    }
+
+    fn settle_below(&mut self, base: &str, value: &mut Value) {
+        match value {
+            Value::Object(members) => {
+                if let Some(Value::String(written)) = members.get_mut("reference")
+                    && !written.starts_with('#')
+                {
+                    let at = self.taken.refs.literal(base, written);
+                    if let Some(own) = self.own_reference(at) {
+                        *written = own;
+                    }
+                }
+                for (_, value) in members {
+                    self.settle_below(base, value);
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(|v| self.settle_below(base, v)),
+            _ => {}
+        }
+    }
+
+    /// A reference as this server writes it; `None` where it leads to nothing of ours.
+    fn own_reference(&self, at: Ref) -> Option<String> {
+        let text = |place: u32| self.taken.texts.get(i64::from(place));
+        Some(match self.taken.refs.target(at) {
+            Target::Person(consortium, person) => {
+                let id = id::participant(text(consortium), text(person));
+                format!("Patient/{id}")
+            }
+            Target::Laboratory(consortium, laboratory) => {
+                let id = id::laboratory(text(consortium), text(laboratory));
+                format!("Organization/{id}")
+            }
+            Target::Device(place) => {
+                let part = self.taken.refs.device_part(place)?;
+                let [maker, model, serial] = part.map(|cell| self.taken.texts.get(cell.value()));
+                format!("Device/{}", id::device(maker, model, serial))
+            }
+            Target::Unknown | Target::Model(..) | Target::Other | Target::Several => return None,
+        })
+    }
+
+    /// What was written of the record of a row beyond its fields.
+    pub(super) fn residue(&self, row: usize, record: &Record) -> Option<Residue> {
+        let mut kept = self.taken.kept.iter().filter(|k| k.row == row).peekable();
+        kept.peek()?;
+        let rendered = render(record, &record.kind.mapping.panel.program, None)?;
+        let mut whole = rendered.clone();
+        for one in kept {
+            let form = match one.role {
+                Role::Panel => residue::of(&rendered, &one.value),
+                role => of_part(record, &rendered, role, &one.value),
+            };
+            if let Some(form) = form {
+                residue::onto(&mut whole, &form);
+            }
+        }
+        let Some(Value::Object(mut form)) = residue::of(&rendered, &whole) else {
+            return None;
+        };
+        let values = search::residue::values(self.kinds, &rendered, &whole);
+        let mut members = match form.shift_remove("o") {
+            Some(Value::Object(members)) => members,
+            _ => return None,
+        };
+        let mut aside = Map::new();
+        for name in ASIDE {
+            aside.extend(members.shift_remove(name).map(|form| (name.into(), form)));
+        }
+        let text = |members: Map<String, Value>| match members.is_empty() {
+            true => String::new(),
+            false => json!({ "o": members }).to_string(),
+        };
+        Some(Residue {
+            content: text(members),
+            aside: text(aside),
+            values,
+        })
+    }
+}
+
+/// The extension with a quantity as it was written.
+const ORIGINAL_VALUE: &str = "original-value";
+/// The extension with a reference to a contained resource.
+const WRITTEN_REFERENCE: &str = "written-reference";
+
+/// A record as it will be rendered, without what the server adds and what registries derive.
+fn render(record: &Record, program: &Program, item: Option<&str>) -> Option<Value> {
+    let kind = record.kind;
+    let person = id::participant(record.consortium_id, record.person_id);
+    let device = kind.device.map(|fields| {
+        let [maker, model, serial] = fields.map(|field| record.text(field));
+        format!("Device/{}", id::device(maker, model, serial))
+    });
+    let laboratory = kind
+        .laboratory
+        .map(|field| record.text(field))
+        .filter(|laboratory| !laboratory.is_empty())
+        .map(|laboratory| id::laboratory(record.consortium_id, laboratory))
+        .map(|id| format!("Organization/{id}"));
+    let context = Context {
+        key: &forward::key(record, kind),
+        meta: None,
+        status: "final",
+        subject: &format!("Patient/{person}"),
+        device: device.as_deref().unwrap_or_default(),
+        laboratory: laboratory.as_deref().unwrap_or_default(),
+        registry: &Unregistered,
+        item,
+    };
+    let mut bytes = Vec::new();
+    program.write(&mut bytes, record, &context);
+    serde_json::from_slice(&bytes).ok()
+}
+
+/// What an Observation says that became a part of a record, as a form of the whole.
+fn of_part(record: &Record, rendered: &Value, role: Role, written: &Value) -> Option<Value> {
+    let kind = record.kind;
+    let (field, own) = match role {
+        Role::Part(part) => {
+            let part = &kind.mapping.parts[part];
+            let item = kind.fields[part.field].name.as_str();
+            let own = render(record, &part.shape.program, Some(item));
+            (part.field, own)
+        }
+        Role::Loose(field) => (field, None),
+        Role::Panel => return None,
+    };
+    let component = component_of(kind, rendered, field)?;
+    let own = own.unwrap_or_else(|| {
+        let mut own = rendered.clone();
+        if let (Some(members), Some(of)) = (own.as_object_mut(), component.as_object()) {
+            members.shift_remove("component");
+            members.extend(of.clone());
+        }
+        own
+    });
+    let mut written = written.clone();
+    if let Some(meta) = written.get_mut("meta").and_then(Value::as_object_mut) {
+        // Profiles of the part are not those of the whole.
+        meta.shift_remove("profile");
+    }
+    let mut of_component = Map::new();
+    if let Some(original) = original_value(&mut written) {
+        of_component.insert("extension".into(), json!({ "=": [original] }));
+    }
+    let form = residue::of(&own, &written).unwrap_or_default();
+    let mut members = form["o"].as_object().cloned().unwrap_or_default();
+    let names: Vec<String> = members.keys().cloned().collect();
+    for name in names {
+        if OF_COMPONENT.contains(&name.as_str()) || name.starts_with("value") {
+            of_component.extend(members.shift_remove(&name).map(|form| (name, form)));
+        }
+    }
+    if !of_component.is_empty() {
+        let pair = json!([residue::key(component), { "o": of_component }]);
+        members.insert("component".into(), json!({ "a": [pair] }));
+    }
+    Some(json!({ "o": members }))
+}
+
+/// Takes the extension away that holds the quantity as it was written.
+fn original_value(written: &mut Value) -> Option<Value> {
+    let extensions = written.get_mut("extension")?.as_array_mut()?;
+    let at = extensions.iter().position(|extension| {
+        let url = extension["url"].as_str();
+        url.is_some_and(|url| url.ends_with(ORIGINAL_VALUE))
+    })?;
+    Some(extensions.remove(at))
+}
+
+/// The component of a field in a rendered Observation.
+fn component_of<'v>(kind: &Kind, rendered: &'v Value, field: usize) -> Option<&'v Value> {
+    let components = kind.mapping.panel.root.get("component")?.items();
+    let template = components
+        .iter()
+        .find(|node| node.contains(Hole::Field(field)))?;
+    let codings = kind.mapping.concept_codings(template.get("code")?);
+    let (system, code) = codings.first()?;
+    let is_it = |coding: &Value| {
+        coding["system"].as_str() == Some(system) && coding["code"].as_str() == Some(code)
+    };
+    let mut rendered = rendered["component"].as_array()?.iter();
+    rendered.find(|component| {
+        let codings = component["code"]["coding"].as_array();
+        codings.into_iter().flatten().any(is_it)
+    })
+}

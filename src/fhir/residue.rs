@@ -1,0 +1,242 @@
+//! What a written resource says beyond its record: its *residue* (design.md, "The store keeps
+//! records, not resources").
+//!
+//! In: the resource as the record renders it, and as it was written. Out: a small document
+//! that, laid [`onto`] the rendered resource, gives back everything that was written. It is
+//! kept beside the record, so it outlives a correction by the protocol: what it adds is
+//! added to the new version, what it says differently of a value counts only while that
+//! value is what it was.
+//!
+//! Elements of arrays are found by what they are (system and code or value, url, reference, a
+//! shared coding), never by where they stand. What the record renders and the written
+//! resource lacks is no residue: a foreign resource need not have our constants.
+//!
+//! The document is JSON, one form for each place:
+//!
+//! | form | means |
+//! |---|---|
+//! | `{"=": value}` | this stands here, where the record renders nothing |
+//! | `{"=": value, "while": [numbers]}` | the same, as long as the values beside it are these |
+//! | `{"=": value, "for": [name, was]}` | this stands here instead of another type of the element, as long as that is what it was |
+//! | `{"~": [was, is]}` | this stands here instead of what the record renders, as long as it renders that |
+//! | `{"o": {name: form}}` | members of an object |
+//! | `{"a": [[key, form]], "+": [value]}` | elements of an array, each by its key; elements more |
+
+use serde_json::{Map, Value, json};
+
+/// The residue of a resource; `None` where the record says it all.
+pub fn of(rendered: &Value, written: &Value) -> Option<Value> {
+    match (rendered, written) {
+        (Value::Object(ours), Value::Object(theirs)) => object(ours, theirs),
+        (Value::Array(ours), Value::Array(theirs)) => array(ours, theirs),
+        _ if rendered == written => None,
+        _ => Some(json!({ "~": [rendered, written] })),
+    }
+}
+
+fn object(ours: &Map<String, Value>, theirs: &Map<String, Value>) -> Option<Value> {
+    let mut members = Map::new();
+    for (name, value) in theirs {
+        let form = match ours.get(name) {
+            Some(own) => of(own, value),
+            None => Some(more(ours, name, value)),
+        };
+        members.extend(form.map(|form| (name.clone(), form)));
+    }
+    (!members.is_empty()).then(|| json!({ "o": members }))
+}
+
+/// The form of a member that the record does not render.
+fn more(ours: &Map<String, Value>, name: &str, value: &Value) -> Value {
+    if name == "interpretation" {
+        return json!({ "=": value, "while": numbers(ours) });
+    }
+    let other = CHOICES.iter().find_map(|choice| {
+        let is_one = |name: &str| {
+            let rest = name.strip_prefix(choice);
+            rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_uppercase()))
+        };
+        let mut others = ours.iter().filter(|(own, _)| is_one(own));
+        is_one(name).then(|| others.next()).flatten()
+    });
+    match other {
+        Some((other, was)) => json!({ "=": value, "for": [other, was] }),
+        None => json!({ "=": value }),
+    }
+}
+
+/// Elements of an Observation that may have several types, of which there is one.
+const CHOICES: [&str; 2] = ["effective", "value"];
+
+/// The values that an interpretation is about: of an object, and of its components.
+fn numbers(of: &Map<String, Value>) -> Vec<&Value> {
+    let value = |members: &&Map<String, Value>| {
+        let quantity = members.get("valueQuantity").and_then(|q| q.get("value"));
+        quantity.is_some()
+    };
+    let components = of.get("component").and_then(Value::as_array);
+    let components = components.into_iter().flatten();
+    std::iter::once(of)
+        .chain(components.filter_map(Value::as_object))
+        .filter(value)
+        .map(|members| &members["valueQuantity"]["value"])
+        .collect()
+}
+
+fn array(ours: &[Value], theirs: &[Value]) -> Option<Value> {
+    let mut used = vec![false; ours.len()];
+    let mut changed = Vec::new();
+    let mut more = Vec::new();
+    for value in theirs {
+        let own = (0..ours.len()).find(|&i| !used[i] && same(&ours[i], value));
+        let Some(at) = own else {
+            more.push(value.clone());
+            continue;
+        };
+        used[at] = true;
+        changed.extend(of(&ours[at], value).map(|form| json!([key(&ours[at]), form])));
+    }
+    let mut out = Map::new();
+    if !changed.is_empty() {
+        out.insert("a".into(), changed.into());
+    }
+    if !more.is_empty() {
+        out.insert("+".into(), more.into());
+    }
+    (!out.is_empty()).then_some(Value::Object(out))
+}
+
+/// Lays a residue onto what a record renders.
+pub fn onto(rendered: &mut Value, residue: &Value) {
+    if let Some([was, is]) = residue["~"].as_array().map(Vec::as_slice) {
+        if rendered == was {
+            rendered.clone_from(is);
+        }
+        return;
+    }
+    match rendered {
+        Value::Object(members) => {
+            let before: Vec<Value> = numbers(members).into_iter().cloned().collect();
+            for (name, form) in residue["o"].as_object().into_iter().flatten() {
+                member(members, name, form, &before);
+            }
+        }
+        Value::Array(items) => elements(items, residue),
+        _ => {}
+    }
+}
+
+/// Lays a form onto a member; `before` are the values as the record renders them.
+fn member(members: &mut Map<String, Value>, name: &str, form: &Value, before: &[Value]) {
+    if let Some(own) = members.get_mut(name) {
+        // What only stood where there was nothing, the record says itself by now.
+        if form.get("=").is_none() {
+            onto(own, form);
+        }
+        return;
+    }
+    let Some(value) = form.get("=") else { return };
+    if form
+        .get("while")
+        .is_some_and(|wanted| wanted.as_array().is_none_or(|wanted| wanted != before))
+    {
+        return;
+    }
+    if let Some([Value::String(other), was]) = form["for"].as_array().map(Vec::as_slice) {
+        if members.get(other) != Some(was) {
+            return;
+        }
+        members.shift_remove(other);
+    }
+    members.insert(name.to_owned(), value.clone());
+}
+
+fn elements(items: &mut Vec<Value>, residue: &Value) {
+    let mut used = vec![false; items.len()];
+    for pair in residue["a"].as_array().into_iter().flatten() {
+        let own = (0..items.len()).find(|&i| !used[i] && same(&items[i], &pair[0]));
+        if let Some(at) = own {
+            used[at] = true;
+            onto(&mut items[at], &pair[1]);
+        }
+    }
+    for value in residue["+"].as_array().into_iter().flatten() {
+        // What a record renders may depend on what was registered since.
+        let own = (0..used.len()).find(|&i| !used[i] && same(&items[i], value));
+        match own {
+            Some(at) => {
+                used[at] = true;
+                if let Some(form) = of(&items[at], value) {
+                    onto(&mut items[at], &form);
+                }
+            }
+            None => items.push(value.clone()),
+        }
+    }
+}
+
+/// What an element of an array is known by.
+pub(super) fn key(element: &Value) -> Value {
+    let Value::Object(members) = element else {
+        return element.clone();
+    };
+    let pick = |names: &[&str]| {
+        let named = names.iter().filter_map(|name| {
+            let value = members.get(*name)?;
+            Some(((*name).to_owned(), value.clone()))
+        });
+        Value::Object(named.collect())
+    };
+    for names in [&["url"][..], &["reference"], &["system", "code", "value"]] {
+        if members.contains_key(names[0]) {
+            return pick(names);
+        }
+    }
+    let codings = |concept: &Value| {
+        let codings = concept["coding"].as_array()?;
+        let keys: Vec<Value> = codings.iter().map(key).collect();
+        Some(json!({ "coding": keys }))
+    };
+    if let Some(codings) = codings(element) {
+        return codings;
+    }
+    match codings(&element["code"]) {
+        Some(codings) => json!({ "code": codings }),
+        None => element.clone(),
+    }
+}
+
+/// Whether two elements of arrays are the same thing: both have a key of one sort, and the
+/// keys agree; of concepts one coding.
+fn same(a: &Value, b: &Value) -> bool {
+    let (Value::Object(ours), Value::Object(theirs)) = (a, b) else {
+        return a == b;
+    };
+    let both = |name: &str| ours.contains_key(name) && theirs.contains_key(name);
+    let alike = |name: &str| ours.get(name) == theirs.get(name);
+    for name in ["url", "reference"] {
+        if both(name) {
+            return alike(name);
+        }
+    }
+    if both("system") {
+        return ["system", "code", "value"].into_iter().all(alike);
+    }
+    if both("coding") {
+        return shares(&a["coding"], &b["coding"]);
+    }
+    if both("code") && a["code"].is_object() {
+        return shares(&a["code"]["coding"], &b["code"]["coding"]);
+    }
+    a == b
+}
+
+fn shares(a: &Value, b: &Value) -> bool {
+    let of = |list| Value::as_array(list).map_or(&[][..], Vec::as_slice);
+    let (ours, theirs) = (of(a), of(b));
+    ours.iter()
+        .any(|own| theirs.iter().any(|their| same(own, their)))
+}
+
+#[cfg(test)]
+mod tests;

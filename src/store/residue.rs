@@ -1,0 +1,203 @@
+//! What was written of a record over FHIR beyond its fields: kept beside it, and found by
+//! searches.
+//!
+//! The store does not look into it. A version of a record names its residue by number; a
+//! correction by the protocol, which cannot say such things, goes on naming it.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::Value;
+
+use super::db::{Transaction, query};
+use super::test::{ResidueTest, Test};
+use super::work::Work;
+use super::{Result, Store, sql};
+
+/// What was written of a record beyond its fields.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Residue {
+    /// What is kept, as JSON; empty where there is nothing.
+    pub content: String,
+    /// The same of what makes no new version by itself: `meta`, say.
+    pub aside: String,
+    /// What searches find in it.
+    pub values: Vec<ResidueValue>,
+}
+
+/// What one search parameter reads.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ResidueValue {
+    /// The parameter.
+    pub parameter: String,
+    /// The system of a code or identifier; empty where there is none.
+    pub system: String,
+    /// The code, the identifier, the reference.
+    pub value: String,
+}
+
+impl Residue {
+    /// Whether nothing is kept.
+    pub fn is_empty(&self) -> bool {
+        self.content.is_empty() && self.aside.is_empty()
+    }
+}
+
+/// What is stored of one.
+pub(super) struct Kept {
+    content: String,
+}
+
+/// Numbers of residues that one write can make.
+const OF_WRITE: i64 = 1 << 20;
+
+/// Whether two contents say the same, in whatever order.
+pub(super) fn same(stored: Option<&Kept>, written: Option<&Residue>) -> bool {
+    let stored = stored.map_or("", |kept| &kept.content);
+    let written = written.map_or("", |residue| &residue.content);
+    let value = |text: &str| serde_json::from_str::<Value>(text).ok();
+    stored == written || (!stored.is_empty() && value(stored) == value(written))
+}
+
+impl Store {
+    /// The residues of these numbers, each as the JSON of a list: `[content, aside]`, of which
+    /// either may be missing.
+    pub(super) async fn residues(
+        &self,
+        ids: impl Iterator<Item = i64>,
+    ) -> Result<HashMap<i64, Arc<str>>> {
+        let mut ids: Vec<i64> = ids.collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let mut out = HashMap::with_capacity(ids.len());
+        for chunk in sql::chunks(&ids) {
+            let text = format!(
+                "SELECT id, content, aside FROM residue WHERE id IN ({})",
+                sql::list(chunk.len())
+            );
+            let rows = query(text).bind_all(chunk).fetch_all(&self.read).await?;
+            for row in rows {
+                let parts: [Option<String>; 2] = [row.try_get(1)?, row.try_get(2)?];
+                let parts: Vec<String> = parts.into_iter().flatten().collect();
+                out.insert(row.try_get(0)?, format!("[{}]", parts.join(",")).into());
+            }
+        }
+        Ok(out)
+    }
+
+    /// Whether there is any: what was written by others is seen, too.
+    async fn has_residue(&self) -> Result<bool> {
+        if self.has_residue.load(Ordering::Relaxed) {
+            return Ok(true);
+        }
+        if self.is_alone() {
+            return Ok(false);
+        }
+        let statement = query("SELECT 1 FROM residue LIMIT 1");
+        let found = statement.fetch_optional(&self.read).await?.is_some();
+        self.has_residue.store(found, Ordering::Relaxed);
+        Ok(found)
+    }
+
+    /// The test without what no residue can answer, so that what is left of it is as little
+    /// as where there is no residue.
+    pub(super) async fn without_residue<'t>(&self, test: &'t Test) -> Result<Cow<'t, Test>> {
+        let mut asked = Vec::new();
+        test.residues(&mut asked);
+        if asked.is_empty() {
+            return Ok(Cow::Borrowed(test));
+        }
+        let mut none = Vec::new();
+        let has_any = self.has_residue().await?;
+        for one in asked {
+            if !has_any || !self.is_found(one).await? {
+                none.push(one.clone());
+            }
+        }
+        Ok(match none.is_empty() {
+            true => Cow::Borrowed(test),
+            false => Cow::Owned(test.without_residues(&none)),
+        })
+    }
+
+    async fn is_found(&self, test: &ResidueTest) -> Result<bool> {
+        let condition = test.condition("v");
+        let text = format!(
+            "SELECT 1 FROM residue_value v WHERE {} LIMIT 1",
+            condition.sql
+        );
+        let statement = query(text).bind_all(condition.bound);
+        Ok(statement.fetch_optional(&self.read).await?.is_some())
+    }
+}
+
+/// What is stored of some residues.
+pub(super) async fn kept(tx: &mut Transaction, ids: &[i64]) -> Result<HashMap<i64, Kept>> {
+    let mut out = HashMap::with_capacity(ids.len());
+    for chunk in sql::chunks(ids) {
+        let text = format!(
+            "SELECT id, content FROM residue WHERE id IN ({})",
+            sql::list(chunk.len())
+        );
+        for row in query(text).bind_all(chunk).fetch_all(&mut *tx).await? {
+            let content: Option<String> = row.try_get(1)?;
+            let content = content.unwrap_or_default();
+            out.insert(row.try_get(0)?, Kept { content });
+        }
+    }
+    Ok(out)
+}
+
+impl Work {
+    /// Keeps residues, each of a participant; their numbers.
+    pub async fn keep(&mut self, these: &[(i64, &Residue)]) -> Result<Vec<i64>> {
+        if these.is_empty() {
+            return Ok(Vec::new());
+        }
+        let write = self.write().await?;
+        let first = write * OF_WRITE + self.residues;
+        self.residues += these.len() as i64;
+        let ids: Vec<i64> = (first..).take(these.len()).collect();
+        let rows: Vec<(i64, i64, &Residue)> = std::iter::zip(&ids, these)
+            .map(|(&id, &(participant, residue))| (id, participant, residue))
+            .collect();
+        let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        for chunk in sql::chunks(&rows) {
+            let mut statement = query(format!(
+                "INSERT INTO residue (id, participant, content, aside) VALUES {}",
+                sql::values(chunk.len(), 4)
+            ));
+            for (id, participant, residue) in chunk {
+                statement = statement.bind(id).bind(participant);
+                statement = statement.bind(text(&residue.content));
+                statement = statement.bind(text(&residue.aside));
+            }
+            statement.execute(&mut self.tx).await?;
+        }
+        let values: Vec<(i64, i64, &ResidueValue)> = rows
+            .iter()
+            .flat_map(|(id, participant, r)| r.values.iter().map(|v| (*id, *participant, v)))
+            .collect();
+        for chunk in sql::chunks(&values) {
+            let mut statement = query(format!(
+                "INSERT INTO residue_value (parameter, value, system, residue, participant) \
+                 VALUES {}",
+                sql::values(chunk.len(), 5)
+            ));
+            for (id, participant, value) in chunk {
+                statement = statement.bind_all([&value.parameter, &value.value, &value.system]);
+                statement = statement.bind(id).bind(participant);
+            }
+            statement.execute(&mut self.tx).await?;
+        }
+        Ok(ids)
+    }
+}
+
+/// Whether any residue is stored, as far as this process knows.
+pub(super) async fn any(tx: &mut Transaction) -> Result<AtomicBool> {
+    let statement = query("SELECT 1 FROM residue LIMIT 1");
+    Ok(statement.fetch_optional(tx).await?.is_some().into())
+}
