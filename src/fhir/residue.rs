@@ -16,13 +16,16 @@
 //! | form | means |
 //! |---|---|
 //! | `{"=": value}` | this stands here, where the record renders nothing |
-//! | `{"=": value, "while": [numbers]}` | the same, as long as the values beside it are these |
+//! | `…, "while": [numbers]` | the same, as long as the values beside it are these |
 //! | `{"=": value, "for": [name, was]}` | this stands here instead of another type of the element, as long as that is what it was |
 //! | `{"~": [was, is]}` | this stands here instead of what the record renders, as long as it renders that |
 //! | `{"o": {name: form}}` | members of an object |
+//! | `{"&": [form]}` | several of them, one after the other |
 //! | `{"a": [[key, form]], "+": [value]}` | elements of an array, each by its key; elements more |
 
 use serde_json::{Map, Value, json};
+
+use crate::decimal::Decimal;
 
 /// The residue of a resource; `None` where the record says it all.
 pub fn of(rendered: &Value, written: &Value) -> Option<Value> {
@@ -37,18 +40,58 @@ pub fn of(rendered: &Value, written: &Value) -> Option<Value> {
 fn object(ours: &Map<String, Value>, theirs: &Map<String, Value>) -> Option<Value> {
     let mut members = Map::new();
     for (name, value) in theirs {
-        let form = match ours.get(name) {
-            Some(own) => of(own, value),
-            None => Some(more(ours, name, value)),
+        let form = match (name.as_str(), value) {
+            ("extension", Value::Array(extensions)) => extension(ours, extensions),
+            _ => one(ours, name, value),
         };
         members.extend(form.map(|form| (name.clone(), form)));
     }
     (!members.is_empty()).then(|| json!({ "o": members }))
 }
 
+/// The form of a member.
+fn one(ours: &Map<String, Value>, name: &str, value: &Value) -> Option<Value> {
+    match ours.get(name) {
+        Some(own) => of(own, value),
+        None => Some(more(ours, name, value)),
+    }
+}
+
+/// The form of the extensions, of which some are about the value beside them.
+fn extension(ours: &Map<String, Value>, extensions: &[Value]) -> Option<Value> {
+    let (about, others): (Vec<Value>, Vec<Value>) =
+        extensions.iter().cloned().partition(is_original_value);
+    let has_others = !others.is_empty();
+    let others = has_others
+        .then(|| one(ours, "extension", &others.into()))
+        .flatten();
+    if about.is_empty() {
+        return others;
+    }
+    let sign = match ours.contains_key("extension") || has_others {
+        true => "+",
+        false => "=",
+    };
+    let about = json!({ sign: about, "while": numbers(ours) });
+    Some(match others {
+        Some(others) => json!({ "&": [others, about] }),
+        None => about,
+    })
+}
+
+/// Whether an extension holds a quantity as it was written before it was converted.
+pub fn is_original_value(extension: &Value) -> bool {
+    let url = extension["url"].as_str();
+    url.is_some_and(|url| url.ends_with(ORIGINAL_VALUE))
+}
+
+/// The end of the address of the extension with a quantity as it was written.
+pub const ORIGINAL_VALUE: &str = "/StructureDefinition/original-value";
+
 /// The form of a member that the record does not render.
 fn more(ours: &Map<String, Value>, name: &str, value: &Value) -> Value {
-    if name == "interpretation" {
+    // A narrative may tell the value.
+    if name == "interpretation" || (name == "text" && value.is_object()) {
         return json!({ "=": value, "while": numbers(ours) });
     }
     let other = CHOICES.iter().find_map(|choice| {
@@ -106,6 +149,83 @@ fn array(ours: &[Value], theirs: &[Value]) -> Option<Value> {
     (!out.is_empty()).then_some(Value::Object(out))
 }
 
+/// Takes apart what alone makes no new version (mapping specification §5.2): `issued`, `meta`
+/// and `text`, and numbers that are equal but for their digits. The rest comes first.
+pub fn apart(form: Value) -> (Option<Value>, Option<Value>) {
+    let Value::Object(mut form) = form else {
+        return (None, None);
+    };
+    let mut aside = Map::new();
+    if let Some(members) = form.get_mut("o").and_then(Value::as_object_mut) {
+        for name in ["issued", "meta", "text"] {
+            aside.extend(members.shift_remove(name).map(|form| (name.into(), form)));
+        }
+    }
+    let aside = (!aside.is_empty()).then(|| json!({ "o": aside }));
+    let (rest, digits) = without_digits(Value::Object(form));
+    let aside = match (aside, digits) {
+        (Some(mut aside), Some(digits)) => {
+            if let (Some(aside), Value::Object(digits)) = (aside["o"].as_object_mut(), digits) {
+                let of = digits.into_iter().filter(|(name, _)| name == "o");
+                let members = of.filter_map(|(_, members)| members.as_object().cloned());
+                aside.extend(members.flatten());
+            }
+            Some(aside)
+        }
+        (aside, digits) => aside.or(digits),
+    };
+    (rest, aside)
+}
+
+/// Takes apart overrides of numbers by equal ones.
+fn without_digits(form: Value) -> (Option<Value>, Option<Value>) {
+    if let Some([Value::Number(was), Value::Number(is)]) = form["~"].as_array().map(Vec::as_slice) {
+        let decimal = |n: &serde_json::Number| Decimal::parse(&n.to_string());
+        let equal = decimal(was)
+            .zip(decimal(is))
+            .is_some_and(|(a, b)| a.equals(b));
+        return if equal {
+            (None, Some(form))
+        } else {
+            (Some(form), None)
+        };
+    }
+    let Value::Object(form) = form else {
+        return (Some(form), None);
+    };
+    let (mut rest, mut digits) = (Map::new(), Map::new());
+    for (sign, inner) in form {
+        match (sign.as_str(), inner) {
+            ("o", Value::Object(members)) => {
+                let (mut those, mut these) = (Map::new(), Map::new());
+                for (name, form) in members {
+                    let (one, other) = without_digits(form);
+                    those.extend(one.map(|form| (name.clone(), form)));
+                    these.extend(other.map(|form| (name, form)));
+                }
+                rest.extend((!those.is_empty()).then(|| (sign.clone(), those.into())));
+                digits.extend((!these.is_empty()).then(|| (sign, these.into())));
+            }
+            ("a", Value::Array(pairs)) => {
+                let (mut those, mut these) = (Vec::new(), Vec::new());
+                for mut pair in pairs {
+                    let (one, other) = without_digits(pair[1].take());
+                    let key = pair[0].take();
+                    those.extend(one.map(|form| json!([key, form])));
+                    these.extend(other.map(|form| json!([key, form])));
+                }
+                rest.extend((!those.is_empty()).then(|| (sign.clone(), those.into())));
+                digits.extend((!these.is_empty()).then(|| (sign, these.into())));
+            }
+            (_, inner) => {
+                rest.insert(sign, inner);
+            }
+        }
+    }
+    let some = |map: Map<String, Value>| (!map.is_empty()).then_some(Value::Object(map));
+    (some(rest), some(digits))
+}
+
 /// Lays a residue onto what a record renders.
 pub fn onto(rendered: &mut Value, residue: &Value) {
     if let Some([was, is]) = residue["~"].as_array().map(Vec::as_slice) {
@@ -128,6 +248,16 @@ pub fn onto(rendered: &mut Value, residue: &Value) {
 
 /// Lays a form onto a member; `before` are the values as the record renders them.
 fn member(members: &mut Map<String, Value>, name: &str, form: &Value, before: &[Value]) {
+    let about = form.get("while").map(|of| of.as_array());
+    if about.is_some_and(|about| about.is_none_or(|about| about != before)) {
+        return;
+    }
+    if let Some(forms) = form["&"].as_array() {
+        for form in forms {
+            member(members, name, form, before);
+        }
+        return;
+    }
     if let Some(own) = members.get_mut(name) {
         // What only stood where there was nothing, the record says itself by now.
         if form.get("=").is_none() {
@@ -136,12 +266,6 @@ fn member(members: &mut Map<String, Value>, name: &str, form: &Value, before: &[
         return;
     }
     let Some(value) = form.get("=") else { return };
-    if form
-        .get("while")
-        .is_some_and(|wanted| wanted.as_array().is_none_or(|wanted| wanted != before))
-    {
-        return;
-    }
     if let Some([Value::String(other), was]) = form["for"].as_array().map(Vec::as_slice) {
         if members.get(other) != Some(was) {
             return;

@@ -533,6 +533,7 @@ mod tests {
                 &format!("identifier={sid}/consortium/A00001/test-lab|1"),
             ),
             ("ResearchStudy", "title=a"),
+            ("Provenance", "target.patient=AAAAAAAAAAAAAAAA"),
         ] {
             let steps = plan(&store, by_name(resource).unwrap(), query).await;
             let scans = steps.iter().filter(|s| s.starts_with("SCAN"));

@@ -55,8 +55,6 @@ impl Slot {
     }
 }
 
-/// Elements whose differences alone make no new version (mapping specification §5.2).
-const ASIDE: [&str; 3] = ["issued", "meta", "text"];
 /// Elements of an Observation that is a part which belong to its component.
 const OF_COMPONENT: [&str; 4] = [
     "code",
@@ -124,7 +122,7 @@ impl Inbound<'_> {
             parts.push(json!({ "url": "code", "valueCodeableConcept": code }));
         }
         parts.push(json!({ "url": "value", "valueQuantity": quantity }));
-        let url = self.kinds.canonical.extension(ORIGINAL_VALUE);
+        let url = format!("{}{}", self.kinds.canonical.base(), residue::ORIGINAL_VALUE);
         let original = json!({ "url": url, "extension": parts });
         match parent.get_mut("extension").and_then(Value::as_array_mut) {
             Some(extensions) => extensions.push(original),
@@ -250,32 +248,18 @@ impl Inbound<'_> {
                 residue::onto(&mut whole, &form);
             }
         }
-        let Some(Value::Object(mut form)) = residue::of(&rendered, &whole) else {
-            return None;
-        };
+        let form = residue::of(&rendered, &whole)?;
         let values = search::residue::values(self.kinds, &rendered, &whole);
-        let mut members = match form.shift_remove("o") {
-            Some(Value::Object(members)) => members,
-            _ => return None,
-        };
-        let mut aside = Map::new();
-        for name in ASIDE {
-            aside.extend(members.shift_remove(name).map(|form| (name.into(), form)));
-        }
-        let text = |members: Map<String, Value>| match members.is_empty() {
-            true => String::new(),
-            false => json!({ "o": members }).to_string(),
-        };
+        let (content, aside) = residue::apart(form);
+        let text = |form: Option<Value>| form.map_or_else(String::new, |form| form.to_string());
         Some(Residue {
-            content: text(members),
+            content: text(content),
             aside: text(aside),
             values,
         })
     }
 }
 
-/// The extension with a quantity as it was written.
-const ORIGINAL_VALUE: &str = "original-value";
 /// The extension with a reference to a contained resource.
 const WRITTEN_REFERENCE: &str = "written-reference";
 
@@ -337,7 +321,9 @@ fn of_part(record: &Record, rendered: &Value, role: Role, written: &Value) -> Op
     }
     let mut of_component = Map::new();
     if let Some(original) = original_value(&mut written) {
-        of_component.insert("extension".into(), json!({ "=": [original] }));
+        let about = component["valueQuantity"]["value"].clone();
+        let form = json!({ "=": [original], "while": [about] });
+        of_component.insert("extension".into(), form);
     }
     let form = residue::of(&own, &written).unwrap_or_default();
     let mut members = form["o"].as_object().cloned().unwrap_or_default();
@@ -357,10 +343,7 @@ fn of_part(record: &Record, rendered: &Value, role: Role, written: &Value) -> Op
 /// Takes the extension away that holds the quantity as it was written.
 fn original_value(written: &mut Value) -> Option<Value> {
     let extensions = written.get_mut("extension")?.as_array_mut()?;
-    let at = extensions.iter().position(|extension| {
-        let url = extension["url"].as_str();
-        url.is_some_and(|url| url.ends_with(ORIGINAL_VALUE))
-    })?;
+    let at = extensions.iter().position(residue::is_original_value)?;
     Some(extensions.remove(at))
 }
 

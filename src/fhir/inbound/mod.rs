@@ -389,12 +389,19 @@ impl<'k> Inbound<'k> {
         if refused && !matches!(reading.role, Role::Part(_)) {
             return;
         }
+        let write = self.taken.options.write;
         for &node in &reading.residue {
             self.taken.outcome.tally(
                 Code::NotExpressible,
                 "Observation",
                 || expression(resource, spot, node, ""),
-                |pointer| Fault::new(Code::NotExpressible, pointer, resource.place()),
+                |pointer| {
+                    let fault = Fault::new(Code::NotExpressible, pointer, resource.place());
+                    match write {
+                        true => fault.expected("kept beside the record"),
+                        false => fault,
+                    }
+                },
             );
             if self.taken.options.write {
                 self.need(resource, spot, node);

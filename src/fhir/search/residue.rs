@@ -196,7 +196,10 @@ pub fn also(scope: &Scope, filter: &Filter, means: Test) -> Result<Test, Invalid
 }
 
 fn tokens(scope: &Scope, filter: &Filter) -> Result<Holds, Invalid> {
+    // The record's own identifier is no residue.
+    let own = scope.kinds.canonical.sid("record");
     let tokens = filter.canonical_tokens(scope)?.into_iter();
+    let tokens = tokens.filter(|token| token.system != System::Is(own.clone()));
     let these = tokens.map(|token| {
         let system = match token.system {
             System::Any => None,

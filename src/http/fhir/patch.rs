@@ -99,7 +99,14 @@ pub async fn patched(
     if if_match.is_some_and(|condition| !condition.holds(Some(version.number))) {
         return Err(condition::failed());
     }
+    let narrative = body.get("text").cloned();
     apply(&mut body, patch)?;
+    if narrative.is_some() && body.get("text") == narrative.as_ref() {
+        // It was made for what the resource said before
+        // (<https://hl7.org/fhir/R4/http.html#patch>).
+        body.as_object_mut()
+            .map(|members| members.shift_remove("text"));
+    }
     if body["resourceType"] != resource.name() || body["id"] != id {
         return Err(other_id(id));
     }

@@ -90,11 +90,12 @@ impl Relation {
 
     /// What also holds where the relation leads to something of which `inner` holds, and is
     /// found sooner: records have no index by device, but which participants used which
-    /// device is known.
+    /// device is known; what was delivered of a participant is among his records.
     pub fn implies(self, inner: &Test) -> Option<Test> {
         let (through, use_of) = match self {
             Relation::ParticipantRecords => (Relation::RecordDevice, Relation::ParticipantDevices),
             Relation::DeviceRecords => (Relation::RecordParticipant, Relation::DeviceParticipants),
+            Relation::DeliveryRecords => (Relation::RecordParticipant, Relation::RecordParticipant),
             _ => return None,
         };
         let implied = inner.conjuncts().iter().filter_map(|test| match test {

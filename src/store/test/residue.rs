@@ -56,7 +56,7 @@ impl ResidueTest {
 
 impl Test {
     /// What it asks of residues.
-    pub(in crate::store) fn residues<'t>(&'t self, out: &mut Vec<&'t ResidueTest>) {
+    pub(crate) fn residues<'t>(&'t self, out: &mut Vec<&'t ResidueTest>) {
         match self {
             Test::Residue(test) => out.push(test),
             Test::All(tests) | Test::Any(tests) => tests.iter().for_each(|t| t.residues(out)),
@@ -67,7 +67,7 @@ impl Test {
     }
 
     /// The same where none of these holds for any record.
-    pub(in crate::store) fn without_residues(&self, none: &[ResidueTest]) -> Test {
+    pub(crate) fn without_residues(&self, none: &[ResidueTest]) -> Test {
         let inner = |test: &Test| test.without_residues(none);
         match self {
             Test::Residue(test) if none.contains(test) => Test::NEVER,
