@@ -74,6 +74,7 @@ mod tests {
         sources(&root, &mut files);
         for (name, room) in [
             ("sqlx::", "store/"),
+            ("rusqlite::", "store/"),
             ("axum::", "http/"),
             ("fhirbolt_shared::", "fhir/check.rs"),
             ("jsonschema::", "kind/"),

@@ -7,10 +7,12 @@
 
 use std::borrow::Cow;
 
+use rusqlite::types::{FromSql, Value};
 use sqlx::postgres::{PgArguments, PgConnection, PgRow};
-use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{AssertSqlSafe, Column as _, Decode, Postgres, Row as _, Sqlite, TypeInfo as _};
 
+use super::at_once::{self, AtOnce};
 use super::bulk::{ROWS, Rows};
 use super::postgres::{self, Writing};
 use super::readers::Readers;
@@ -135,7 +137,7 @@ pub fn bind(sql: &str, bound: &[Bound]) -> Statement {
 /// Connections that read.
 pub enum Reads {
     /// On SQLite.
-    Sqlite(Readers<SqliteConnection>),
+    Sqlite(AtOnce),
     /// On PostgreSQL.
     Postgres(Readers<PgConnection>),
 }
@@ -158,8 +160,10 @@ pub enum Db<'a> {
 
 /// A row of an answer.
 pub enum Row {
-    /// Of SQLite.
+    /// Of SQLite, in a transaction.
     Sqlite(SqliteRow),
+    /// Of SQLite, read.
+    Read(at_once::Row),
     /// Of PostgreSQL.
     Postgres(PgRow),
 }
@@ -179,8 +183,9 @@ impl From<PgRow> for Row {
 /// Runs a statement where it is to run, as sqlx calls it, and makes something of what is
 /// done.
 macro_rules! on {
-    ($db:expr, $statement:ident.$run:ident, $done:ident => $made:expr) => {
+    ($db:expr, $statement:ident.$run:ident, $read:ident => $at_once:expr, $done:ident => $made:expr) => {
         match $db {
+            Db::Reading(Reads::Sqlite($read)) => $at_once,
             Db::Writing(Transaction::Sqlite(tx)) => {
                 let $done = $statement.sqlite().$run(&mut **tx).await?;
                 $made
@@ -189,11 +194,6 @@ macro_rules! on {
                 let done = $statement.postgres().$run(&mut **tx).await;
                 tx.failed |= done.is_err();
                 let $done = done?;
-                $made
-            }
-            Db::Reading(Reads::Sqlite(readers)) => {
-                let query = $statement.sqlite();
-                let $done = readers.run(async |c| query.$run(c).await).await?;
                 $made
             }
             Db::Reading(Reads::Postgres(readers)) => {
@@ -235,16 +235,23 @@ impl Statement {
         self
     }
 
-    fn sqlite<'q>(self) -> sqlx::query::Query<'q, Sqlite, SqliteArguments> {
-        let sql = match &self.rows {
-            Some(rows) => self.sql.replace(ROWS, &rows.as_values()).into(),
-            None => self.sql,
+    /// Its text and values, rows as values among them.
+    pub(super) fn plain(self) -> (Cow<'static, str>, Vec<Bound>) {
+        let Some(rows) = self.rows else {
+            return (self.sql, self.values);
         };
-        let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(!self.once);
-        for cell in self.rows.map(Rows::cells).unwrap_or_default() {
-            query = query.bind(cell);
-        }
-        for value in self.values {
+        let sql = self.sql.replace(ROWS, &rows.as_values());
+        (
+            sql.into(),
+            rows.cells().into_iter().map(Bound::from).collect(),
+        )
+    }
+
+    fn sqlite<'q>(self) -> sqlx::query::Query<'q, Sqlite, SqliteArguments> {
+        let once = self.once;
+        let (sql, values) = self.plain();
+        let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(!once);
+        for value in values {
             query = match value {
                 Bound::Int(value) => query.bind(value),
                 Bound::Bytes(bytes) => query.bind(bytes),
@@ -293,7 +300,12 @@ impl Statement {
     /// # Errors
     /// [`Error::Database`].
     pub async fn fetch_all<'a>(self, db: impl Into<Db<'a>>) -> Result<Vec<Row>> {
-        Ok(on!(db.into(), self.fetch_all, rows => rows.into_iter().map(Row::from).collect()))
+        Ok(on!(
+            db.into(),
+            self.fetch_all,
+            read => read.fetch(self, usize::MAX).await?.into_iter().map(Row::Read).collect(),
+            rows => rows.into_iter().map(Row::from).collect()
+        ))
     }
 
     /// Its first row, if it has one.
@@ -301,7 +313,12 @@ impl Statement {
     /// # Errors
     /// [`Error::Database`].
     pub async fn fetch_optional<'a>(self, db: impl Into<Db<'a>>) -> Result<Option<Row>> {
-        Ok(on!(db.into(), self.fetch_optional, row => row.map(Row::from)))
+        Ok(on!(
+            db.into(),
+            self.fetch_optional,
+            read => read.fetch(self, 1).await?.pop().map(Row::Read),
+            row => row.map(Row::from)
+        ))
     }
 
     /// Its first row.
@@ -318,19 +335,38 @@ impl Statement {
     /// # Errors
     /// [`Error::Database`].
     pub async fn execute<'a>(self, db: impl Into<Db<'a>>) -> Result<u64> {
-        Ok(on!(db.into(), self.execute, done => done.rows_affected()))
+        Ok(on!(
+            db.into(),
+            self.execute,
+            read => read.fetch(self, usize::MAX).await.map(|_| 0)?,
+            done => done.rows_affected()
+        ))
     }
 }
 
-/// What a column can be read as: `i64`, `String`, `Vec<u8>`, `&[u8]`, and options of them.
+/// What a column can be read as: `i64`, `String`, `Vec<u8>`, and options of them.
 pub trait Column<'r>:
-    Decode<'r, Sqlite> + sqlx::Type<Sqlite> + Decode<'r, Postgres> + sqlx::Type<Postgres>
+    Decode<'r, Sqlite> + sqlx::Type<Sqlite> + Decode<'r, Postgres> + sqlx::Type<Postgres> + FromSql
 {
 }
 
 impl<'r, T> Column<'r> for T where
-    T: Decode<'r, Sqlite> + sqlx::Type<Sqlite> + Decode<'r, Postgres> + sqlx::Type<Postgres>
+    T: Decode<'r, Sqlite>
+        + sqlx::Type<Sqlite>
+        + Decode<'r, Postgres>
+        + sqlx::Type<Postgres>
+        + FromSql
 {
+}
+
+/// A value of a row that was read.
+fn read<T: FromSql>(values: &[Value], column: usize) -> Result<T> {
+    let value = values
+        .get(column)
+        .ok_or(rusqlite::Error::InvalidColumnIndex(column))?;
+    let ty = value.data_type();
+    Ok(T::column_result(value.into())
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, ty, Box::new(error)))?)
 }
 
 impl Row {
@@ -342,6 +378,7 @@ impl Row {
     pub fn try_get<'r, T: Column<'r>>(&'r self, column: usize) -> Result<T> {
         Ok(match self {
             Row::Sqlite(row) => row.try_get(column)?,
+            Row::Read(values) => read(values, column)?,
             Row::Postgres(row) => row.try_get(column).or_else(|error| {
                 // A number that stands in the text is one of 32 bits there.
                 match row.try_column(column) {
@@ -398,7 +435,7 @@ impl Reads {
     /// Ends the connections.
     pub async fn close(&self) {
         match self {
-            Reads::Sqlite(readers) => readers.close().await,
+            Reads::Sqlite(readers) => readers.close(),
             Reads::Postgres(readers) => readers.close().await,
         }
     }

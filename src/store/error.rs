@@ -2,12 +2,17 @@
 
 use std::path::PathBuf;
 
+use rusqlite::ErrorCode;
+
 /// Why the store could not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The database failed.
     #[error("database: {0}")]
     Database(#[from] sqlx::Error),
+    /// A database in a file could not be read.
+    #[error("database: {0}")]
+    Reading(#[from] rusqlite::Error),
     /// A server that keeps the database cannot be reached.
     #[error("cannot open {database}: {source}")]
     Unreachable {
@@ -54,6 +59,9 @@ impl Error {
         match self {
             Error::Unreachable { .. } => true,
             Error::Database(error) => is_busy(error),
+            Error::Reading(error) => error.sqlite_error_code().is_some_and(|code| {
+                matches!(code, ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+            }),
             _ => false,
         }
     }

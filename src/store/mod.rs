@@ -12,6 +12,7 @@
 //! only after it is durable. All statements are one text for both, and run through `db.rs`;
 //! how connections are opened differs, in `sqlite.rs` and `postgres.rs`.
 
+mod at_once;
 mod backup;
 mod bulk;
 mod census;

@@ -171,8 +171,8 @@ fn read(row: &db::Row) -> Result<Receipt> {
             refused: n(12)?,
             warned: n(13)?,
         },
-        faults: entries::unpack_json(row.try_get(14)?)?,
-        entries: entries::unpack_json(row.try_get(15)?)?,
+        faults: entries::unpack_json(&row.try_get::<Vec<u8>>(14)?)?,
+        entries: entries::unpack_json(&row.try_get::<Vec<u8>>(15)?)?,
     })
 }
 
@@ -187,7 +187,7 @@ impl Store {
         let Some(row) = row else { return Ok(None) };
         let mut receipt = read(&row)?;
         if all {
-            let compact = entries::unpack(row.try_get(16)?)?;
+            let compact = entries::unpack(&row.try_get::<Vec<u8>>(16)?)?;
             receipt.entries = self.all_entries(&compact, receipt.entries).await?;
         }
         Ok(Some(receipt))

@@ -5,20 +5,16 @@ use std::time::Duration;
 
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
-    SqliteSynchronous,
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 
-use super::readers::Readers;
+use super::at_once::AtOnce;
 use super::{Error, Result};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// How a transaction begins that writes: a later change of mind would meet other writers.
 pub const BEGIN: &str = "BEGIN IMMEDIATE";
-
-/// Rows that the database's thread reads ahead: a page, so that it stops for nobody.
-const ROWS_AHEAD: usize = 1024;
 
 /// The path in `sqlite://PATH`.
 ///
@@ -35,7 +31,7 @@ pub fn path(url: &str) -> Result<PathBuf> {
     Ok(PathBuf::from(path))
 }
 
-/// Reading connections: each is a thread, and more of them than cores only change places.
+/// Reading connections: more of them than cores only change places.
 fn readers() -> usize {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     cores.clamp(2, 8)
@@ -45,7 +41,7 @@ fn readers() -> usize {
 ///
 /// # Errors
 /// [`Error::Database`], [`Error::Migration`].
-pub async fn open(path: &Path) -> Result<(Readers<SqliteConnection>, SqlitePool)> {
+pub async fn open(path: &Path) -> Result<(AtOnce, SqlitePool)> {
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
@@ -61,13 +57,8 @@ pub async fn open(path: &Path) -> Result<(Readers<SqliteConnection>, SqlitePool)
         .max_connections(1)
         .test_before_acquire(false)
         .acquire_timeout(Duration::from_secs(600))
-        .connect_with(options.clone())
+        .connect_with(options)
         .await?;
     MIGRATIONS.run(&write).await?;
-    let options = options
-        .read_only(true)
-        .create_if_missing(false)
-        .row_buffer_size(ROWS_AHEAD);
-    let read = Readers::open(options, readers(), false).await?;
-    Ok((read, write))
+    Ok((AtOnce::open(path, readers())?, write))
 }

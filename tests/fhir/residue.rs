@@ -377,3 +377,29 @@ async fn the_protocol_export_is_without_it() {
         "{receipt:?}"
     );
 }
+
+#[tokio::test]
+async fn what_we_wrote_ourselves_changes_nothing_when_it_comes_back() {
+    let server = Server::with_example().await;
+    let all = server.matches("/Observation?_count=1000").await;
+    assert!(all.len() > 5);
+    for resource in all {
+        let id = resource["id"].as_str().unwrap();
+        let path = format!("/Observation/{id}");
+        let answer = server.write("PUT", &path, &[], &resource).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        assert_eq!(answer.json(), resource);
+        assert_eq!(answer.header("warning"), "", "{path}");
+        // A difference makes a version, which is then all that there is.
+        let mut noted = resource.clone();
+        noted["note"] = json!([{ "text": "checked" }]);
+        let answer = server.write("PUT", &path, &[], &noted).await.json();
+        let mut expected = noted;
+        for name in ["versionId", "lastUpdated"] {
+            expected["meta"][name] = answer["meta"][name].clone();
+        }
+        expected["status"] = json!("corrected");
+        expected["issued"] = answer["issued"].clone();
+        assert_eq!(answer, expected);
+    }
+}
