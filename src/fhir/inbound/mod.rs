@@ -87,7 +87,7 @@ struct Claim {
 }
 
 /// A reference that must lead to something, and where it stands.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Needed {
     entry: u32,
     at: Ref,
@@ -123,7 +123,7 @@ struct Row {
 }
 
 /// What the Bundle around the entries says.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Envelope {
     format_version: Option<String>,
     edition: Option<Edition>,
@@ -131,6 +131,7 @@ struct Envelope {
 }
 
 /// What was taken so far, without what it was read by: it can wait.
+#[derive(Clone)]
 pub struct Taken {
     options: Options,
     texts: Texts,
