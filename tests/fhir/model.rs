@@ -5,7 +5,7 @@
 
 mod random;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use kenko_fhir::registry::{self, List};
@@ -14,7 +14,7 @@ use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
 use crate::reading::{self, codings, interval, text};
-use crate::server::{Server, link, matches};
+use crate::server::{Listed, Server};
 use random::{Asked, Vocabulary, asked};
 
 const JST: i32 = 9 * 3600;
@@ -153,6 +153,8 @@ fn submission((consortium, person): (&str, &str), round: usize, update: &str) ->
 struct World {
     server: Server,
     all: reading::World,
+    /// Where the resource of an id is among those of its type.
+    places: HashMap<String, usize>,
 }
 
 /// The types that are searched.
@@ -184,7 +186,22 @@ impl World {
         }
         let number = all["Observation"].len();
         assert!(number > 150 && number < 1000, "{number}");
-        World { server, all }
+        let each = all.values().flat_map(|these| these.iter().enumerate());
+        let places = each.map(|(place, one)| (text(&one["id"]).to_owned(), place));
+        World {
+            places: places.collect(),
+            server,
+            all,
+        }
+    }
+
+    /// A page, which is one of JSON.
+    async fn page(&self, url: &str) -> Result<Listed, String> {
+        let answer = self.server.get(url).await;
+        match answer.status.as_u16() {
+            200 => Ok(Listed::of(answer.text)),
+            status => Err(format!("{url}: {status} {}", answer.text)),
+        }
     }
 
     fn observations(&self) -> &[Value] {
@@ -231,35 +248,29 @@ async fn check(world: &World, asked: &Asked) -> Result<(), String> {
         })
         .map(|one| text(&one["id"]))
         .collect();
-    let mut found: Vec<Value> = Vec::new();
+    let mut ids: Vec<String> = Vec::new();
     let mut pages: Vec<usize> = Vec::new();
     let mut last = None;
     let mut next = Some(path.clone());
     while let Some(url) = next {
-        let answer = world.server.get(&url).await;
-        if answer.status != 200 {
-            return Err(format!("{url}: {} {}", answer.status, answer.text));
-        }
-        let page = answer.json();
+        let page = world.page(&url).await?;
         let total = asked.total.then_some(want.len() as u64);
-        if page["total"].as_u64() != total {
+        if page.total != total {
             return Err(format!(
-                "{url}: total {} instead of {total:?}",
-                page["total"]
+                "{url}: total {:?} instead of {total:?}",
+                page.total
             ));
         }
-        let here = matches(&page);
-        next = link(&page, "next");
-        let full = asked.count.unwrap_or(50);
-        if here.len() > full || (next.is_some() && here.len() < full) {
-            return Err(format!("{url}: {} on a page", here.len()));
+        next = page.link("next");
+        let (here, full) = (page.ids.len(), asked.count.unwrap_or(50));
+        if here > full || (next.is_some() && here < full) {
+            return Err(format!("{url}: {here} on a page"));
         }
-        pages.push(here.len());
-        found.extend(here);
+        pages.push(here);
+        ids.extend_from_slice(&page.ids);
         last = Some(page);
     }
-    let ids: Vec<&str> = found.iter().map(|f| text(&f["id"])).collect();
-    let once: BTreeSet<&str> = ids.iter().copied().collect();
+    let once: BTreeSet<&str> = ids.iter().map(String::as_str).collect();
     if once.len() != ids.len() {
         return Err(format!("{path}: a match came twice"));
     }
@@ -271,6 +282,10 @@ async fn check(world: &World, asked: &Asked) -> Result<(), String> {
     if asked.ty == "Observation" {
         back(world, &path, &ids, &pages, last).await?;
     }
+    let found: Vec<&Value> = ids
+        .iter()
+        .map(|id| &world.all[asked.ty][world.places[id]])
+        .collect();
     sorted(&found, &asked.sort)
         .then_some(())
         .ok_or_else(|| format!("{path}: not in order"))
@@ -280,25 +295,23 @@ async fn check(world: &World, asked: &Asked) -> Result<(), String> {
 async fn back(
     world: &World,
     path: &str,
-    ids: &[&str],
+    ids: &[String],
     pages: &[usize],
-    mut page: Option<Value>,
+    mut page: Option<Listed>,
 ) -> Result<(), String> {
     let mut until = ids.len() - pages.last().copied().unwrap_or(0);
     while until > 0 {
-        let previous = page.as_ref().and_then(|page| link(page, "previous"));
+        let previous = page.as_ref().and_then(|page| page.link("previous"));
         let url = previous.ok_or_else(|| format!("{path}: no way back at {until}"))?;
-        let found = world.server.get(&url).await.json();
-        let here = matches(&found);
-        let from = until - here.len().min(until);
-        let here: Vec<&str> = here.iter().map(|f| text(&f["id"])).collect();
-        if here.is_empty() || here != ids[from..until] {
+        let found = world.page(&url).await?;
+        let from = until - found.ids.len().min(until);
+        if found.ids.is_empty() || found.ids != ids[from..until] {
             return Err(format!("{url}: not the page before {until}"));
         }
         until = from;
         page = Some(found);
     }
-    let first = page.as_ref().and_then(|page| link(page, "previous"));
+    let first = page.as_ref().and_then(|page| page.link("previous"));
     match first {
         Some(url) if pages.len() > 1 => Err(format!("{path}: {url} leads before the first page")),
         _ => Ok(()),
@@ -306,7 +319,7 @@ async fn back(
 }
 
 /// Whether matches are in the order of these keys; what has no value comes last.
-fn sorted(found: &[Value], keys: &str) -> bool {
+fn sorted(found: &[&Value], keys: &str) -> bool {
     let compare = |a: &Value, b: &Value| {
         for key in keys.split(',').filter(|key| !key.is_empty()) {
             let (name, down) = match key.strip_prefix('-') {

@@ -14,7 +14,7 @@ use kenko_fhir::fold::fold;
 use kenko_fhir::registry::{self, List};
 use serde_json::{Value, json};
 
-use crate::server::{Server, link, matches};
+use crate::server::{Listed, Server};
 use condition::Asked;
 use paths::evaluate;
 use random::{Dice, asked};
@@ -35,6 +35,8 @@ struct World {
     parameters: BTreeMap<String, Vec<Parameter>>,
     /// `Type/id` to the resource.
     referred: HashMap<String, Value>,
+    /// The types that reference parameters lead to in fact, by resource and name.
+    targets: HashMap<(String, String), BTreeSet<String>>,
 }
 
 /// The keys of `_sort`: type, parameter, and where the resource has what is compared.
@@ -222,11 +224,35 @@ impl World {
             parameters.insert(name.clone(), listed.map(Parameter::new).collect());
             all.insert(name, found);
         }
-        World {
+        let mut world = World {
             server,
             all,
             parameters,
             referred,
+            targets: HashMap::new(),
+        };
+        for (resource, own) in &world.parameters {
+            for parameter in own.iter().filter(|p| p.ty == "reference") {
+                let found = world.all[resource].iter();
+                let found = found.flat_map(|body| world.values(parameter, body));
+                let types = found.filter_map(|v| {
+                    let reference = v["reference"].as_str()?;
+                    Some(reference.split_once('/')?.0.to_owned())
+                });
+                let key = (resource.clone(), parameter.name.clone());
+                world.targets.insert(key, types.collect());
+            }
+        }
+        world
+    }
+
+    /// A page of a search of which nothing is passed over.
+    async fn page(&self, url: &str) -> Result<Listed, String> {
+        let strict = [("prefer", "handling=strict")];
+        let answer = self.server.send("GET", url, &strict, "").await;
+        match answer.status.as_u16() {
+            200 => Ok(Listed::of(answer.text)),
+            status => Err(format!("{url}: {status} {}", answer.text)),
         }
     }
 
@@ -236,20 +262,15 @@ impl World {
     }
 
     /// What a parameter reads of a resource.
-    fn values(&self, parameter: &Parameter, body: &Value) -> Vec<Value> {
-        let found = evaluate(&parameter.reads, body);
-        match parameter.reads.contains("resolve() is Patient") {
-            true => {
-                let patients = found.into_iter();
-                let patients = patients.filter(|v| {
-                    v["reference"]
-                        .as_str()
-                        .is_some_and(|r| r.starts_with("Patient/"))
-                });
-                patients.collect()
-            }
-            false => found,
+    fn values<'a>(&self, parameter: &Parameter, body: &'a Value) -> Vec<&'a Value> {
+        let mut found = evaluate(&parameter.reads, body);
+        if parameter.reads.contains("resolve() is Patient") {
+            found.retain(|v| {
+                let reference = v["reference"].as_str();
+                reference.is_some_and(|r| r.starts_with("Patient/"))
+            });
         }
+        found
     }
 
     /// The identifiers of what a reference leads to, and those that stand in itself.
@@ -311,36 +332,29 @@ async fn check(world: &World, resource: &str, dice: &mut Dice) -> Result<(), Str
         .filter(|body| conditions.iter().all(|c| c.matches(world, resource, body)))
         .map(|body| body["id"].as_str().unwrap())
         .collect();
-    let mut found: Vec<Value> = Vec::new();
-    let mut pages: Vec<Vec<Value>> = Vec::new();
+    let mut ids: Vec<String> = Vec::new();
+    let mut pages: Vec<Vec<String>> = Vec::new();
     let mut next = Some(path.clone());
-    let mut last = Value::Null;
+    let mut last = None;
     while let Some(url) = next {
-        let answer = world
-            .server
-            .send("GET", &url, &[("prefer", "handling=strict")], "")
-            .await;
-        if answer.status != 200 {
-            return Err(format!("{url}: {} {}", answer.status, answer.text));
+        let page = world.page(&url).await?;
+        if page.total != Some(want.len() as u64) {
+            let (total, want) = (page.total, want.len());
+            return Err(format!("{url}: total {total:?} instead of {want}"));
         }
-        last = answer.json();
-        if last["total"].as_u64() != Some(want.len() as u64) {
-            let (total, want) = (&last["total"], want.len());
-            return Err(format!("{url}: total {total} instead of {want}"));
+        next = page.link("next");
+        let here = page.ids.len();
+        if here > count || (next.is_some() && here < count) {
+            return Err(format!("{url}: {here} on a page"));
         }
-        let here = matches(&last);
-        next = link(&last, "next");
-        if here.len() > count || (next.is_some() && here.len() < count) {
-            return Err(format!("{url}: {} on a page", here.len()));
-        }
-        found.extend_from_slice(&here);
-        pages.push(here);
+        ids.extend_from_slice(&page.ids);
+        pages.push(page.ids.clone());
         if pages.len() > 500 {
             return Err(format!("{path}: no end"));
         }
+        last = Some(page);
     }
-    let ids: Vec<&str> = found.iter().map(|f| f["id"].as_str().unwrap()).collect();
-    let once: BTreeSet<&str> = ids.iter().copied().collect();
+    let once: BTreeSet<&str> = ids.iter().map(String::as_str).collect();
     if once != want || once.len() != ids.len() {
         let missing: Vec<_> = want.difference(&once).collect();
         let wrong: Vec<_> = once.difference(&want).collect();
@@ -349,6 +363,10 @@ async fn check(world: &World, resource: &str, dice: &mut Dice) -> Result<(), Str
             ids.len()
         ));
     }
+    let found = ids.iter();
+    let found: Vec<&Value> = found
+        .map(|id| &world.referred[&format!("{resource}/{id}")])
+        .collect();
     if let Some(((_, _, reads), down)) = sort {
         let key = |body: &Value| {
             let values = evaluate(reads, body);
@@ -383,16 +401,17 @@ async fn check(world: &World, resource: &str, dice: &mut Dice) -> Result<(), Str
     }
     // And back again.
     for former in pages.iter().rev().skip(1) {
-        let Some(url) = link(&last, "previous") else {
+        let Some(url) = last.as_ref().and_then(|page| page.link("previous")) else {
             return Err(format!("{path}: no way back"));
         };
-        last = world.server.get(&url).await.json();
-        if matches(&last) != *former {
+        let page = world.page(&url).await?;
+        if page.ids != *former {
             return Err(format!("{url}: another page than on the way there"));
         }
+        last = Some(page);
     }
-    match link(&last, "previous") {
-        Some(url) if !matches(&world.server.get(&url).await.json()).is_empty() => {
+    match last.and_then(|page| page.link("previous")) {
+        Some(url) if !world.page(&url).await?.ids.is_empty() => {
             Err(format!("{url}: something before the first"))
         }
         _ => Ok(()),

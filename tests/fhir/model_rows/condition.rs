@@ -113,7 +113,7 @@ pub(super) fn one(
     parameter: &Parameter,
     modifier: Option<&str>,
     asked: &str,
-    found: &[Value],
+    found: &[&Value],
 ) -> bool {
     let token = |pairs: &[(String, String)]| {
         pairs
@@ -173,7 +173,7 @@ pub(super) fn one(
                 let value = value.as_str().unwrap();
                 value == asked || asked.starts_with(&format!("{value}/"))
             }
-            ("uri", _) => value == asked,
+            ("uri", _) => *value == asked,
             ("composite", _) => {
                 // The only one: a characteristic and its value.
                 let (code, of) = asked.split_once('$').unwrap();

@@ -1,6 +1,6 @@
 //! What the FHIRPath of a parameter reads of a resource.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Parameter;
 use crate::reading::interval;
@@ -24,13 +24,15 @@ const IMPLIED: [(&str, &str); 6] = [
     ),
 ];
 
+static FALSE: Value = Value::Bool(false);
+
 /// The values of the few forms of FHIRPath that R4's search parameters have.
-pub(super) fn evaluate(expression: &str, body: &Value) -> Vec<Value> {
+pub(super) fn evaluate<'a>(expression: &str, body: &'a Value) -> Vec<&'a Value> {
     if expression.contains(".exists() and ") {
         // Of nobody is it known: it is not there, so it is false.
         let name = expression.split('.').nth(1).unwrap();
         assert!(members(body, name, None).is_empty());
-        return vec![json!(false)];
+        return vec![&FALSE];
     }
     let mut out = Vec::new();
     for part in expression.split(" | ") {
@@ -43,7 +45,7 @@ pub(super) fn evaluate(expression: &str, body: &Value) -> Vec<Value> {
             None => (part, None),
         };
         let steps: Vec<&str> = path.split('.').skip(1).collect();
-        let mut here = vec![body.clone()];
+        let mut here = vec![body];
         for (n, step) in steps.iter().enumerate() {
             if let Some(condition) = step.strip_prefix("where(") {
                 if let Some((name, value)) = condition.trim_end_matches(')').split_once('=') {
@@ -63,7 +65,7 @@ pub(super) fn evaluate(expression: &str, body: &Value) -> Vec<Value> {
 }
 
 /// The values of a member, or of one with a choice of types.
-pub(super) fn members(value: &Value, name: &str, of: Option<&str>) -> Vec<Value> {
+pub(super) fn members<'a>(value: &'a Value, name: &str, of: Option<&str>) -> Vec<&'a Value> {
     let Some(object) = value.as_object() else {
         return Vec::new();
     };
@@ -77,8 +79,8 @@ pub(super) fn members(value: &Value, name: &str, of: Option<&str>) -> Vec<Value>
     };
     let found = object.iter().filter(|(member, _)| is(member));
     let each = found.flat_map(|(_, value)| match value {
-        Value::Array(items) => items.clone(),
-        one => vec![one.clone()],
+        Value::Array(items) => items.iter().collect(),
+        one => vec![one],
     });
     each.collect()
 }

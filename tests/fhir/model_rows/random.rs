@@ -1,7 +1,5 @@
 //! Random conditions near what is stored.
 
-use std::collections::BTreeSet;
-
 use serde_json::Value;
 
 use super::condition::Asked;
@@ -31,8 +29,8 @@ pub(super) fn asked(world: &World, resource: &str, dice: &mut Dice, depth: usize
     let parameters = &world.parameters[resource];
     let parameter = dice.of(parameters).unwrap();
     if depth > 0 {
-        let targets: Vec<String> = targets(world, resource, parameter);
-        if let Some(to) = dice.of(&targets).filter(|to| *to != "Observation") {
+        let targets = targets_of(world, resource, parameter);
+        if let Some(&to) = dice.of(&targets).filter(|to| **to != "Observation") {
             let inner = asked(world, to, dice, depth - 1);
             return Asked::Chain(parameter.name.clone(), to.clone(), Box::new(inner));
         }
@@ -40,7 +38,7 @@ pub(super) fn asked(world: &World, resource: &str, dice: &mut Dice, depth: usize
             .parameters
             .iter()
             .flat_map(|(from, all)| all.iter().map(move |p| (from, p)))
-            .filter(|(from, p)| targets_of(world, from, p).contains(resource))
+            .filter(|(from, p)| targets_of(world, from, p).iter().any(|to| *to == resource))
             .collect();
         if dice.below(3) == 0
             && let Some((from, by)) = dice.of(&referring)
@@ -80,22 +78,10 @@ pub(super) fn asked(world: &World, resource: &str, dice: &mut Dice, depth: usize
     }
 }
 
-pub(super) fn targets(world: &World, resource: &str, parameter: &Parameter) -> Vec<String> {
-    targets_of(world, resource, parameter).into_iter().collect()
-}
-
 /// The types that a reference parameter leads to in fact.
-pub(super) fn targets_of(world: &World, resource: &str, parameter: &Parameter) -> BTreeSet<String> {
-    if parameter.ty != "reference" {
-        return BTreeSet::new();
-    }
-    let found = world.all[resource].iter();
-    let found = found.flat_map(|body| world.values(parameter, body));
-    let types = found.filter_map(|v| {
-        let reference = v["reference"].as_str()?;
-        Some(reference.split_once('/')?.0.to_owned())
-    });
-    types.collect()
+fn targets_of<'a>(world: &'a World, resource: &str, parameter: &Parameter) -> Vec<&'a String> {
+    let key = (resource.to_owned(), parameter.name.clone());
+    world.targets.get(&key).into_iter().flatten().collect()
 }
 
 /// A value near what is stored.
@@ -111,7 +97,7 @@ pub(super) fn value(
     }
     let body = dice.of(&world.all[resource]).unwrap();
     let found = world.values(parameter, body);
-    let found = dice.of(&found);
+    let found = dice.of(&found).copied();
     let token = |pairs: &[(String, String)], dice: &mut Dice| {
         let Some((system, code)) = dice.of(pairs).cloned() else {
             return "nothing".to_owned();
