@@ -19,6 +19,7 @@ mod operations;
 mod participants;
 mod patch;
 mod reading;
+mod reads_within;
 mod registry;
 mod residue;
 mod rows;

@@ -8,7 +8,7 @@ use super::reference::{self, Target};
 use super::{Inbound, Spot, expression};
 
 /// A Device that was taken.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Device {
     pub entry: u32,
     /// Where its parts are in the table of devices.

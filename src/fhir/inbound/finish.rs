@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
-use crate::exchange::{self, Origin, Submission};
+use crate::exchange::{self, Submission};
 use crate::fault::{Code, Fault};
 use crate::kind::{Kind, Type};
 use crate::mapping::backward::join_of;
@@ -71,10 +71,7 @@ impl Inbound<'_> {
     }
 
     fn pointer(&self, row: &Row, below: &str) -> String {
-        match self.taken.origin {
-            Origin::Bundle => format!("Bundle.entry[{}].resource{below}", row.entry),
-            _ => format!("Observation{below}"),
-        }
+        self.taken.pointer(row, below)
     }
 
     fn refuse(
