@@ -17,7 +17,7 @@ use crate::store::Residue;
 use crate::tape::View;
 
 /// An Observation that says more than its record.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Kept {
     /// Its place among the rows.
     row: usize,
