@@ -141,7 +141,7 @@ pub enum Reads {
     /// On SQLite.
     Sqlite(AtOnce),
     /// On PostgreSQL.
-    Postgres(Readers<PgConnection>),
+    Postgres(Box<Readers<PgConnection>>),
 }
 
 /// A transaction that writes. Dropped without [`Transaction::commit`], it changes nothing.

@@ -186,7 +186,7 @@ impl Store {
             }
             Address::Server(url) => {
                 let (read, write) = postgres::open(&url).await?;
-                (Reads::Postgres(read), Writer::Postgres(Box::new(write)))
+                (Reads::Postgres(Box::new(read)), Writer::Postgres(Box::new(write)))
             }
         };
         let mut tx = write.begin().await?;
