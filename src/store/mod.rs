@@ -44,6 +44,7 @@ mod table;
 mod tally;
 mod test;
 mod walk;
+mod wanted;
 mod work;
 
 use std::path::PathBuf;
@@ -76,6 +77,7 @@ pub use submit::{Handling, Submit};
 pub use table::Table;
 pub use test::{ColumnTest, Comparison, FieldTest, Relation, Test};
 pub use walk::{Block, Selection, Walk};
+pub use wanted::Wanted;
 
 /// Who reads: every reading function takes one, and filters by it.
 ///

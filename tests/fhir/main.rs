@@ -7,6 +7,7 @@ mod conditional;
 mod create;
 #[path = "../support/database.rs"]
 mod database;
+mod ehr;
 mod everything;
 mod history;
 mod include;

@@ -13,6 +13,8 @@ use crate::record::Cell;
 use crate::store::{DeviceChange, ParticipantChange, Referred};
 use crate::tape::{NodeKind, Tape, View};
 
+use super::crosswalk::Known;
+use super::finish::Finish;
 use super::reference::{self, DevicePart, Ref, References, Target};
 use super::{Inbound, Needed, Options, Outcome, Spot, Taken, expression};
 
@@ -179,18 +181,13 @@ impl<'k> Inbound<'k> {
             });
         }
     }
+}
 
-    /// Whether a reference leads to this server, and there to nothing.
-    pub(super) fn is_dangling(&self, at: Ref) -> bool {
-        self.taken.options.write
-            && self.taken.refs.is_own(at)
-            && self.taken.refs.target(at) == Target::Unknown
-    }
-
+impl Finish<'_> {
     /// Refuses what refers to something that is not there.
     fn check_needed(&mut self) {
         for needed in std::mem::take(&mut self.taken.needed) {
-            if !self.is_dangling(needed.at) {
+            if !self.taken.is_dangling(needed.at) {
                 continue;
             }
             self.taken.outcome.about(needed.entry);
@@ -270,14 +267,16 @@ impl Taken {
             Referred::Model([maker, model]) => Target::Model(text(maker), text(model)),
             Referred::Device(part) => {
                 let cells = [0, 1, 2].map(|i| Cell::plain(i64::from(text(&part[i]))));
-                self.refs.device(DevicePart {
-                    cells,
-                    definition: None,
-                })
+                self.refs.device(DevicePart::known(cells))
             }
             Referred::Other => Target::Other,
         };
         self.refs.settle(reference.at, target);
+    }
+
+    /// Whether a reference leads to this server, and there to nothing.
+    pub(super) fn is_dangling(&self, at: Ref) -> bool {
+        self.options.write && self.refs.is_own(at) && self.refs.target(at) == Target::Unknown
     }
 
     /// What is wrong with the Bundle itself.
@@ -324,8 +323,13 @@ impl Taken {
     }
 
     /// What was taken as records that know their entries.
-    pub fn finish(self, kinds: &Kinds) -> Written {
-        Inbound::resume(kinds, self).written()
+    pub fn finish(self, kinds: &Kinds, known: Known) -> Written {
+        Finish::new(kinds, known, self).written()
+    }
+
+    /// What was taken as submissions, by consortium, and what there is to say.
+    pub(super) fn converted(self, kinds: &Kinds, known: Known) -> (Vec<Submission>, Outcome) {
+        Finish::new(kinds, known, self).converted()
     }
 }
 
@@ -354,6 +358,7 @@ impl References {
             let tail = reference::tail(name).and_then(|tail| tail.split_once('/'));
             if let Some((kind, id)) = tail
                 && self.target(at) == Target::Unknown
+                && resource::by_name(kind).is_some()
             {
                 out.push((at, kind, Named::Id(id.to_owned())));
             }

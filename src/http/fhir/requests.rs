@@ -20,7 +20,7 @@ use super::condition::{self, Found};
 use super::create;
 use crate::fault::{Code, Fault};
 use crate::fhir::id::{self, ObservationKey};
-use crate::fhir::inbound::{self, Head, Named, Taken};
+use crate::fhir::inbound::{self, Head, Known, Named, Taken};
 use crate::fhir::resource::{self, Interaction, Resource, Source};
 use crate::fhir::search::form;
 use crate::http::App;
@@ -109,12 +109,9 @@ pub struct Requests<'a> {
 ///
 /// # Errors
 /// 503 and 500.
-pub async fn judged(call: &Call, mut taken: Taken) -> Result<Vec<inbound::Issue>> {
+pub async fn judged(call: &Call, taken: Taken) -> Result<Vec<inbound::Issue>> {
     let requests = Requests::new(call, Vec::new(), Handling::Strict);
-    requests.settle(&mut taken).await?;
-    let kinds = call.app.kinds().clone();
-    let written = tokio::task::spawn_blocking(move || taken.finish(&kinds)).await?;
-    Ok(written.outcome.issues)
+    Ok(requests.written(taken).await?.outcome.issues)
 }
 
 impl<'a> Requests<'a> {
@@ -134,9 +131,7 @@ impl<'a> Requests<'a> {
     /// 503 and 500; what is wrong with a request is its answer.
     pub async fn perform(mut self, mut taken: Taken) -> Result<Answers> {
         self.find_targets(&mut taken).await?;
-        self.settle(&mut taken).await?;
-        let kinds = self.call.app.kinds().clone();
-        let written = tokio::task::spawn_blocking(move || taken.finish(&kinds)).await?;
+        let written = self.written(taken).await?;
         let mut said = self.refusals(written.outcome.issues);
         let joined: HashMap<u32, u32> = written.joined.into_iter().collect();
         let mut changes = Changes {
@@ -280,6 +275,17 @@ impl<'a> Requests<'a> {
         if let Some(Some(request)) = self.requests.get_mut(entry as usize) {
             request.ask = ask;
         }
+    }
+
+    /// What was taken as records, now that all they refer to is looked up.
+    async fn written(&self, mut taken: Taken) -> Result<inbound::Written> {
+        self.settle(&mut taken).await?;
+        let kinds = self.call.app.kinds().clone();
+        let access = self.call.app.access();
+        let wanted = taken.wanted(&kinds);
+        let lists = self.call.app.store().wanted(&access, &wanted).await?;
+        let finish = move || taken.finish(&kinds, Known::of(&lists));
+        Ok(tokio::task::spawn_blocking(finish).await?)
     }
 
     /// Looks up what references lead to.

@@ -1,0 +1,171 @@
+//! Codes, units and conversions (mapping specification §5.4).
+
+use super::build::*;
+use super::*;
+
+#[test]
+fn codes_and_units_of_a_weight() {
+    for (codes, value, expected) in [
+        (vec![(LOINC, "29463-7")], quantity("65.5", "kg"), "65.5"),
+        (vec![(LOINC, "3141-9")], quantity("65.50", "kg"), "65.50"),
+        (
+            vec![(
+                "http://jpfhir.jp/fhir/core/CodeSystem/JP_ObservationBodyMeasurementCode_CS",
+                "31000297",
+            )],
+            quantity("65500", "g"),
+            "65.50",
+        ),
+        (
+            vec![("urn:oid:1.2.392.200119.6.1005", "9N006000000000001")],
+            json!({"value": 65.5, "unit": "Kg"}),
+            "65.5",
+        ),
+        (
+            vec![
+                ("urn:oid:2.16.840.1.113883.6.1", "29463-7"),
+                ("http://else", "x"),
+            ],
+            quantity("150", "[lb_av]"),
+            "68.04",
+        ),
+        (vec![(LOINC, "29463-7")], quantity("6.55e1", "kg"), "65.5"),
+    ] {
+        let record = one(observation(concept(&codes), value));
+        assert_eq!(field(&record, "body_weight"), expected);
+    }
+}
+
+#[test]
+fn check_values_of_hba1c() {
+    let ngsp = (LOINC, "4548-4");
+    let jlac = "http://medis.or.jp/CodeSystem/master-JLAC10-17digits";
+    for (code, value, expected) in [
+        (ngsp, quantity("48", "mmol/mol"), "6.5"),
+        ((LOINC, "59261-8"), quantity("53", "mmol/mol"), "7.0"),
+        (ngsp, quantity("42", "mmol/mol"), "6.0"),
+        ((LOINC, "62388-4"), quantity("6.1", "%"), "6.5"),
+        ((jlac, "3D045000001920402"), quantity("5.2", "%"), "5.6"),
+        ((jlac, "3D046000001920402"), quantity("5.59", "%"), "5.6"),
+        (
+            ("urn:oid:1.2.392.200119.4.504", "3D046000001906202"),
+            quantity("7.0", "%"),
+            "7.0",
+        ),
+    ] {
+        let record = one(hba1c(&[code], value));
+        assert_eq!(field(&record, "hba1c_value"), expected);
+        assert_eq!(record["test_lab_id"], "000000000001");
+        assert_eq!(record["observation_time"], "20161003000000");
+    }
+    refused(
+        hba1c(&[(LOINC, "59261-8")], quantity("6.1", "%")),
+        Code::UnitUnknown,
+        ".value.code",
+    );
+    refused(
+        hba1c(&[ngsp, (LOINC, "62388-4")], quantity("6.1", "%")),
+        Code::CodeAmbiguous,
+        ".code",
+    );
+    refused(
+        hba1c(&[ngsp, (LOINC, "41995-2")], quantity("6.1", "%")),
+        Code::CodeAmbiguous,
+        ".code",
+    );
+    refused(
+        hba1c(&[(LOINC, "17855-8")], quantity("6.1", "%")),
+        Code::CodeUnsupported,
+        ".code",
+    );
+}
+
+#[test]
+fn a_rounded_value_is_told_and_zeros_are_not() {
+    let told = |value: &str| {
+        let (_, outcome) = read(&bundle(vec![weight(quantity(value, "kg"))]).to_string());
+        let issues = outcome.issues.iter();
+        issues.filter(|i| i.fault.code == Code::Converted).count()
+    };
+    assert_eq!(told("65.505"), 1);
+    assert_eq!(told("65.500"), 0);
+    assert_eq!(told("65.5"), 0);
+    let (_, outcome) =
+        read(&bundle(vec![hba1c(&[(LOINC, "62388-4")], quantity("6.1", "%"))]).to_string());
+    assert_eq!(
+        of(&outcome, Severity::Warning),
+        [(
+            Code::ConvertedFromJds,
+            "Bundle.entry[3].resource.value.value".into()
+        )]
+    );
+}
+
+#[test]
+fn a_foreign_blood_pressure_panel_is_read_by_its_codes() {
+    let record = one(pressure((LOINC, "55284-4")));
+    assert_eq!(field(&record, "systolic"), "128");
+    assert_eq!(field(&record, "diastolic"), "82");
+    assert_eq!(field(&record, "pulse_rate"), "68");
+    assert_eq!(record["production_specification_serial"], "S:1");
+    // A mean beside it is residue.
+    let mut extra = pressure((LOINC, "85354-9"));
+    let components = extra["component"].as_array_mut().unwrap();
+    components.push(component(
+        concept(&[(LOINC, "8478-0")]),
+        quantity("97", "mm[Hg]"),
+    ));
+    let (submissions, outcome) = read(&bundle(vec![extra]).to_string());
+    assert_eq!(records(&submissions).len(), 1);
+    assert!(of(&outcome, Severity::Information).contains(&(
+        Code::NotExpressible,
+        "Bundle.entry[3].resource.component[3]".into()
+    )));
+}
+
+#[test]
+fn a_unit_decides_what_a_component_is() {
+    let mut wrong = pressure((LOINC, "85354-9"));
+    wrong["component"][0]["valueQuantity"] = quantity("82", "mm[Hg]");
+    let expected = vec![(
+        Code::UnitUnknown,
+        "Bundle.entry[3].resource.component[0].value.code".to_owned(),
+    )];
+    let (_, outcome) = read(&bundle(vec![wrong]).to_string());
+    assert_eq!(errors(&outcome), expected);
+    let mut sampled = pressure((LOINC, "85354-9"));
+    sampled["component"][0] = json!({"code": concept(&[(LOINC, "8867-4")]),
+        "valueSampledData": {"origin": {"value": 0}, "period": 1, "dimensions": 1, "data": "68"}});
+    refused(sampled, Code::ValueNotNumeric, ".component[0].value");
+}
+
+#[test]
+fn steps_of_unspecified_time_need_a_whole_day() {
+    let record = one(steps("55423-8", json!({"value": 8523})));
+    assert_eq!(field(&record, "step"), "8523");
+    let mut instant = steps("55423-8", json!({"value": 8523, "unit": "歩"}));
+    instant["effectiveDateTime"] = json!("2016-09-01T07:30:15+09:00");
+    refused(instant, Code::TimePrecision, ".effective");
+}
+
+#[test]
+fn the_share_of_recorded_time_stands_in_for_the_recording_time() {
+    let mut out = steps("41950-7", quantity("8523", "/d"));
+    out["component"] = json!([component(
+        concept(&[(
+            "http://hl7.org/fhir/us/physical-activity/CodeSystem/pa-temporary-codes",
+            "DeviceActivePercentage"
+        )]),
+        quantity("50", "%")
+    )]);
+    let (submissions, outcome) = read(&bundle(vec![out]).to_string());
+    assert_eq!(
+        field(&records(&submissions)[0], "total_active_duration"),
+        "720"
+    );
+    let told = of(&outcome, Severity::Information);
+    assert!(
+        told.iter()
+            .any(|(code, pointer)| *code == Code::FallbackUsed && pointer.contains("component[0]"))
+    );
+}
