@@ -73,7 +73,7 @@ pub use registry::{
 };
 pub use rows::{RowKey, RowPage, RowQuery};
 pub use search::Page;
-pub use submit::{Handling, Submit};
+pub use submit::{Handling, Joined, LateValue, Submit};
 pub use table::Table;
 pub use test::{ColumnTest, Comparison, FieldTest, Relation, Test};
 pub use walk::{Block, Selection, Walk};

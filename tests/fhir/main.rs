@@ -12,6 +12,7 @@ mod everything;
 mod history;
 mod include;
 mod interactions;
+mod joins;
 mod lastn;
 mod matching;
 mod model;

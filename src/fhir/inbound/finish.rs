@@ -8,12 +8,14 @@ use crate::decimal;
 use crate::exchange::{self, Origin, Submission};
 use crate::fault::{Code, Fault};
 use crate::kind::{Kind, Kinds, Type};
-use crate::mapping::{Join, Role, Status};
+use crate::mapping::backward::join_of;
+use crate::mapping::{Join, Status};
 use crate::record::{Cell, Texts};
 
 use super::crosswalk::{Known, Reports, Whose};
+use super::join::field_of;
 use super::reference::{DevicePart, Ref};
-use super::{Outcome, Row, Taken};
+use super::{Late, Outcome, Row, Taken};
 
 /// A record that is complete.
 pub(super) struct Done {
@@ -31,6 +33,8 @@ pub(super) struct Finish<'a> {
     pub people: HashMap<Ref, Whose>,
     /// Those who performed what DiagnosticReports list.
     pub reports: Reports,
+    /// Values whose records may be stored.
+    pub late: Vec<Late>,
 }
 
 impl<'a> Finish<'a> {
@@ -41,6 +45,7 @@ impl<'a> Finish<'a> {
             taken,
             people: HashMap::new(),
             reports: Reports::default(),
+            late: Vec::new(),
         }
     }
 
@@ -95,7 +100,6 @@ impl<'a> Finish<'a> {
             let kind = self.kinds.at(usize::from(row.kind)).clone();
             let other = self.kinds.at(usize::from(rival)).clone();
             let home = self.taken.is_home(&row);
-            row.rival = None;
             if kind.device.is_some() != home && other.device.is_some() == home {
                 self.recast(&mut row, &kind, &other);
             }
@@ -168,15 +172,12 @@ impl<'a> Finish<'a> {
     /// fault refuses it.
     fn complete(&mut self, place: u32, row: &mut Row) -> Option<(u32, u32)> {
         let kind = self.kinds.at(usize::from(row.kind)).clone();
-        if let Role::Loose(field) | Role::Part(field) = row.role
-            && row.claim.is_none()
-        {
-            let field = match row.role {
-                Role::Part(part) => kind.mapping.parts[part].field,
-                _ => field,
-            };
-            self.alone(row, &kind, field);
-            return None;
+        if let Some(field) = field_of(&kind, row.role) {
+            let late = self.taken.options.write && join_of(&kind, field) == Join::Guest;
+            if late || row.claim.is_none() {
+                self.alone(row, &kind, field);
+                return None;
+            }
         }
         let (consortium, person) = self.person(row)?;
         let device = self.taken.device_of(row);
@@ -211,7 +212,7 @@ impl<'a> Finish<'a> {
         Some((consortium, person))
     }
 
-    fn person(&mut self, row: &Row) -> Option<(u32, u32)> {
+    pub fn person(&mut self, row: &Row) -> Option<(u32, u32)> {
         let whose = row.subject.map(|at| self.whose(at));
         if let Some(Whose::Own(consortium, person)) = whose {
             return Some((consortium, person));
@@ -334,10 +335,9 @@ impl<'a> Finish<'a> {
         None
     }
 
-    /// The fallbacks of mapping specification §5.2.
-    fn fall_back(&mut self, row: &Row, kind: &Kind, has_device: bool) {
-        let absent = |this: &mut Self, field: usize| this.row_cells(row)[field].is_absent();
-        if absent(self, kind.update) {
+    /// When it was changed last.
+    pub fn update_time(&mut self, row: &Row, kind: &Kind) {
+        if self.row_cells(row)[kind.update].is_absent() {
             let (millis, source) = match (row.last_updated, self.taken.envelope.timestamp) {
                 (Some(millis), _) => (millis, "meta.lastUpdated"),
                 (None, Some(millis)) => (millis, "Bundle.timestamp"),
@@ -347,6 +347,12 @@ impl<'a> Finish<'a> {
             let name = kind.fields[kind.update].name.clone();
             self.fell_back(row, &name, source);
         }
+    }
+
+    /// The fallbacks of mapping specification §5.2.
+    fn fall_back(&mut self, row: &Row, kind: &Kind, has_device: bool) {
+        self.update_time(row, kind);
+        let absent = |this: &mut Self, field: usize| this.row_cells(row)[field].is_absent();
         let entry = if has_device {
             ("0", "device")
         } else if row.by_person {

@@ -10,6 +10,7 @@
 //! What can be converted is; what is ours and refused is an error in the [`Outcome`]; what
 //! is not ours is counted there.
 
+mod alone;
 mod around;
 mod crosswalk;
 mod device;
@@ -17,6 +18,7 @@ mod document;
 mod entries;
 mod finish;
 mod join;
+mod merge;
 mod outcome;
 mod participant;
 mod reference;
@@ -40,7 +42,7 @@ pub use crosswalk::Known;
 pub use document::{Input, read_any};
 pub use entries::{Entry, Requests, read_requests};
 pub use outcome::{EXPRESSIONS_MAX, Issue, Outcome};
-pub use write::{Head, Named, Reference, Written, WrittenRecords, read_resource};
+pub use write::{Head, Late, Named, Reference, Written, WrittenRecords, read_resource};
 
 use reference::{Ref, References, Target};
 

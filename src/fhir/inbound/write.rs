@@ -10,7 +10,7 @@ use crate::json::{self, Event, Reader};
 use crate::kind::Kinds;
 use crate::mapping::{Backward, Reading, Status};
 use crate::record::Cell;
-use crate::store::{DeviceChange, ParticipantChange, Referred};
+use crate::store::{DeviceChange, LateValue, ParticipantChange, Referred};
 use crate::tape::{NodeKind, Tape, View};
 
 use super::crosswalk::Known;
@@ -47,6 +47,17 @@ pub struct WrittenRecords {
     pub statuses: Vec<Status>,
 }
 
+/// A value that came without its record, which may be stored.
+#[derive(Debug)]
+pub struct Late {
+    /// The entry.
+    pub entry: u32,
+    /// What it adds to which record.
+    pub value: LateValue,
+    /// What is wrong where there is no such record.
+    pub fault: Fault,
+}
+
 /// What resources became that were written to a server.
 #[derive(Debug)]
 pub struct Written {
@@ -56,6 +67,8 @@ pub struct Written {
     pub participants: Vec<(u32, ParticipantChange)>,
     /// Devices, by entry.
     pub devices: Vec<(u32, DeviceChange)>,
+    /// Values that came without their records.
+    pub late: Vec<Late>,
     /// Entries that are part of the record of another entry: the part, and that entry.
     pub joined: Vec<(u32, u32)>,
     /// What there is to say, of each entry; where there is an error, it became nothing.
@@ -225,6 +238,7 @@ impl Finish<'_> {
             records: records.collect(),
             participants,
             devices,
+            late: self.late,
             joined,
             outcome: self.taken.outcome,
         }

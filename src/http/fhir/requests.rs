@@ -7,6 +7,7 @@
 //! [`Store::change`]: crate::store::Store::change
 
 mod answer;
+mod joined;
 mod registry;
 
 use std::collections::HashMap;
@@ -18,7 +19,7 @@ use axum::http::request::Parts;
 use super::call::Call;
 use super::condition::{self, Found};
 use super::create;
-use crate::fault::{Code, Fault};
+use crate::fault::{Code, Fault, Severity};
 use crate::fhir::id::{self, ObservationKey};
 use crate::fhir::inbound::{self, Head, Known, Named, Taken};
 use crate::fhir::resource::{self, Interaction, Resource, Source};
@@ -111,7 +112,12 @@ pub struct Requests<'a> {
 /// 503 and 500.
 pub async fn judged(call: &Call, taken: Taken) -> Result<Vec<inbound::Issue>> {
     let requests = Requests::new(call, Vec::new(), Handling::Strict);
-    Ok(requests.written(taken).await?.outcome.issues)
+    let written = requests.written(taken).await?;
+    let mut issues = written.outcome.issues;
+    // Whether their records are there is known only when they are written.
+    let late = written.late.into_iter().map(|late| late.fault);
+    issues.extend(late.map(|fault| inbound::Issue::of(fault.severity(Severity::Warning))));
+    Ok(issues)
 }
 
 impl<'a> Requests<'a> {
@@ -145,6 +151,7 @@ impl<'a> Requests<'a> {
             ..Entries::default()
         };
         self.records(written.records, &mut changes);
+        let late = self.late(written.late, &mut changes);
         let deletions = self.deletions(&mut changes, &mut entries);
         self.refuse_overlaps(&changes, &entries, &deletions, &joined);
         if self.handling == Handling::Strict && self.any_failed() {
@@ -164,8 +171,9 @@ impl<'a> Requests<'a> {
         }
         self.registered(&changes, &done, &entries, &mut said);
         self.stored(&changes, &done, &mut said);
+        self.joined(late, &done, &mut said);
         for (part, row) in joined {
-            self.share(part, row);
+            self.share(part, row, &mut said);
         }
         Ok(self.answers)
     }
@@ -533,16 +541,6 @@ impl<'a> Requests<'a> {
                 };
                 self.answer(entry, answer);
             }
-        }
-    }
-
-    /// A part of a record shares the fate of the record.
-    fn share(&mut self, part: u32, row: u32) {
-        if !self.is_answered(part)
-            && let Some(Some(answer)) = self.answers.get(row as usize)
-        {
-            let answer = answer.clone();
-            self.answer(part, answer);
         }
     }
 }
