@@ -24,14 +24,18 @@ pub struct Arguments {
     given: Vec<(&'static str, Given)>,
     /// The parameters that go to the search which the operation makes.
     pub search: Vec<Pair>,
+    /// `_summary` and `_elements`, where the operation makes no search of its own.
+    pub parts: Vec<Pair>,
     /// Where the page begins that a link of an earlier one leads to.
     pub cursor: Option<String>,
     /// What was passed over.
     pub ignored: Vec<Ignored>,
 }
 
-/// The parameters that every request may have; who answers reads them.
-const GENERAL: [&str; 4] = ["_format", "_pretty", "_summary", "_elements"];
+/// How an answer is written; who writes it reads them from the address.
+const FORMAT: [&str; 2] = ["_format", "_pretty"];
+/// Which parts of resources are given.
+const PARTS: [&str; 2] = ["_summary", "_elements"];
 
 impl Arguments {
     /// Reads what stands in the address and in the body.
@@ -96,7 +100,9 @@ impl Arguments {
             self.cursor = Some(pair.value()?);
         } else if operation.searches.is_some() {
             self.search.push(pair.clone());
-        } else if !GENERAL.contains(&name) {
+        } else if PARTS.contains(&name) {
+            self.parts.push(pair.clone());
+        } else if !FORMAT.contains(&name) {
             self.unknown(operation, name);
         }
         Ok(())
@@ -138,7 +144,10 @@ impl Arguments {
             Some(Given::Text(text)) if operation.searches.is_some() => {
                 self.search.push(Pair::new(&name, &text));
             }
-            Some(_) if GENERAL.contains(&name.as_str()) => {}
+            Some(Given::Text(text)) if PARTS.contains(&name.as_str()) => {
+                self.parts.push(Pair::new(&name, &text));
+            }
+            Some(_) if FORMAT.contains(&name.as_str()) => {}
             Some(_) => self.unknown(operation, &name),
         }
         Ok(())

@@ -9,6 +9,7 @@
 use serde_json::{Map, Value, json};
 
 use super::elements::{self, CHOICES, Element, is_member};
+use super::search::form::Pair;
 use super::search::{Invalid, Search};
 
 /// What `_summary` asks for.
@@ -64,6 +65,33 @@ impl Subset {
     /// A part by both parameters, which hold together.
     pub fn new(summary: Summary, elements: Vec<String>) -> Subset {
         Subset { summary, elements }
+    }
+
+    /// The part that parameters ask for; those of other names are passed over.
+    ///
+    /// # Errors
+    /// [`Invalid`] where `_summary` is none of its words, or the one that only searches know.
+    pub fn asked(pairs: &[Pair]) -> Result<Subset, Invalid> {
+        let mut out = Subset::default();
+        for pair in pairs {
+            match pair.name.as_str() {
+                "_summary" => out.summary = Summary::read(&pair.value()?)?,
+                "_elements" => {
+                    let names = pair.value()?;
+                    let names = names.split(',').map(|name| name.trim().to_owned());
+                    out.elements.extend(names.filter(|name| !name.is_empty()));
+                }
+                _ => {}
+            }
+        }
+        if out.summary == Summary::Count {
+            return Err(Invalid::new(
+                "_summary",
+                "count is for searches; true, text, data or false is expected",
+                "count は検索用です。true、text、data、false のいずれかを指定してください",
+            ));
+        }
+        Ok(out)
     }
 
     /// The part that a search asks for.

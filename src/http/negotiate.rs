@@ -18,6 +18,8 @@ pub const FHIR_JSON_UTF8: &str = "application/fhir+json;charset=utf-8";
 pub const JSON: &str = "application/json";
 /// JSON, as some clients call it.
 pub const TEXT_JSON: &str = "text/json";
+/// The parameters of a search in a body.
+pub const FORM: &str = "application/x-www-form-urlencoded";
 /// CSV.
 pub const CSV: &str = "text/csv";
 /// The version of FHIR spoken here.
@@ -145,6 +147,15 @@ pub struct FhirFormat {
     pub pretty: bool,
 }
 
+impl Default for FhirFormat {
+    fn default() -> FhirFormat {
+        FhirFormat {
+            content_type: FHIR_JSON_UTF8,
+            pretty: false,
+        }
+    }
+}
+
 /// How to write a FHIR answer, from the query's parameters and the headers: `_format` beats
 /// `Accept`; `_pretty=true` indents.
 ///
@@ -215,6 +226,11 @@ pub fn content_type(headers: &HeaderMap, taken: &[&str]) -> Result<MediaType> {
             ),
         )
     })
+}
+
+/// Whether a body is a form.
+pub fn is_form(headers: &HeaderMap) -> bool {
+    content_type(headers, &[FORM]).is_ok()
 }
 
 /// Checks that a body is FHIR JSON.

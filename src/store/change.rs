@@ -5,6 +5,7 @@
 //! ([`Rule`]), and what is told: a receipt, or what became of each change.
 
 use super::submit::{Joined, LateValue, Placed, Written};
+use super::work::Work;
 use super::{
     Handling, Outcome, ParticipantChange, ParticipantChanged, ParticipantDeletion, Result, Store,
 };
@@ -151,14 +152,26 @@ impl Deleted {
     }
 }
 
+/// The right to write, which one at a time has: while it is held, nothing that is stored
+/// changes. Dropped, it changes nothing.
+pub struct Held(Work);
+
 impl Store {
+    /// Waits for the right to write.
+    ///
+    /// # Errors
+    /// [`Error::Database`](super::Error::Database).
+    pub async fn hold(&self, client: Option<String>) -> Result<Held> {
+        Ok(Held(self.work(client).await?))
+    }
+
     /// Writes what it can: everything, or in strict handling nothing where something fails.
     ///
     /// # Errors
     /// [`Error::Database`](super::Error::Database),
     /// [`Error::Damaged`](super::Error::Damaged); then nothing was written.
-    pub async fn change(&self, changes: &mut Changes) -> Result<Done> {
-        let mut work = self.work(changes.client.clone()).await?;
+    pub async fn change(&self, held: Held, changes: &mut Changes) -> Result<Done> {
+        let Held(mut work) = held;
         let mut done = Done {
             at: work.now,
             ..Done::default()

@@ -37,6 +37,8 @@ pub enum Type {
     Int,
     /// A text.
     Text,
+    /// Bytes.
+    Bytes,
 }
 
 impl From<i64> for Bound {
@@ -283,6 +285,7 @@ impl Statement {
                 Bound::Text(text) => query.bind(text),
                 Bound::Null(Type::Int) => query.bind(None::<i64>),
                 Bound::Null(Type::Text) => query.bind(None::<String>),
+                Bound::Null(Type::Bytes) => query.bind(None::<Vec<u8>>),
             };
         }
         query

@@ -56,7 +56,7 @@ use db::{Reads, Transaction};
 pub use backup::restore;
 pub use census::Census;
 pub use change::{
-    Change, Changes, Deleted, Deletion, DeviceChange, Done, IfMatch, RecordChanges, Rule,
+    Change, Changes, Deleted, Deletion, DeviceChange, Done, Held, IfMatch, RecordChanges, Rule,
 };
 pub use changes::{ChangePlace, ChangeQuery};
 pub use device::StoredDevice;

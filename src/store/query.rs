@@ -40,6 +40,9 @@ pub enum SortBy {
     Participant,
     /// Of a row: this column.
     Column(&'static str),
+    /// The logical id, in the order of its alphabet; of a record person by person, as the
+    /// store numbers them.
+    Id,
 }
 
 /// One key of an order. What has no value comes last, whichever way it goes.

@@ -6,7 +6,7 @@
 //! number of the row, which is never given twice, so a row that comes or goes during a walk
 //! moves no other.
 
-use super::db::{Bound, Row, bind};
+use super::db::{Bound, Row, Type, bind};
 use super::query::{Condition, Place, SortBy, SortKey};
 use super::registry::{self, Stored};
 use super::{Access, Result, Store, Table, Test, sql};
@@ -54,6 +54,7 @@ pub struct RowPage {
 /// One key of an order, as one table has it.
 struct Key {
     sql: String,
+    ty: Type,
     /// Whether rows may lack it; those come last.
     nullable: bool,
     descending: bool,
@@ -61,12 +62,17 @@ struct Key {
 
 impl Key {
     fn of(table: Table, key: &SortKey) -> Key {
-        let (column, nullable) = match key.by {
-            SortBy::Column(column) => (column, table.may_lack(column)),
-            _ => (table.updated(), false),
+        let (sql, ty, nullable) = match key.by {
+            SortBy::Id => {
+                let (sql, ty) = table.by_id();
+                (sql.to_owned(), ty, false)
+            }
+            SortBy::Column(column) => (format!("t.{column}"), Type::Text, table.may_lack(column)),
+            _ => (format!("t.{}", table.updated()), Type::Int, false),
         };
         Key {
-            sql: format!("t.{column}"),
+            sql,
+            ty,
             nullable,
             descending: key.descending,
         }
@@ -127,21 +133,25 @@ impl At {
             let (tag, tail) = rest.split_first()?;
             rest = tail;
             out.push(match *tag {
-                ABSENT => Bound::Null(super::db::Type::Text),
+                ABSENT => Bound::Null(Type::Text),
                 NUMBER => {
                     let (number, tail) = rest.split_first()?;
                     rest = tail;
                     Bound::Int(*number)
                 }
-                length => {
-                    let length = usize::try_from(length - TEXT).ok()?;
+                tag => {
+                    let length = if tag < 0 { BYTES - tag } else { tag - TEXT };
+                    let length = usize::try_from(length).ok()?;
                     let (words, tail) = rest.split_at_checked(length.div_ceil(WORD))?;
                     rest = tail;
                     let bytes = words
                         .iter()
                         .flat_map(|word| word.to_be_bytes()[1..].to_vec());
                     let bytes: Vec<u8> = bytes.take(length).collect();
-                    Bound::Text(String::from_utf8(bytes).ok()?)
+                    match tag < 0 {
+                        true => Bound::Bytes(bytes),
+                        false => Bound::Text(String::from_utf8(bytes).ok()?),
+                    }
                 }
             });
         }
@@ -154,28 +164,35 @@ impl At {
     }
 }
 
-/// What stands before a key in the numbers of a place: nothing follows, a number, or a text
-/// of so many bytes.
+/// What stands before a key in the numbers of a place: nothing follows, a number, a text of so
+/// many bytes (from [`TEXT`] up), or so many bytes (from [`BYTES`] down).
 const ABSENT: i64 = 0;
 const NUMBER: i64 = 1;
 const TEXT: i64 = 2;
+const BYTES: i64 = -1;
 /// Bytes of a text in a number.
 const WORD: usize = 7;
 
 /// Writes a key behind the numbers of a place.
 fn put(numbers: &mut Vec<i64>, key: &Bound) {
-    match key {
-        Bound::Int(number) => numbers.extend([NUMBER, *number]),
-        Bound::Text(text) => {
-            numbers.push(TEXT + text.len() as i64);
-            numbers.extend(text.as_bytes().chunks(WORD).map(|chunk| {
-                let mut word = [0; 8];
-                word[1..=chunk.len()].copy_from_slice(chunk);
-                i64::from_be_bytes(word)
-            }));
+    let (tag, bytes) = match key {
+        Bound::Int(number) => {
+            numbers.extend([NUMBER, *number]);
+            return;
         }
-        Bound::Bytes(_) | Bound::Null(_) => numbers.push(ABSENT),
-    }
+        Bound::Null(_) => {
+            numbers.push(ABSENT);
+            return;
+        }
+        Bound::Text(text) => (TEXT + text.len() as i64, text.as_bytes()),
+        Bound::Bytes(bytes) => (BYTES - bytes.len() as i64, bytes.as_slice()),
+    };
+    numbers.push(tag);
+    numbers.extend(bytes.chunks(WORD).map(|chunk| {
+        let mut word = [0; 8];
+        word[1..=chunk.len()].copy_from_slice(chunk);
+        i64::from_be_bytes(word)
+    }));
 }
 
 impl RowQuery {
@@ -425,9 +442,10 @@ impl RowQuery {
             let column = 4 + 2 * n;
             put(
                 &mut place,
-                &match key.by {
-                    SortBy::Column(_) => row.try_get::<Option<String>>(column)?.into(),
-                    _ => row.try_get::<i64>(column)?.into(),
+                &match Key::of(self.parts[part as usize].0, key).ty {
+                    Type::Text => row.try_get::<Option<String>>(column)?.into(),
+                    Type::Int => row.try_get::<i64>(column)?.into(),
+                    Type::Bytes => row.try_get::<Vec<u8>>(column)?.into(),
                 },
             );
         }
@@ -455,8 +473,10 @@ mod tests {
     fn a_place_reads_back_with_its_keys() {
         let keys = [
             Bound::Text("アクメ株式会社".into()),
-            Bound::Null(super::super::db::Type::Text),
+            Bound::Null(Type::Text),
             Bound::Int(-5),
+            Bound::Bytes(vec![0, 255, 1, 2, 3, 4, 5, 6, 0]),
+            Bound::Bytes(Vec::new()),
             Bound::Text(String::new()),
         ];
         let mut numbers = vec![1, 7, 0];

@@ -1,5 +1,6 @@
 //! The tables that resources are made from, as searches see them.
 
+use super::db::Type;
 use super::{device, group};
 use crate::registry::List;
 
@@ -51,6 +52,21 @@ impl Table {
     /// Whether a row is told by write and participant, not by a number.
     pub(super) fn is_pair(self) -> bool {
         matches!(self, Table::Delivery)
+    }
+
+    /// What rows are ordered by where that is the ids of their resources: the bits that an id
+    /// is made of are in the order of its alphabet.
+    pub(super) fn by_id(self) -> (&'static str, Type) {
+        match self {
+            Table::List(_) | Table::Model | Table::Device => ("t.hash", Type::Bytes),
+            Table::Group => (
+                "coalesce('consortium-' || t.consortium_id, t.stage)",
+                Type::Text,
+            ),
+            // Later writes have later ids.
+            Table::Delivery | Table::Record => ("t.write", Type::Int),
+            Table::Seen => ("t.id", Type::Int),
+        }
     }
 
     /// The column by which rows are ordered by when they were last updated; none of them

@@ -181,7 +181,28 @@ async fn it_can_be_asked_for_by_post_and_in_part() {
     for resource in matches(&part) {
         assert_eq!(resource["meta"]["tag"][0]["code"], "SUBSETTED");
     }
+    let body = json!({ "resourceType": "Parameters", "parameter": [
+        { "name": "_elements", "valueString": "birthDate" },
+        { "name": "_elements", "valueString": "code" },
+        { "name": "_count", "valueInteger": 2 },
+    ] });
+    let answer = server.send("POST", &path, &[FHIR], &body.to_string()).await;
+    let mut page = answer.json();
+    for _ in 0..2 {
+        let found = matches(&page);
+        assert_eq!(found.len(), 2);
+        for resource in found {
+            assert_eq!(resource["meta"]["tag"][0]["code"], "SUBSETTED");
+            assert_eq!(resource.get("valueQuantity"), None);
+        }
+        page = server.found(&link(&page, "next").unwrap()).await;
+    }
     for (headers, body, status) in [
+        (
+            &[FHIR][..],
+            "{\"resourceType\":\"Parameters\",\"parameter\":[{\"name\":\"_summary\",\"valueCode\":\"count\"}]}",
+            400,
+        ),
         (&[FHIR][..], "{", 400),
         (&[FHIR], "[]", 400),
         (&[FHIR], "{\"resourceType\":\"Patient\"}", 400),

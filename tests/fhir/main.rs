@@ -21,6 +21,7 @@ mod operations;
 mod participants;
 mod patch;
 mod reading;
+mod reads_within;
 mod registry;
 mod rows;
 mod rules;

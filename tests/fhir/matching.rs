@@ -114,6 +114,23 @@ async fn only_certain_ones_and_so_many() {
 }
 
 #[tokio::test]
+async fn matches_are_given_in_part() {
+    let server = Server::with_example().await;
+    let known = server.matches("/Patient").await[0].clone();
+    let body = json!({ "resourceType": "Parameters", "parameter": [
+        { "name": "resource", "resource": known },
+        { "name": "_elements", "valueString": "gender" },
+    ] });
+    let answer = post(&server, "/Patient/$match", &body).await.json();
+    let part = &answer["entry"][0]["resource"];
+    assert_eq!(part["meta"]["tag"][0]["code"], "SUBSETTED");
+    assert!(
+        part.get("gender").is_some() && part.get("birthDate").is_none(),
+        "{part}"
+    );
+}
+
+#[tokio::test]
 async fn what_cannot_be_matched_is_refused() {
     let server = Server::with_example().await;
     for (body, status) in [

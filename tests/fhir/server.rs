@@ -207,6 +207,42 @@ pub fn matches(bundle: &Value) -> Vec<Value> {
         .collect()
 }
 
+/// A page of matches as far as its text tells without being read as JSON, which would take
+/// most of the time of a long run.
+pub struct Listed {
+    /// The ids of the matches.
+    pub ids: Vec<String>,
+    /// `Bundle.total`
+    pub total: Option<u64>,
+    text: String,
+}
+
+impl Listed {
+    /// A page of one type that nothing is included in.
+    pub fn of(text: String) -> Listed {
+        let total = text.split_once("\"total\":").map(|(_, rest)| {
+            let end = rest.find(|c: char| !c.is_ascii_digit());
+            rest[..end.unwrap()].parse().unwrap()
+        });
+        let mut ids = Vec::new();
+        for part in text.split("\"fullUrl\":\"").skip(1) {
+            let url = &part[..part.find('"').unwrap()];
+            // What there is to say has another address.
+            if let Some(reference) = url.strip_prefix(BASE) {
+                ids.push(reference.rsplit('/').next().unwrap().to_owned());
+            }
+        }
+        Listed { ids, total, text }
+    }
+
+    /// A link, from the FHIR base on.
+    pub fn link(&self, relation: &str) -> Option<String> {
+        let start = format!("{{\"relation\":\"{relation}\",\"url\":\"{BASE}");
+        let rest = self.text.split_once(&start)?.1;
+        Some(rest[..rest.find('"').unwrap()].to_owned())
+    }
+}
+
 /// The entries of a Bundle.
 pub fn entries(bundle: &Value) -> Vec<Value> {
     bundle["entry"].as_array().cloned().unwrap_or_default()

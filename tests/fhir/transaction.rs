@@ -281,7 +281,7 @@ async fn c1_38_conditional_references_are_resolved() {
         id::participant("A00001", PERSON),
         id::participant("A00001", "P0000000000000000002")
     );
-    assert_eq!(send(&server, &with(several)).await.status, 422);
+    assert_eq!(send(&server, &with(several)).await.status, 412);
     assert_eq!(statuses(&server, &with(by(PERSON))).await, ["201"]);
     let found = server
         .matches("/Observation?date=2016-10-01&code=29463-7")

@@ -13,7 +13,7 @@ use super::{Inbound, Spot, expression};
 const FIELDS: [&str; 3] = ["manufacturer", "modelNumber", "serialNumber"];
 
 /// A Device that was taken.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Device {
     pub entry: u32,
     /// Where its parts are in the table of devices.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use crate::decimal;
-use crate::exchange::{self, Origin, Submission};
+use crate::exchange::{self, Submission};
 use crate::fault::{Code, Fault};
 use crate::kind::{Kind, Kinds, Type};
 use crate::mapping::backward::join_of;
@@ -135,10 +135,7 @@ impl<'a> Finish<'a> {
     }
 
     pub fn pointer(&self, row: &Row, below: &str) -> String {
-        match self.taken.origin {
-            Origin::Bundle => format!("Bundle.entry[{}].resource{below}", row.entry),
-            _ => format!("Observation{below}"),
-        }
+        self.taken.pointer(row, below)
     }
 
     pub fn refuse(

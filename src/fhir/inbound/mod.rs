@@ -93,7 +93,7 @@ struct Claim {
 }
 
 /// A reference that must lead to something, and where it stands.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Needed {
     entry: u32,
     at: Ref,
@@ -133,7 +133,7 @@ struct Row {
 }
 
 /// What the Bundle around the entries says.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Envelope {
     format_version: Option<String>,
     edition: Option<Edition>,
@@ -141,6 +141,7 @@ struct Envelope {
 }
 
 /// What was taken so far, without what it was read by: it can wait.
+#[derive(Clone)]
 pub struct Taken {
     options: Options,
     texts: Texts,

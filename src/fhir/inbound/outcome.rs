@@ -57,7 +57,7 @@ impl Issue {
 ///
 /// Faults stand one by one, up to a limit. Notices that many resources share (what is not
 /// ours, a fallback that was used, what the protocol cannot say) are counted together.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Outcome {
     /// The issues, in the order in which they were first met.
     pub issues: Vec<Issue>,

@@ -32,7 +32,7 @@ const RESEARCH_SUBJECT: &[&str] = &[
 ];
 
 /// A change whose participant is known when references are.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Participant {
     pub entry: u32,
     /// Whose it is, where that is told by a reference.

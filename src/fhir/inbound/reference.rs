@@ -49,7 +49,7 @@ pub enum Target {
 }
 
 /// All references of an input.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct References {
     keys: HashMap<Box<str>, Ref, foldhash::fast::RandomState>,
     entries: Vec<Entry>,

@@ -3,7 +3,7 @@
 
 use std::io::Read;
 
-use crate::exchange::Submission;
+use crate::exchange::{Origin, Submission};
 use crate::fault::{Code, Fault};
 use crate::fhir::resource;
 use crate::json::{self, Event, Reader};
@@ -16,7 +16,7 @@ use crate::tape::{NodeKind, Tape, View};
 use super::crosswalk::Known;
 use super::finish::Finish;
 use super::reference::{self, DevicePart, Ref, References, Target};
-use super::{Inbound, Needed, Options, Outcome, Spot, Taken, expression};
+use super::{Inbound, Needed, Options, Outcome, Row, Spot, Taken, expression};
 
 /// A reference that leads out of what was taken, to this server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -246,6 +246,14 @@ impl Finish<'_> {
 }
 
 impl Taken {
+    /// Where a row stands, and what is below it, as FHIRPath.
+    pub(super) fn pointer(&self, row: &Row, below: &str) -> String {
+        match self.origin {
+            Origin::Bundle => format!("Bundle.entry[{}].resource{below}", row.entry),
+            _ => format!("Observation{below}"),
+        }
+    }
+
     /// The references that lead out of it to the server at `base`, each once.
     pub fn references(&mut self, base: &str) -> Vec<Reference> {
         let mut out = self.refs.outward(base);
@@ -264,6 +272,32 @@ impl Taken {
             resource_type: resource_type.to_owned(),
             target: Named::Id(id.to_owned()),
         });
+    }
+
+    /// Where a reference stands: the entries that it stands in, and as FHIRPath.
+    pub fn referring(&self, reference: &Reference) -> Vec<(u32, String)> {
+        let at = Some(reference.at);
+        let mut out = Vec::new();
+        for row in &self.rows {
+            let (from, count) = row.performers;
+            let performers = self.performers.iter().skip(from as usize);
+            let mut performers = performers.take(usize::from(count));
+            let element = if row.subject == at {
+                "subject"
+            } else if row.device == at {
+                "device"
+            } else if performers.any(|&performer| Some(performer) == at) {
+                "performer"
+            } else {
+                continue;
+            };
+            out.push((row.entry, self.pointer(row, &format!(".{element}"))));
+        }
+        let needed = self.needed.iter().filter(|needed| Some(needed.at) == at);
+        out.extend(needed.map(|needed| (needed.entry, needed.pointer.clone())));
+        let individuals = self.participants.iter().filter(|p| p.individual == at);
+        out.extend(individuals.map(|p| (p.entry, format!("{}.individual", p.change.pointer))));
+        out
     }
 
     /// Says what a reference leads to; to nothing where it is not said.

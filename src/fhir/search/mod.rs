@@ -32,12 +32,11 @@ mod valueset;
 
 pub use filter::{Criterion, Filter, Modifier};
 pub use include::Include;
-pub use observation::OBSERVATION;
 pub use parameter::{Link, Parameter, ParameterType, Searchable};
 pub use parse::{CURSOR, Ignored, Limits, Search, Total};
 pub use tables::{
-    DEVICE, DEVICE_DEFINITION, GROUP, ORGANIZATION, PATIENT, PROVENANCE, RESEARCH_STUDY,
-    RESEARCH_SUBJECT,
+    DEVICE, DEVICE_DEFINITION, GROUP, OBSERVATION, ORGANIZATION, PATIENT, PROVENANCE,
+    RESEARCH_STUDY, RESEARCH_SUBJECT,
 };
 
 /// A search that cannot be run: the value of a parameter, or a modifier, is wrong.

@@ -1,379 +1,18 @@
-//! What Observations are searched by, and what it means for records
-//! (<https://hl7.org/fhir/R4/observation.html#search>).
+//! What the search parameters of Observations ([`super::OBSERVATION`]) mean for records.
 
 use super::concept::{Asked, Concept};
 use super::element::{self, Place, Where};
 use super::form::split;
-use super::parameter::{Link, Parameter, ParameterType, Searchable, always};
 use super::quantity::QuantityTest;
-use super::reads::{absent, absent_value, is_uri};
-use super::reference;
-use super::rows;
-use super::{DEVICE, Filter, Invalid, ORGANIZATION, PATIENT, Scope};
-use crate::fhir::registry;
-use crate::fhir::resource::{PARTICIPANT, RowSource, Source};
+use super::reads::{absent_value, is_uri};
+use super::{Filter, Invalid, Scope};
+use crate::fhir::resource::Source;
 use crate::kind::Kind;
 use crate::mapping::{Hole, Node, Piece, forward};
-use crate::registry::LABORATORIES;
-use crate::store::{Relation, SortBy, Test};
-
-use ParameterType::{Composite, Date, Quantity, Reference, Token, Uri};
-
-/// Observation. Parameters whose element no record has are here too: their answers are
-/// known.
-pub static OBSERVATION: Searchable = Searchable {
-    resource_type: "Observation",
-    parameters: &[
-        Parameter::new("_id", Token, "Resource.id", "Resource-id", rows::id).plain(),
-        Parameter::new(
-            "_lastUpdated",
-            Date,
-            "Resource.meta.lastUpdated",
-            "Resource-lastUpdated",
-            rows::last_updated,
-        )
-        .sorted(SortBy::Written),
-        Parameter::new(
-            "_profile",
-            Uri,
-            "Resource.meta.profile",
-            "Resource-profile",
-            profile,
-        ),
-        Parameter::new(
-            "_security",
-            Token,
-            "Resource.meta.security",
-            "Resource-security",
-            absent,
-        ),
-        Parameter::new("_tag", Token, "Resource.meta.tag", "Resource-tag", absent),
-        Parameter::new(
-            "based-on",
-            Reference,
-            "Observation.basedOn",
-            "Observation-based-on",
-            |scope, _, filter| bare(scope, filter, "basedOn"),
-        )
-        .leading(
-            &[
-                "CarePlan",
-                "DeviceRequest",
-                "ImmunizationRecommendation",
-                "MedicationRequest",
-                "NutritionOrder",
-                "ServiceRequest",
-            ],
-            &[],
-        ),
-        Parameter::new(
-            "category",
-            Token,
-            "Observation.category",
-            "Observation-category",
-            |scope, _, filter| concepts(scope, filter, |kind| element::concepts(kind, "category")),
-        ),
-        Parameter::new(
-            "code",
-            Token,
-            "Observation.code",
-            "clinical-code",
-            |scope, _, filter| codes(scope, filter, Where::Own),
-        )
-        .sorted(SortBy::Code),
-        Parameter::new(
-            "code-value-concept",
-            Composite,
-            "Observation.code $ Observation.value as CodeableConcept",
-            "Observation-code-value-concept",
-            |scope, _, filter| code_value_concept(scope, filter, Where::Own),
-        ),
-        Parameter::new(
-            "code-value-quantity",
-            Composite,
-            "Observation.code $ Observation.value as Quantity",
-            "Observation-code-value-quantity",
-            |scope, _, filter| code_value_quantity(scope, filter, Where::Own),
-        ),
-        Parameter::new(
-            "combo-code",
-            Token,
-            "Observation.code | Observation.component.code",
-            "Observation-combo-code",
-            |scope, _, filter| codes(scope, filter, Where::Both),
-        ),
-        Parameter::new(
-            "combo-code-value-concept",
-            Composite,
-            "Observation.code $ Observation.value as CodeableConcept | Observation.component.code $ Observation.component.value as CodeableConcept",
-            "Observation-combo-code-value-concept",
-            |scope, _, filter| code_value_concept(scope, filter, Where::Both),
-        ),
-        Parameter::new(
-            "combo-code-value-quantity",
-            Composite,
-            "Observation.code $ Observation.value as Quantity | Observation.component.code $ Observation.component.value as Quantity",
-            "Observation-combo-code-value-quantity",
-            |scope, _, filter| code_value_quantity(scope, filter, Where::Both),
-        ),
-        Parameter::new(
-            "combo-data-absent-reason",
-            Token,
-            "Observation.dataAbsentReason | Observation.component.dataAbsentReason",
-            "Observation-combo-data-absent-reason",
-            absent,
-        ),
-        Parameter::new(
-            "combo-value-concept",
-            Token,
-            "Observation.value as CodeableConcept | Observation.component.value as CodeableConcept",
-            "Observation-combo-value-concept",
-            |scope, _, filter| value_concept(scope, filter, Where::Both),
-        ),
-        Parameter::new(
-            "combo-value-quantity",
-            Quantity,
-            "Observation.value as Quantity | Observation.component.value as Quantity",
-            "Observation-combo-value-quantity",
-            |scope, _, filter| value_quantity(scope, filter, Where::Both),
-        ),
-        Parameter::new(
-            "component-code",
-            Token,
-            "Observation.component.code",
-            "Observation-component-code",
-            |scope, _, filter| codes(scope, filter, Where::Components),
-        ),
-        Parameter::new(
-            "component-code-value-concept",
-            Composite,
-            "Observation.component.code $ Observation.component.value as CodeableConcept",
-            "Observation-component-code-value-concept",
-            |scope, _, filter| code_value_concept(scope, filter, Where::Components),
-        ),
-        Parameter::new(
-            "component-code-value-quantity",
-            Composite,
-            "Observation.component.code $ Observation.component.value as Quantity",
-            "Observation-component-code-value-quantity",
-            |scope, _, filter| code_value_quantity(scope, filter, Where::Components),
-        ),
-        Parameter::new(
-            "component-data-absent-reason",
-            Token,
-            "Observation.component.dataAbsentReason",
-            "Observation-component-data-absent-reason",
-            absent,
-        ),
-        Parameter::new(
-            "component-value-concept",
-            Token,
-            "Observation.component.value as CodeableConcept",
-            "Observation-component-value-concept",
-            |scope, _, filter| value_concept(scope, filter, Where::Components),
-        ),
-        Parameter::new(
-            "component-value-quantity",
-            Quantity,
-            "Observation.component.value as Quantity",
-            "Observation-component-value-quantity",
-            |scope, _, filter| value_quantity(scope, filter, Where::Components),
-        ),
-        Parameter::new(
-            "data-absent-reason",
-            Token,
-            "Observation.dataAbsentReason",
-            "Observation-data-absent-reason",
-            absent,
-        ),
-        Parameter::new("date", Date, "Observation.effective", "clinical-date", date)
-            .sorted(SortBy::Time),
-        Parameter::new(
-            "derived-from",
-            Reference,
-            "Observation.derivedFrom",
-            "Observation-derived-from",
-            |scope, _, filter| bare(scope, filter, "derivedFrom"),
-        )
-        .leading(
-            &[
-                "DocumentReference",
-                "ImagingStudy",
-                "Media",
-                "MolecularSequence",
-                "Observation",
-                "QuestionnaireResponse",
-            ],
-            &[],
-        ),
-        Parameter::new(
-            "device",
-            Reference,
-            "Observation.device",
-            "Observation-device",
-            reference::reference,
-        )
-        .leading(&["Device", "DeviceMetric"], &[TO_DEVICE]),
-        Parameter::new(
-            "encounter",
-            Reference,
-            "Observation.encounter",
-            "clinical-encounter",
-            |scope, _, filter| bare(scope, filter, "encounter"),
-        )
-        .leading(&["Encounter", "EpisodeOfCare"], &[]),
-        Parameter::new(
-            "focus",
-            Reference,
-            "Observation.focus",
-            "Observation-focus",
-            |scope, _, filter| bare(scope, filter, "focus"),
-        ),
-        Parameter::new(
-            "has-member",
-            Reference,
-            "Observation.hasMember",
-            "Observation-has-member",
-            |scope, _, filter| bare(scope, filter, "hasMember"),
-        )
-        .leading(
-            &["MolecularSequence", "Observation", "QuestionnaireResponse"],
-            &[],
-        ),
-        Parameter::new(
-            "identifier",
-            Token,
-            "Observation.identifier",
-            "clinical-identifier",
-            identifier,
-        )
-        .plain(),
-        Parameter::new(
-            "method",
-            Token,
-            "Observation.method",
-            "Observation-method",
-            |scope, _, filter| concepts(scope, filter, |kind| element::concepts(kind, "method")),
-        ),
-        Parameter::new(
-            "part-of",
-            Reference,
-            "Observation.partOf",
-            "Observation-part-of",
-            |scope, _, filter| bare(scope, filter, "partOf"),
-        )
-        .leading(
-            &[
-                "ImagingStudy",
-                "Immunization",
-                "MedicationAdministration",
-                "MedicationDispense",
-                "MedicationStatement",
-                "Procedure",
-            ],
-            &[],
-        ),
-        Parameter::new(
-            "patient",
-            Reference,
-            "Observation.subject.where(resolve() is Patient)",
-            "clinical-patient",
-            reference::reference,
-        )
-        .leading(&["Patient"], &[TO_PATIENT])
-        .sorted(SortBy::Participant),
-        Parameter::new(
-            "performer",
-            Reference,
-            "Observation.performer",
-            "Observation-performer",
-            reference::reference,
-        )
-        .leading(
-            &[
-                "CareTeam",
-                "Organization",
-                "Patient",
-                "Practitioner",
-                "PractitionerRole",
-                "RelatedPerson",
-            ],
-            &[PERFORMED_BY_PATIENT, PERFORMED_BY_LABORATORY],
-        ),
-        Parameter::new(
-            "specimen",
-            Reference,
-            "Observation.specimen",
-            "Observation-specimen",
-            |scope, _, filter| bare(scope, filter, "specimen"),
-        )
-        .leading(&["Specimen"], &[]),
-        Parameter::new(
-            "status",
-            Token,
-            "Observation.status",
-            "Observation-status",
-            status,
-        )
-        .sorted(SortBy::Status),
-        Parameter::new(
-            "subject",
-            Reference,
-            "Observation.subject",
-            "Observation-subject",
-            reference::reference,
-        )
-        .leading(&["Device", "Group", "Location", "Patient"], &[TO_PATIENT])
-        .sorted(SortBy::Participant),
-        Parameter::new(
-            "value-concept",
-            Token,
-            "Observation.value as CodeableConcept",
-            "Observation-value-concept",
-            |scope, _, filter| value_concept(scope, filter, Where::Own),
-        ),
-        Parameter::new(
-            "value-quantity",
-            Quantity,
-            "Observation.value as Quantity",
-            "Observation-value-quantity",
-            |scope, _, filter| value_quantity(scope, filter, Where::Own),
-        )
-        .sorted(SortBy::Value),
-    ],
-};
-
-const TO_PATIENT: Link = Link {
-    resource: &PATIENT,
-    source: Source::Row(PARTICIPANT),
-    relation: Relation::RecordParticipant,
-    only: always,
-};
-
-const TO_DEVICE: Link = Link {
-    resource: &DEVICE,
-    source: Source::Device,
-    relation: Relation::RecordDevice,
-    only: |scope| refers(scope, "device", Piece::Device),
-};
-
-const PERFORMED_BY_PATIENT: Link = Link {
-    only: |scope| refers(scope, "performer", Piece::Subject),
-    ..TO_PATIENT
-};
-
-const PERFORMED_BY_LABORATORY: Link = Link {
-    resource: &ORGANIZATION,
-    source: Source::Row(RowSource {
-        list: &LABORATORIES,
-        make: registry::organization_laboratory,
-    }),
-    relation: Relation::RecordLaboratory,
-    only: |scope| refers(scope, "performer", Piece::Laboratory),
-};
+use crate::store::Test;
 
 /// The records whose kind has this reference in an element.
-fn refers(scope: &Scope, element: &str, piece: Piece) -> Test {
+pub(super) fn refers(scope: &Scope, element: &str, piece: Piece) -> Test {
     of_kinds(scope, |kind| {
         let element = kind.mapping.panel.root.get(element);
         Test::Constant(element.is_some_and(|node| node.contains(Hole::Piece(piece))))
@@ -387,7 +26,7 @@ fn of_kinds(scope: &Scope, test: impl Fn(&Kind) -> Test) -> Test {
 }
 
 /// `identifier`: the record's identity.
-fn identifier(scope: &Scope, _: &Source, filter: &Filter) -> Result<Test, Invalid> {
+pub(super) fn identifier(scope: &Scope, _: &Source, filter: &Filter) -> Result<Test, Invalid> {
     let own = scope.kinds.canonical.sid("record");
     filter.judge(
         || Test::ALWAYS,
@@ -409,7 +48,7 @@ fn identifier(scope: &Scope, _: &Source, filter: &Filter) -> Result<Test, Invali
 }
 
 /// `date`
-fn date(scope: &Scope, _: &Source, filter: &Filter) -> Result<Test, Invalid> {
+pub(super) fn date(scope: &Scope, _: &Source, filter: &Filter) -> Result<Test, Invalid> {
     filter.judge(
         || Test::ALWAYS,
         || {
@@ -421,7 +60,7 @@ fn date(scope: &Scope, _: &Source, filter: &Filter) -> Result<Test, Invalid> {
 }
 
 /// `status`
-fn status(scope: &Scope, _: &Source, filter: &Filter) -> Result<Test, Invalid> {
+pub(super) fn status(scope: &Scope, _: &Source, filter: &Filter) -> Result<Test, Invalid> {
     let statuses = ["amended", "corrected", "final"].map(|status| {
         let when = Test::Status(vec![status]);
         Concept::new(when, "http://hl7.org/fhir/observation-status", status)
@@ -436,7 +75,7 @@ fn status(scope: &Scope, _: &Source, filter: &Filter) -> Result<Test, Invalid> {
 }
 
 /// A token of concepts of the Observation.
-fn concepts(
+pub(super) fn concepts(
     scope: &Scope,
     filter: &Filter,
     of: impl Fn(&Kind) -> Vec<Concept>,
@@ -454,7 +93,7 @@ fn concepts(
 }
 
 /// The codes of places.
-fn codes(scope: &Scope, filter: &Filter, of: Where) -> Result<Test, Invalid> {
+pub(super) fn codes(scope: &Scope, filter: &Filter, of: Where) -> Result<Test, Invalid> {
     concepts(scope, filter, |kind| {
         let places = element::places(kind, of);
         places.iter().flat_map(Place::code).collect()
@@ -462,7 +101,7 @@ fn codes(scope: &Scope, filter: &Filter, of: Where) -> Result<Test, Invalid> {
 }
 
 /// The `valueCodeableConcept` of places.
-fn value_concept(scope: &Scope, filter: &Filter, of: Where) -> Result<Test, Invalid> {
+pub(super) fn value_concept(scope: &Scope, filter: &Filter, of: Where) -> Result<Test, Invalid> {
     concepts(scope, filter, |kind| {
         let places = element::places(kind, of);
         places.iter().flat_map(Place::concept).collect()
@@ -492,7 +131,7 @@ fn any_concept(concepts: &[Concept], test: impl Fn(&Concept) -> Test) -> Test {
 }
 
 /// The `valueQuantity` of places.
-fn value_quantity(scope: &Scope, filter: &Filter, of: Where) -> Result<Test, Invalid> {
+pub(super) fn value_quantity(scope: &Scope, filter: &Filter, of: Where) -> Result<Test, Invalid> {
     filter.judge(
         || at_places(scope, of, has_quantity),
         || {
@@ -503,7 +142,11 @@ fn value_quantity(scope: &Scope, filter: &Filter, of: Where) -> Result<Test, Inv
 }
 
 /// A code and a quantity that meet in one place.
-fn code_value_quantity(scope: &Scope, filter: &Filter, of: Where) -> Result<Test, Invalid> {
+pub(super) fn code_value_quantity(
+    scope: &Scope,
+    filter: &Filter,
+    of: Where,
+) -> Result<Test, Invalid> {
     let read = |filter: &Filter| {
         let tests = filter.read(|name, value| QuantityTest::read(scope, name, value))?;
         Ok(move |place: &Place| passes(place, &tests))
@@ -512,7 +155,11 @@ fn code_value_quantity(scope: &Scope, filter: &Filter, of: Where) -> Result<Test
 }
 
 /// A code and a concept that meet in one place.
-fn code_value_concept(scope: &Scope, filter: &Filter, of: Where) -> Result<Test, Invalid> {
+pub(super) fn code_value_concept(
+    scope: &Scope,
+    filter: &Filter,
+    of: Where,
+) -> Result<Test, Invalid> {
     let present = |place: &Place| any_concept(&place.concept(), |c| c.when.clone());
     let read = |filter: &Filter| {
         let asked = Asked::read(scope, filter)?;
@@ -556,7 +203,7 @@ fn code_and_value<T: Fn(&Place) -> Test>(
 }
 
 /// A reference of an element that leads to nothing here.
-fn bare(scope: &Scope, filter: &Filter, element: &str) -> Result<Test, Invalid> {
+pub(super) fn bare(scope: &Scope, filter: &Filter, element: &str) -> Result<Test, Invalid> {
     filter.judge(
         || of_kinds(scope, |kind| element::has_element(kind, element)),
         || absent_value(scope, filter),
@@ -564,7 +211,7 @@ fn bare(scope: &Scope, filter: &Filter, element: &str) -> Result<Test, Invalid> 
 }
 
 /// `_profile`: the profiles that a kind claims.
-fn profile(scope: &Scope, _: &Source, filter: &Filter) -> Result<Test, Invalid> {
+pub(super) fn profile(scope: &Scope, _: &Source, filter: &Filter) -> Result<Test, Invalid> {
     let claims = |holds: &dyn Fn(&str) -> bool| {
         of_kinds(scope, |kind| {
             let meta = kind.mapping.panel.root.get("meta");
@@ -582,10 +229,11 @@ fn profile(scope: &Scope, _: &Source, filter: &Filter) -> Result<Test, Invalid> 
 #[cfg(test)]
 mod tests {
     use super::super::form::pairs;
-    use super::super::{Limits, Search};
+    use super::super::{Limits, OBSERVATION, Search};
     use super::*;
     use crate::fhir::id;
     use crate::kind::Kinds;
+    use crate::store::Relation;
     use crate::time;
 
     fn test(kinds: &Kinds, text: &str) -> Test {

@@ -459,7 +459,7 @@ mod tests {
         let by = SortBy::Time;
         let descending = true;
         assert_eq!(read("_sort=-date").sort, [SortKey { by, descending }]);
-        assert_eq!(read("_sort=-date,_id").used, "_sort=-date");
+        assert_eq!(read("_sort=-date,no-such").used, "_sort=-date");
         assert_eq!(read("_sort=-date,code,patient").sort.len(), 3);
         for bad in [
             "_count=-1",

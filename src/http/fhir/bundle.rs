@@ -3,7 +3,8 @@
 //!
 //! What is written goes through [`Requests`], in one transaction of the database and in an
 //! order of its own: deletions, then what others refer to, then records. What is read is
-//! answered after that, by the routes that answer it alone.
+//! answered after that, by the routes that answer it alone; where it would find nothing, a
+//! transaction fails.
 
 use axum::Router;
 use axum::body::Body as HttpBody;
@@ -20,7 +21,7 @@ use tower::ServiceExt as _;
 use super::call::{Call, Version};
 use super::condition::{self, IF_NONE_EXIST};
 use super::patch::{self, JSON_PATCH};
-use super::requests::{Answer, Answers, Ask, Request, Requests, Target, other_id};
+use super::requests::{Answer, Answers, Ask, Read, Request, Requests, Target, other_id};
 use super::{create, read, written};
 use crate::fault::shorten;
 use crate::fhir::base64;
@@ -150,8 +151,17 @@ impl Bundle<'_> {
             requests.push(request);
             answers.push(answer);
         }
-        if !self.fails(&answers) && requests.iter().any(Option::is_some) {
-            let performed = Requests::new(self.call, requests, self.handling);
+        let routes = super::plain().with_state(self.call.app.clone());
+        let mut reads = Vec::new();
+        if self.handling == Handling::Strict && !self.fails(&answers) {
+            reads = self.reads(&routes, &others).await?;
+        }
+        if requests.iter().all(Option::is_none) {
+            for read in reads {
+                answers[read.entry as usize] = read.problem.map(Err);
+            }
+        } else if !self.fails(&answers) {
+            let performed = Requests::new(self.call, requests, self.handling).reading(reads);
             let performed = performed.perform(taken).await?;
             for (answer, performed) in answers.iter_mut().zip(performed) {
                 *answer = answer.take().or(performed);
@@ -169,13 +179,33 @@ impl Bundle<'_> {
                 None => self.failed(&Problem::new(Kind::Internal)),
             });
         }
-        if !others.is_empty() {
-            let routes = super::plain().with_state(self.call.app.clone());
-            for at in others {
-                parts[at] = self.other(&routes, &self.entries[at]).await?;
-            }
+        for at in others {
+            parts[at] = match self.other(&routes, &self.entries[at]).await? {
+                Ok(part) => part,
+                Err(problem) => self.failed(&problem),
+            };
         }
         self.respond(&parts)
+    }
+
+    /// Whether what a transaction reads can be read as things are.
+    async fn reads(&self, routes: &Router, others: &[usize]) -> Result<Vec<Read>> {
+        let mut out = Vec::with_capacity(others.len());
+        for &at in others {
+            let entry = &self.entries[at];
+            let (path, _) = self.path(&entry.url);
+            let mut segments = path.split('/').map(str::to_owned);
+            let named = (
+                segments.next().unwrap_or_default(),
+                segments.next().unwrap_or_default(),
+            );
+            out.push(Read {
+                entry: at as u32,
+                named,
+                problem: self.other(routes, entry).await?.err(),
+            });
+        }
+        Ok(out)
     }
 
     /// Whether all of it fails because of one of them.
@@ -354,8 +384,12 @@ impl Bundle<'_> {
         }
     }
 
-    /// Answers by the routes of single requests.
-    async fn other(&self, routes: &Router, entry: &Entry) -> Result<Part> {
+    /// Answers by the routes of single requests; the inner error is what they answer.
+    async fn other(
+        &self,
+        routes: &Router,
+        entry: &Entry,
+    ) -> Result<std::result::Result<Part, Problem>> {
         let (path, query) = self.path(&entry.url);
         let uri = match query {
             Some(query) => format!("/{path}?{query}"),
@@ -370,7 +404,7 @@ impl Bundle<'_> {
             .uri(uri)
             .body(body);
         let Ok(mut request) = request else {
-            return Ok(self.failed(&Problem::new(Kind::Parameter).at("request.url")));
+            return Ok(Err(Problem::new(Kind::Parameter).at("request.url")));
         };
         *request.headers_mut() = self.headers(entry);
         let mut response = match routes.clone().oneshot(request).await {
@@ -380,18 +414,20 @@ impl Bundle<'_> {
         let status = response.status();
         if status.is_client_error() || status.is_server_error() {
             let problem = response.extensions_mut().remove::<Problem>();
-            return Ok(self.failed(&problem.unwrap_or_else(|| Problem::new(Kind::of(status)))));
+            return Ok(Err(
+                problem.unwrap_or_else(|| Problem::new(Kind::of(status)))
+            ));
         }
         let etag = response.headers().get(ETAG).and_then(|v| v.to_str().ok());
         let etag = etag.map(str::to_owned);
         let body = response.into_body().collect().await;
         let bytes = body.map_err(Problem::internal)?.to_bytes();
-        Ok(Part {
+        Ok(Ok(Part {
             status,
             resource: (!bytes.is_empty() && entry.method != "HEAD").then(|| bytes.to_vec()),
             etag,
             ..Part::default()
-        })
+        }))
     }
 
     /// The headers of the Bundle's request as those of an entry's.

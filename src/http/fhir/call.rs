@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::fault::Lang;
 use crate::fhir::find;
 use crate::fhir::search::{Invalid, Scope, form};
-use crate::fhir::subset::{Subset, Summary};
+use crate::fhir::subset::Subset;
 use crate::http::App;
 use crate::http::error::{self, Kind, Problem, Result};
 use crate::http::links::Root;
@@ -47,8 +47,13 @@ impl FromRequestParts<App> for Call {
         let Ok(root) = Root::from_request_parts(parts, app).await;
         let query = parts.uri.query().unwrap_or_default();
         let pairs = query::pairs(query, Plus::Kept)?;
+        let format = match negotiate::fhir_format(&pairs, &parts.headers) {
+            // The form may say `_format`, which beats `Accept`: whoever reads it decides.
+            Err(_) if negotiate::is_form(&parts.headers) => FhirFormat::default(),
+            format => format?,
+        };
         Ok(Call {
-            format: negotiate::fhir_format(&pairs, &parts.headers)?,
+            format,
             lang: error::language(&parts.headers),
             base: root.fhir(),
             query: query.to_owned(),
@@ -91,27 +96,7 @@ impl Call {
     /// # Errors
     /// 400 where `_summary` is none of its words, or the one that only searches know.
     pub fn subset(&self) -> Result<Subset> {
-        let mut summary = Summary::default();
-        let mut elements = Vec::new();
-        for pair in form::pairs(&self.query)? {
-            match pair.name.as_str() {
-                "_summary" => summary = Summary::read(&pair.value()?)?,
-                "_elements" => {
-                    elements.extend(pair.value()?.split(',').map(|e| e.trim().to_owned()))
-                }
-                _ => {}
-            }
-        }
-        elements.retain(|e: &String| !e.is_empty());
-        if summary == Summary::Count {
-            return Err(Invalid::new(
-                "_summary",
-                "count is for searches; true, text, data or false is expected",
-                "count は検索用です。true、text、data、false のいずれかを指定してください",
-            )
-            .into());
-        }
-        Ok(Subset::new(summary, elements))
+        Ok(Subset::asked(&form::pairs(&self.query)?)?)
     }
 
     /// Whether `Prefer: handling=strict` was sent.

@@ -137,6 +137,38 @@ pub fn several() -> Problem {
     )
 }
 
+/// A conditional reference leads to nothing.
+pub fn leads_nowhere(resource: &Resource) -> Problem {
+    let name = resource.name();
+    Problem::new(Kind::Refused).issue_type("not-found").detail(
+        format!(
+            "the conditional reference finds no {name}; refer to one that is there, \
+             or send it in the same Bundle and refer to its fullUrl"
+        ),
+        format!(
+            "条件付き参照に一致する {name} がありません。登録済みのものを参照するか、\
+             同じ Bundle に含めてその fullUrl で参照してください"
+        ),
+    )
+}
+
+/// A conditional reference leads to several.
+pub fn leads_to_several(resource: &Resource) -> Problem {
+    let name = resource.name();
+    Problem::new(Kind::Several).detail(
+        format!("the conditional reference finds several {name} resources; name one of them"),
+        format!("条件付き参照に複数の {name} が一致します。一つに絞ってください"),
+    )
+}
+
+/// Others wrote what a condition looks for, again and again.
+pub fn moved() -> Problem {
+    Problem::new(Kind::Conflict).detail(
+        "others write what the condition looks for at this moment; send it again",
+        "条件の対象が他から同時に書き込まれています。もう一度送ってください",
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

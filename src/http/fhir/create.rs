@@ -15,7 +15,6 @@ use crate::http::error::{Kind, Problem, Result};
 /// Creates the resource of the body, unless `If-None-Exist` finds one.
 pub async fn create(resource: &'static Resource, call: &Call, body: Body) -> Result<Response> {
     let if_none_exist = condition::if_none_exist(&call.headers)?;
-    let condition = if_none_exist.clone();
     let (head, taken) = written::read(resource, call, body).await?;
     let request = Request {
         resource,
@@ -23,16 +22,7 @@ pub async fn create(resource: &'static Resource, call: &Call, body: Body) -> Res
         head,
         full_url: String::new(),
     };
-    let answer = match (written::perform(call, request, taken).await, condition) {
-        // Somebody created it between the look and the write: now the condition finds it.
-        (Err(problem), Some(query)) if problem.kind.status() == StatusCode::CONFLICT => {
-            match condition::find(call, resource, &query).await? {
-                Found::One(id) => Answer::of(resource, StatusCode::OK, id),
-                _ => return Err(problem),
-            }
-        }
-        (answer, _) => answer?,
-    };
+    let answer = written::perform(call, request, taken).await?;
     written::respond(call, answer).await
 }
 

@@ -8,21 +8,21 @@
 
 mod answer;
 mod joined;
+mod look;
+mod read;
 mod registry;
 
 use std::collections::HashMap;
 
 use axum::extract::{FromRequestParts, Path};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
 
 use super::call::Call;
-use super::condition::{self, Found};
-use super::create;
+use super::condition;
 use crate::fault::{Code, Fault, Severity};
 use crate::fhir::id::{self, ObservationKey};
-use crate::fhir::inbound::{self, Head, Known, Named, Taken};
-use crate::fhir::resource::{self, Interaction, Resource, Source};
+use crate::fhir::inbound::{self, Head, Taken};
+use crate::fhir::resource::{Resource, Source};
 use crate::fhir::search::form;
 use crate::http::App;
 use crate::http::error::{Kind, Problem, Result};
@@ -30,12 +30,13 @@ use crate::kind::Kinds;
 use crate::mapping::forward;
 use crate::store::{
     Changes, Deleted, Deletion, Done, Handling, IfMatch, ParticipantDeletion, RecordChanges, Rule,
-    Store,
 };
+use read::Written;
 use registry::Entries;
 
 pub use answer::{Answer, Answers, other_id, refusal};
 use answer::{conflict, dated, is_refusal, overlap};
+pub use read::Read;
 
 /// One request.
 #[derive(Debug, Clone)]
@@ -98,20 +99,30 @@ impl FromRequestParts<App> for Target {
 }
 
 /// Requests on their way.
+#[derive(Clone)]
 pub struct Requests<'a> {
     call: &'a Call,
     handling: Handling,
     /// By entry; `None` where it is no request to write.
     requests: Vec<Option<Request>>,
     answers: Answers,
+    /// What is read when they are done.
+    reads: Vec<Read>,
+    /// The entries that create because a search found nothing, each with its query.
+    unmet: Vec<(u32, String)>,
 }
+
+/// How often requests begin anew because others wrote what they looked for.
+const TRIES: usize = 5;
 
 /// What there is to say about what was taken; nothing is stored.
 ///
 /// # Errors
 /// 503 and 500.
-pub async fn judged(call: &Call, taken: Taken) -> Result<Vec<inbound::Issue>> {
+pub async fn judged(call: &Call, mut taken: Taken) -> Result<Vec<inbound::Issue>> {
     let requests = Requests::new(call, Vec::new(), Handling::Strict);
+    // What leads to nothing is told where it stands.
+    requests.settle(&mut taken).await?;
     let written = requests.written(taken).await?;
     let mut issues = written.outcome.issues;
     // Whether their records are there is known only when they are written.
@@ -128,15 +139,44 @@ impl<'a> Requests<'a> {
             handling,
             answers: requests.iter().map(|_| None).collect(),
             requests,
+            reads: Vec::new(),
+            unmet: Vec::new(),
         }
+    }
+
+    /// What is to be there when they are done, or all of them fail: only in strict handling.
+    pub fn reading(mut self, reads: Vec<Read>) -> Self {
+        self.reads = reads;
+        self
     }
 
     /// Does them.
     ///
     /// # Errors
-    /// 503 and 500; what is wrong with a request is its answer.
-    pub async fn perform(mut self, mut taken: Taken) -> Result<Answers> {
+    /// 503 and 500; what is wrong with a request is its answer. 409 where others write what
+    /// was looked for again and again.
+    pub async fn perform(self, taken: Taken) -> Result<Answers> {
+        if !self.looks() {
+            let done = self.attempt(taken).await?;
+            return done.ok_or_else(|| Problem::new(Kind::Internal));
+        }
+        for _ in 0..TRIES {
+            if let Some(answers) = self.clone().attempt(taken.clone()).await? {
+                return Ok(answers);
+            }
+        }
+        Err(condition::moved())
+    }
+
+    /// Does them, unless somebody wrote meanwhile what a condition did not find.
+    async fn attempt(mut self, mut taken: Taken) -> Result<Option<Answers>> {
         self.find_targets(&mut taken).await?;
+        for (entry, problem) in self.settle(&mut taken).await? {
+            taken.leave_out(entry);
+            if !self.is_answered(entry) {
+                self.answer(entry, Err(problem));
+            }
+        }
         let written = self.written(taken).await?;
         let mut said = self.refusals(written.outcome.issues);
         let joined: HashMap<u32, u32> = written.joined.into_iter().collect();
@@ -153,14 +193,20 @@ impl<'a> Requests<'a> {
         self.records(written.records, &mut changes);
         let late = self.late(written.late, &mut changes);
         let deletions = self.deletions(&mut changes, &mut entries);
-        self.refuse_overlaps(&changes, &entries, &deletions, &joined);
+        let named = self.named(&changes, &entries, &deletions);
+        self.refuse_overlaps(&named, &joined);
+        self.refuse_reads(&changes, &named);
         if self.handling == Handling::Strict && self.any_failed() {
-            return Ok(self.answers);
+            return Ok(Some(self.answers));
+        }
+        let store = self.call.app.store().clone();
+        let held = store.hold(changes.client.clone()).await?;
+        if self.is_found_now().await? {
+            return Ok(None);
         }
         // A task of its own: a client that goes away now does not undo what it sent.
-        let store = self.call.app.store().clone();
         let (changes, done) = tokio::spawn(async move {
-            let done = store.change(&mut changes).await;
+            let done = store.change(held, &mut changes).await;
             done.map(|done| (changes, done))
         })
         .await??;
@@ -175,7 +221,7 @@ impl<'a> Requests<'a> {
         for (part, row) in joined {
             self.share(part, row, &mut said);
         }
-        Ok(self.answers)
+        Ok(Some(self.answers))
     }
 
     fn answer(&mut self, entry: u32, answer: Result<Answer>) {
@@ -198,142 +244,6 @@ impl<'a> Requests<'a> {
     /// Whether an entry has its answer already.
     fn is_answered(&self, entry: u32) -> bool {
         self.answers.get(entry as usize).is_none_or(Option::is_some)
-    }
-
-    /// Finds what conditional interactions name.
-    async fn find_targets(&mut self, taken: &mut Taken) -> Result<()> {
-        for entry in 0..self.requests.len() as u32 {
-            let Some(request) = self.request(entry).filter(|r| r.ask.query().is_some()) else {
-                continue;
-            };
-            if let Some(key) = request.names_record(self.call.app.kinds()) {
-                let target = Target::Id(key.encode());
-                self.retarget(entry, target);
-                continue;
-            }
-            let request = request.clone();
-            if let Err(problem) = self.find_target(entry, request, taken).await {
-                if problem.kind.status().is_server_error() {
-                    return Err(problem);
-                }
-                taken.leave_out(entry);
-                self.answer(entry, Err(problem));
-            }
-        }
-        Ok(())
-    }
-
-    async fn find_target(&mut self, entry: u32, request: Request, taken: &mut Taken) -> Result<()> {
-        let Request {
-            resource,
-            ask,
-            head,
-            full_url,
-        } = request;
-        let Some(query) = ask.query() else {
-            return Ok(());
-        };
-        let found = condition::find(self.call, resource, query).await?;
-        match (ask, found) {
-            (_, Found::Several) => return Err(condition::several()),
-            (Ask::Create { .. }, Found::One(id)) => {
-                taken.leave_out(entry);
-                taken.redirect(&full_url, resource.name(), &id);
-                let answer = Answer::of(resource, StatusCode::OK, id);
-                self.answer(entry, Ok(answer));
-            }
-            (Ask::Create { .. }, Found::None) if !resource.has(Interaction::Create) => {
-                return Err(create::not_created(resource));
-            }
-            (Ask::Create { .. }, Found::None) => {}
-            (Ask::Update { .. }, Found::One(id)) => {
-                if head.id.as_ref().is_some_and(|own| *own != id) {
-                    return Err(other_id(&id));
-                }
-                self.retarget(entry, Target::Id(id));
-            }
-            (Ask::Update { if_match: None, .. }, Found::None) => {
-                let if_none_exist = None;
-                self.ask(entry, Ask::Create { if_none_exist });
-            }
-            (Ask::Update { .. }, Found::None) => return Err(condition::failed()),
-            (Ask::Delete { if_match, .. }, Found::One(id)) => {
-                let target = Target::Id(id);
-                self.ask(entry, Ask::Delete { target, if_match });
-            }
-            (Ask::Delete { if_match: None, .. }, Found::None) => {
-                self.answer(entry, Ok(Answer::nothing(resource)));
-            }
-            (Ask::Delete { .. }, Found::None) => return Err(condition::failed()),
-        }
-        Ok(())
-    }
-
-    fn retarget(&mut self, entry: u32, to: Target) {
-        if let Some(Some(Request {
-            ask: Ask::Update { target, .. },
-            ..
-        })) = self.requests.get_mut(entry as usize)
-        {
-            *target = to;
-        }
-    }
-
-    fn ask(&mut self, entry: u32, ask: Ask) {
-        if let Some(Some(request)) = self.requests.get_mut(entry as usize) {
-            request.ask = ask;
-        }
-    }
-
-    /// What was taken as records, now that all they refer to is looked up.
-    async fn written(&self, mut taken: Taken) -> Result<inbound::Written> {
-        self.settle(&mut taken).await?;
-        let kinds = self.call.app.kinds().clone();
-        let access = self.call.app.access();
-        let wanted = taken.wanted(&kinds);
-        let lists = self.call.app.store().wanted(&access, &wanted).await?;
-        let finish = move || taken.finish(&kinds, Known::of(&lists));
-        Ok(tokio::task::spawn_blocking(finish).await?)
-    }
-
-    /// Looks up what references lead to.
-    async fn settle(&self, taken: &mut Taken) -> Result<()> {
-        let (store, access) = (self.call.app.store(), self.call.app.access());
-        let mut references = taken.references(&self.call.base);
-        for reference in &mut references {
-            let Named::Query(query) = &reference.target else {
-                continue;
-            };
-            let Some(resource) = resource::by_name(&reference.resource_type) else {
-                continue;
-            };
-            // What matches nothing or several leads to nothing, which refuses its resource; so
-            // does a query that cannot be run. That the database failed is no answer.
-            match condition::find(self.call, resource, query).await {
-                Ok(Found::One(id)) => reference.target = Named::Id(id),
-                Err(problem) if problem.kind.status().is_server_error() => return Err(problem),
-                _ => {}
-            }
-        }
-        let named: Vec<(&str, &str)> = references
-            .iter()
-            .map(|reference| match &reference.target {
-                Named::Id(id) => (reference.resource_type.as_str(), id.as_str()),
-                Named::Query(_) => ("", ""),
-            })
-            .collect();
-        let found = store.referred(&access, &named).await?;
-        for (reference, found) in references.iter().zip(found) {
-            if let Some(found) = found {
-                taken.settle(reference, &found);
-            } else if !Store::can_refer(&reference.resource_type)
-                && let Named::Id(id) = &reference.target
-                && super::read::exists(self.call, &reference.resource_type, id).await?
-            {
-                taken.settle(reference, &crate::store::Referred::Other);
-            }
-        }
-        Ok(())
     }
 
     /// Answers what was refused before the store; what else there is to say, by entry.
@@ -430,57 +340,56 @@ impl<'a> Requests<'a> {
         records
     }
 
-    /// In a transaction, nothing may be written twice
-    /// (<https://hl7.org/fhir/R4/http.html#trules>).
-    fn refuse_overlaps(
-        &mut self,
-        changes: &Changes,
-        entries: &Entries,
-        deletions: &[u32],
-        joined: &HashMap<u32, u32>,
-    ) {
+    /// What is written or deleted in a transaction.
+    fn named(&self, changes: &Changes, entries: &Entries, deletions: &[u32]) -> Vec<Written> {
         if self.handling != Handling::Strict || self.requests.len() < 2 {
-            return;
+            return Vec::new();
         }
-        let mut names: Vec<(&'static str, String, u32)> = Vec::new();
-        let mut name = |this: &Self, entry: u32, id: String| {
-            if let Some(request) = this.request(entry) {
-                names.push((request.resource.name(), id, entry));
+        let mut out = Vec::new();
+        let mut name = |entry: u32, id: String, deleted: bool| {
+            if let Some(request) = self.request(entry) {
+                out.push(Written {
+                    resource: request.resource,
+                    id,
+                    entry,
+                    deleted,
+                });
             }
         };
         let deleted = deletions.iter().zip(&changes.deletions);
         for (&entry, deletion) in deleted {
-            name(self, entry, deletion.key.encode());
+            name(entry, deletion.key.encode(), true);
         }
         for (&entry, deletion) in entries.withdrawals.iter().zip(&changes.withdrawals) {
-            name(self, entry, id::encode_hash(&deletion.hash));
+            name(entry, id::encode_hash(&deletion.hash), true);
         }
         for (&entry, change) in entries.participants.iter().zip(&changes.participants) {
-            name(self, entry, registry::participant_id(change));
+            name(entry, registry::participant_id(change), false);
         }
         for (&entry, change) in entries.devices.iter().zip(&changes.devices) {
-            name(self, entry, registry::device_id(change));
+            name(entry, registry::device_id(change), false);
         }
         let kinds = self.call.app.kinds();
         for RecordChanges { submission, .. } in &changes.records {
             for row in &submission.rows {
                 let record = submission.record(kinds, row);
                 let key = forward::key(&record, record.kind);
-                name(self, row.position.index, key.encode());
+                name(row.position.index, key.encode(), false);
             }
         }
-        names.sort_unstable();
-        let mut twice = Vec::new();
-        for pair in names.windows(2) {
-            let [(a, x, first), (b, y, second)] = pair else {
-                continue;
-            };
-            if (a, x) == (b, y) && !joined.contains_key(second) {
-                twice.push((*first, *second));
+        out.sort_unstable_by(|a, b| a.key().cmp(&b.key()));
+        out
+    }
+
+    /// In a transaction, nothing may be written twice
+    /// (<https://hl7.org/fhir/R4/http.html#trules>).
+    fn refuse_overlaps(&mut self, named: &[Written], joined: &HashMap<u32, u32>) {
+        for pair in named.windows(2) {
+            let [first, second] = pair else { continue };
+            let same = first.resource.name() == second.resource.name() && first.id == second.id;
+            if same && !joined.contains_key(&second.entry) {
+                self.answer(second.entry, Err(overlap(first.entry)));
             }
-        }
-        for (first, second) in twice {
-            self.answer(second, Err(overlap(first)));
         }
     }
 

@@ -19,11 +19,10 @@ use crate::fhir::searchset::Head;
 use crate::fhir::subset::{Subset, Summary};
 use crate::http::body::Body;
 use crate::http::error::{Kind, Problem, Result};
-use crate::http::negotiate;
+use crate::http::negotiate::{self, FORM};
 use crate::http::query::{self, Plus};
 use crate::store::Place;
 
-const FORM: &str = "application/x-www-form-urlencoded";
 /// Bytes of a form at most.
 const FORM_MAX: u64 = 1 << 20;
 

@@ -117,6 +117,14 @@ impl Column {
                 };
                 out.push(Keyed { column, descending });
             }
+            SortBy::Id => {
+                put(Column::Participant);
+                let hash = |kind: usize| kinds.at(kind).hash;
+                let before = among.iter().filter(|&&other| hash(other) < hash(kind));
+                put(Column::Constant(before.count() as i64));
+                put(Column::Time);
+                put(Column::Source);
+            }
             SortBy::Column(_) => {}
         }
     }

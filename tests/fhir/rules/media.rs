@@ -320,4 +320,15 @@ async fn c1_17_the_format_parameter_beats_accept() {
         .send("POST", "/Patient/_search?_format=json", &form, "_count=1")
         .await;
     assert_eq!(answer.status, 200);
+    let search = async |body: &str| server.send("POST", "/Patient/_search", &form, body).await;
+    for format in ["json", "application%2Fjson", "application/fhir+json"] {
+        let answer = search(&format!("_count=1&_format={format}&_pretty=true")).await;
+        assert_eq!(answer.status, 200, "{format}: {}", answer.text);
+        assert!(answer.text.contains("\n  "), "{}", answer.text);
+    }
+    for body in ["_count=1", "_count=1&_format=xml"] {
+        let answer = search(body).await;
+        assert_eq!(answer.status, 406, "{body}");
+        answer.issue();
+    }
 }

@@ -5,9 +5,11 @@
 //! of a rule that is not listed, and a page that is out of date fail.
 
 mod catalogue;
+mod conditional;
 mod defects;
 mod history;
 mod media;
+mod ordered;
 mod parameters;
 mod profiles;
 mod read;

@@ -6,9 +6,11 @@ mod crosswalk;
 mod fallbacks;
 mod input;
 mod joins;
+mod pitfalls;
 mod refusals;
 mod round_trip;
 mod times;
+mod units;
 
 use serde_json::{Value, json};
 

@@ -1,11 +1,11 @@
-//! The tables of search parameters of the resources that come from registry rows, devices
-//! and writes: one file each.
+//! The tables of search parameters: one file for each resource.
 //!
 //! All parameters that R4 gives a resource are there. One that reads what no resource of
 //! ours has ([`absent`]) has a known answer too.
 
 mod device;
 mod group;
+mod observation;
 mod organization;
 mod patient;
 mod provenance;
@@ -13,6 +13,7 @@ mod research;
 
 pub use device::{DEVICE, DEVICE_DEFINITION};
 pub use group::GROUP;
+pub use observation::OBSERVATION;
 pub use organization::ORGANIZATION;
 pub use patient::PATIENT;
 pub use provenance::PROVENANCE;
@@ -35,7 +36,8 @@ const ID: Parameter = Parameter::new(
     "Resource-id",
     rows::id,
 )
-.plain();
+.plain()
+.sorted(SortBy::Id);
 
 /// `_lastUpdated`
 const UPDATED: Parameter = Parameter::new(

@@ -11,6 +11,7 @@ use crate::fhir::resource::{Resource, by_name};
 use crate::fhir::search::form::{self, Pair};
 use crate::fhir::search::{Invalid, cursor};
 use crate::fhir::searchset::Head;
+use crate::fhir::subset::Subset;
 use crate::http::error::Result;
 use crate::http::fhir::call::{Call, no_such};
 use crate::http::fhir::entries::{self, Entries, INCLUDE, MATCH};
@@ -27,7 +28,7 @@ pub async fn everything(
     id: &str,
     arguments: &Arguments,
 ) -> Result<Response> {
-    let subset = call.subset()?;
+    let subset = Subset::asked(&arguments.parts)?;
     let asked = asked(arguments)?;
     let used = used(arguments, call)?;
     let address = format!("{}/{}/{id}/$everything", call.base, patient.name());
@@ -133,13 +134,10 @@ fn used(arguments: &Arguments, call: &Call) -> Result<String> {
     if let Some(count) = arguments.positive("_count")? {
         add("_count", &count.min(PAGE).to_string());
     }
-    for pair in form::pairs(&call.query)? {
-        if matches!(
-            pair.name.as_str(),
-            "_summary" | "_elements" | "_format" | "_pretty"
-        ) {
-            add(&pair.name, &pair.value()?);
-        }
+    let mut written = form::pairs(&call.query)?;
+    written.retain(|pair| matches!(pair.name.as_str(), "_format" | "_pretty"));
+    for pair in arguments.parts.iter().chain(&written) {
+        add(&pair.name, &pair.value()?);
     }
     Ok(out)
 }

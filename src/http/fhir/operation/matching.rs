@@ -9,6 +9,7 @@ use crate::fhir::matching::{self, Grade};
 use crate::fhir::parameters::Arguments;
 use crate::fhir::resource::Resource;
 use crate::fhir::searchset::Head;
+use crate::fhir::subset::Subset;
 use crate::http::error::{Problem, Result};
 use crate::http::fhir::call::Call;
 use crate::http::fhir::entries::{self, Entries};
@@ -38,7 +39,7 @@ pub async fn matching(
     }
     let count = arguments.positive("count")?.unwrap_or(COUNT).min(COUNT);
     let certain = arguments.flag("onlyCertainMatches")?;
-    let subset = call.subset()?;
+    let subset = Subset::asked(&arguments.parts)?;
     let access = call.app.access();
     let from = Origin {
         store: call.app.store(),

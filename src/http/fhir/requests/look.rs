@@ -1,0 +1,180 @@
+//! What requests look for before they are written: the resources that conditional
+//! interactions name, and what references lead to.
+
+use axum::http::StatusCode;
+
+use super::answer::other_id;
+use super::{Answer, Ask, Request, Requests, Target};
+use crate::fhir::inbound::{Known, Named, Taken, Written};
+use crate::fhir::resource::{self, Interaction};
+use crate::http::error::{Problem, Result};
+use crate::http::fhir::condition::{self, Found};
+use crate::http::fhir::{create, read};
+use crate::store::Store;
+
+impl Requests<'_> {
+    /// Finds what conditional interactions name.
+    pub(super) async fn find_targets(&mut self, taken: &mut Taken) -> Result<()> {
+        for entry in 0..self.requests.len() as u32 {
+            let Some(request) = self.request(entry).filter(|r| r.ask.query().is_some()) else {
+                continue;
+            };
+            if let Some(key) = request.names_record(self.call.app.kinds()) {
+                let target = Target::Id(key.encode());
+                self.retarget(entry, target);
+                continue;
+            }
+            let request = request.clone();
+            if let Err(problem) = self.find_target(entry, request, taken).await {
+                if problem.kind.status().is_server_error() {
+                    return Err(problem);
+                }
+                taken.leave_out(entry);
+                self.answer(entry, Err(problem));
+            }
+        }
+        Ok(())
+    }
+
+    async fn find_target(&mut self, entry: u32, request: Request, taken: &mut Taken) -> Result<()> {
+        let Request {
+            resource,
+            ask,
+            head,
+            full_url,
+        } = request;
+        let Some(query) = ask.query().map(str::to_owned) else {
+            return Ok(());
+        };
+        let found = condition::find(self.call, resource, &query).await?;
+        match (ask, found) {
+            (_, Found::Several) => return Err(condition::several()),
+            (Ask::Create { .. }, Found::One(id)) => {
+                taken.leave_out(entry);
+                taken.redirect(&full_url, resource.name(), &id);
+                let answer = Answer::of(resource, StatusCode::OK, id);
+                self.answer(entry, Ok(answer));
+            }
+            (Ask::Create { .. }, Found::None) if !resource.has(Interaction::Create) => {
+                return Err(create::not_created(resource));
+            }
+            (Ask::Create { .. }, Found::None) => self.unmet.push((entry, query)),
+            (Ask::Update { .. }, Found::One(id)) => {
+                if head.id.as_ref().is_some_and(|own| *own != id) {
+                    return Err(other_id(&id));
+                }
+                self.retarget(entry, Target::Id(id));
+            }
+            (Ask::Update { if_match: None, .. }, Found::None) => {
+                self.unmet.push((entry, query));
+                let if_none_exist = None;
+                self.ask(entry, Ask::Create { if_none_exist });
+            }
+            (Ask::Update { .. }, Found::None) => return Err(condition::failed()),
+            (Ask::Delete { if_match, .. }, Found::One(id)) => {
+                let target = Target::Id(id);
+                self.ask(entry, Ask::Delete { target, if_match });
+            }
+            (Ask::Delete { if_match: None, .. }, Found::None) => {
+                self.answer(entry, Ok(Answer::nothing(resource)));
+            }
+            (Ask::Delete { .. }, Found::None) => return Err(condition::failed()),
+        }
+        Ok(())
+    }
+
+    fn retarget(&mut self, entry: u32, to: Target) {
+        if let Some(Some(Request {
+            ask: Ask::Update { target, .. },
+            ..
+        })) = self.requests.get_mut(entry as usize)
+        {
+            *target = to;
+        }
+    }
+
+    fn ask(&mut self, entry: u32, ask: Ask) {
+        if let Some(Some(request)) = self.requests.get_mut(entry as usize) {
+            request.ask = ask;
+        }
+    }
+
+    /// Whether any of them asks for a search.
+    pub(super) fn looks(&self) -> bool {
+        let mut requests = self.requests.iter().flatten();
+        requests.any(|request| request.ask.query().is_some())
+    }
+
+    /// Whether something that was not found is there now, that nobody else writes. What is
+    /// looked for by the identity that is written is settled where it is written.
+    pub(super) async fn is_found_now(&self) -> Result<bool> {
+        for (entry, query) in &self.unmet {
+            let Some(request) = self.request(*entry).filter(|_| !self.is_answered(*entry)) else {
+                continue;
+            };
+            let found = condition::find(self.call, request.resource, query).await?;
+            if found != Found::None {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Looks up what references lead to; the entries with a conditional reference that leads
+    /// nowhere, or to several (<https://hl7.org/fhir/R4/http.html#trules>).
+    pub(super) async fn settle(&self, taken: &mut Taken) -> Result<Vec<(u32, Problem)>> {
+        let (store, access) = (self.call.app.store(), self.call.app.access());
+        let mut references = taken.references(&self.call.base);
+        let mut unresolved = Vec::new();
+        for reference in &mut references {
+            let Named::Query(query) = &reference.target else {
+                continue;
+            };
+            let Some(resource) = resource::by_name(&reference.resource_type) else {
+                continue;
+            };
+            let problem = match condition::find(self.call, resource, query).await {
+                Ok(Found::One(id)) => {
+                    reference.target = Named::Id(id);
+                    continue;
+                }
+                Ok(Found::None) => condition::leads_nowhere(resource),
+                Ok(Found::Several) => condition::leads_to_several(resource),
+                // That the database failed is no answer.
+                Err(problem) if problem.kind.status().is_server_error() => return Err(problem),
+                Err(problem) => problem,
+            };
+            let stands = taken.referring(reference).into_iter();
+            unresolved.extend(stands.map(|(entry, at)| (entry, problem.clone().at(at))));
+        }
+        let named: Vec<(&str, &str)> = references
+            .iter()
+            .map(|reference| match &reference.target {
+                Named::Id(id) => (reference.resource_type.as_str(), id.as_str()),
+                Named::Query(_) => ("", ""),
+            })
+            .collect();
+        let found = store.referred(&access, &named).await?;
+        for (reference, found) in references.iter().zip(found) {
+            if let Some(found) = found {
+                taken.settle(reference, &found);
+            } else if !Store::can_refer(&reference.resource_type)
+                && let Named::Id(id) = &reference.target
+                && read::exists(self.call, &reference.resource_type, id).await?
+            {
+                taken.settle(reference, &crate::store::Referred::Other);
+            }
+        }
+        Ok(unresolved)
+    }
+
+    /// What was taken as records, by the rows of the registries that it wants.
+    pub(super) async fn written(&self, taken: Taken) -> Result<Written> {
+        let kinds = self.call.app.kinds().clone();
+        let access = self.call.app.access();
+        let wanted = taken.wanted(&kinds);
+        let lists = self.call.app.store().wanted(&access, &wanted).await?;
+        let finish = move || taken.finish(&kinds, Known::of(&lists));
+        Ok(tokio::task::spawn_blocking(finish).await?)
+    }
+}
