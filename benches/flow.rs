@@ -93,6 +93,7 @@ mod backward {
         b.counter(BytesCount::of_slice(&BUNDLE[..])).bench(|| {
             inbound::read_any(&KINDS, inbound::Options::default(), black_box(&BUNDLE[..]))
                 .expect("a Bundle")
+                .finish(&KINDS, inbound::Known::of(&Registries::new()))
         });
     }
 

@@ -18,15 +18,17 @@
 //! let submission = exchange::read(&kinds, exchange::Options::default(), &text[..])?;
 //! assert!(!submission.has_errors());
 //!
+//! let registries = Registries::new();
 //! let options = bundle::Options {
 //!     shape: bundle::Shape::Panel,
 //!     edition: Edition::E2017,
 //!     base_url: "",
-//!     registries: &Registries::new(),
+//!     registries: &registries,
 //! };
 //! let fhir = bundle::write_collection(Vec::new(), &kinds, &submission, &options)?;
 //!
-//! let (back, outcome) = inbound::read_any(&kinds, inbound::Options::default(), &fhir[..])?;
+//! let input = inbound::read_any(&kinds, inbound::Options::default(), &fhir[..])?;
+//! let (back, outcome) = input.finish(&kinds, inbound::Known::of(&registries));
 //! assert!(!outcome.has_errors());
 //! let normal = |s| exchange::write(Vec::new(), &kinds, s, Edition::E2017);
 //! assert_eq!(normal(&back[0])?, normal(&submission)?);

@@ -4,6 +4,8 @@
 mod config;
 #[path = "cli/convert.rs"]
 mod convert;
+#[path = "cli/documents.rs"]
+mod documents;
 mod faults;
 #[path = "cli/memory.rs"]
 mod memory;

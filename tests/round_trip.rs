@@ -176,8 +176,10 @@ fn to_fhir_and_back_gives_the_same_normal_form() {
             _ => bundle::write_transaction(Vec::new(), &kinds, &sent, &options),
         };
         let fhir = fhir.unwrap();
-        let (back, outcome) =
-            inbound::read_any(&kinds, inbound::Options::default(), &fhir[..]).unwrap();
+        let input = inbound::read_any(&kinds, inbound::Options::default(), &fhir[..]);
+        let (back, outcome) = input
+            .unwrap()
+            .finish(&kinds, inbound::Known::of(&registries));
         assert!(!outcome.has_errors(), "{:#?}\n{text}", outcome.issues);
         if records > 0 {
             assert_eq!(back.len(), 1);

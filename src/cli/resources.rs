@@ -10,7 +10,7 @@ use super::output::Sink;
 use crate::exchange::Submission;
 use crate::fault::{Code, Fault, Lang, Place, Severity};
 use crate::fhir::canonical::Canonical;
-use crate::fhir::inbound::{self, Issue};
+use crate::fhir::inbound::{self, Issue, Known};
 use crate::fhir::outcome;
 use crate::json;
 use crate::kind::Kinds;
@@ -43,7 +43,10 @@ pub(super) fn read(
         source: input.content,
         any: &mut any,
     };
-    let mut read = inbound::read_any(kinds, options, source);
+    let none = Registries::new();
+    let known = Known::of(registries.unwrap_or(&none));
+    let read = inbound::read_any(kinds, options, source);
+    let mut read = read.map(|input| input.finish(kinds, known));
     if !any && read.is_ok() {
         read = Err(json::Error::Syntax {
             place: Place { line: 1, column: 1 },

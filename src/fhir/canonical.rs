@@ -12,6 +12,9 @@ pub const MDC: &str = "urn:iso:std:iso:11073:10101";
 /// The ten-digit number of a Japanese medical institution.
 pub const INSTITUTION_NO: &str =
     "http://jpfhir.jp/fhir/core/IdSystem/insurance-medical-institution-no";
+/// The extension by which JP-CLINS resources name the institution that made them.
+pub const JP_ECS_INSTITUTION: &str =
+    "http://jpfhir.jp/fhir/clins/Extension/StructureDefinition/JP_eCS_InstitutionNumber";
 /// JP Core profiles; the name of the profile follows.
 pub const JP_CORE: &str = "http://jpfhir.jp/fhir/core/StructureDefinition/";
 

@@ -125,22 +125,11 @@ impl Registries {
         self.get(&ACTIVITY_RECORDING_TIMES, &[maker, model])
     }
 
-    /// The participants with an external identifier; several only where several consortia
+    /// The participants or laboratories with an external identifier (`system|value`; of
+    /// laboratories their institution code as well); several only where several consortia
     /// know it.
-    pub fn participants_identified(&self, system: &str, value: &str) -> Vec<&Row> {
-        self.identified(&PARTICIPANTS, system, value)
-    }
-
-    /// The laboratories with an external identifier or institution code; several only where
-    /// several consortia know it.
-    pub fn laboratories_identified(&self, system: &str, value: &str) -> Vec<&Row> {
-        self.identified(&LABORATORIES, system, value)
-    }
-
-    fn identified(&self, list: &'static List, system: &str, value: &str) -> Vec<&Row> {
-        let keys = self
-            .identifiers
-            .get(&(list.name, format!("{system}|{value}")));
+    pub fn identified(&self, list: &'static List, identifier: &str) -> Vec<&Row> {
+        let keys = self.identifiers.get(&(list.name, identifier.to_owned()));
         let keys = keys.into_iter().flatten();
         keys.filter_map(|key| self.by_joined(list, key.clone()))
             .collect()
@@ -148,12 +137,12 @@ impl Registries {
 
     /// The laboratory of a consortium that stands in for results of a client that name none:
     /// the one `default_for` the client, else the one for any (`*`).
-    pub fn default_laboratory(&self, consortium_id: &str, client: &str) -> Option<&Row> {
+    pub fn default_laboratory(&self, consortium_id: &str, client: Option<&str>) -> Option<&Row> {
         let of = |client: &str| {
             let of = (consortium_id.to_owned(), client.to_owned());
             self.default_laboratories.get(&of)
         };
-        let key = of(client).or_else(|| of("*"))?;
+        let key = client.and_then(of).or_else(|| of("*"))?;
         self.by_joined(&LABORATORIES, key.clone())
     }
 
@@ -312,20 +301,28 @@ mod tests {
             row(&LABORATORIES, &[key[0], key[1], (field, value)])
         };
         registries.insert(lab("default_for", "*"));
-        assert!(registries.default_laboratory("A00001", "ehr").is_some());
-        assert!(registries.default_laboratory("B00001", "ehr").is_none());
-        registries.insert(lab("institution_code", "2312345678"));
-        assert!(registries.default_laboratory("A00001", "ehr").is_none());
-        assert_eq!(
+        assert!(
             registries
-                .laboratories_identified(INSTITUTION_NO, "2312345678")
-                .len(),
-            1
+                .default_laboratory("A00001", Some("ehr"))
+                .is_some()
         );
+        assert!(
+            registries
+                .default_laboratory("B00001", Some("ehr"))
+                .is_none()
+        );
+        registries.insert(lab("institution_code", "2312345678"));
+        let institution = format!("{INSTITUTION_NO}|2312345678");
+        assert!(
+            registries
+                .default_laboratory("A00001", Some("ehr"))
+                .is_none()
+        );
+        assert_eq!(registries.identified(&LABORATORIES, &institution).len(), 1);
         registries.insert(lab("external_identifiers", "urn:x|1"));
         assert!(
             registries
-                .laboratories_identified(INSTITUTION_NO, "2312345678")
+                .identified(&LABORATORIES, &institution)
                 .is_empty()
         );
         registries.insert(row(
@@ -348,7 +345,7 @@ mod tests {
                 ],
             ));
         }
-        assert_eq!(registries.participants_identified("urn:x", "1").len(), 2);
+        assert_eq!(registries.identified(&PARTICIPANTS, "urn:x|1").len(), 2);
         let keys: Vec<_> = registries.rows(&PARTICIPANTS).map(Row::key).collect();
         assert_eq!(keys, [["A00001", "P1"], ["B00001", "P1"]]);
     }

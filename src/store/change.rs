@@ -4,7 +4,7 @@
 //! rule by which a record meets a stored one, the same statements. What differs is that rule
 //! ([`Rule`]), and what is told: a receipt, or what became of each change.
 
-use super::submit::{Placed, Written};
+use super::submit::{Joined, LateValue, Placed, Written};
 use super::work::Work;
 use super::{
     Handling, Outcome, ParticipantChange, ParticipantChanged, ParticipantDeletion, Residue, Result,
@@ -87,6 +87,8 @@ pub struct Changes {
     pub devices: Vec<DeviceChange>,
     /// Records that come.
     pub records: Vec<RecordChanges>,
+    /// Values of records that are there.
+    pub values: Vec<LateValue>,
     /// All of it or nothing, or each by itself.
     pub handling: Handling,
     /// `--registry auto`: unknown consortia, participants and laboratories are added.
@@ -128,6 +130,8 @@ pub struct Done {
     pub devices: Vec<Change>,
     /// Of each row of each submission; `None` where its faults refuse it.
     pub records: Vec<Vec<Option<Change>>>,
+    /// Of each value that came late; `None` where no record lacks it.
+    pub values: Vec<Option<Joined>>,
 }
 
 /// What became of a deletion.
@@ -213,6 +217,8 @@ impl Store {
             let told = written.outcomes.iter().map(|placed| placed.map(Change::of));
             done.records.push(told.collect());
         }
+        done.values = self.join_late(&mut work, &changes.values).await?;
+        fails |= done.values.iter().any(Option::is_none);
         if fails && changes.handling == Handling::Strict {
             work.rollback().await?;
             return Ok(done);

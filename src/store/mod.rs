@@ -46,6 +46,7 @@ mod table;
 mod tally;
 mod test;
 mod walk;
+mod wanted;
 mod work;
 
 use std::path::PathBuf;
@@ -76,10 +77,11 @@ pub use registry::{
 pub use residue::{Residue, ResidueValue};
 pub use rows::{RowKey, RowPage, RowQuery};
 pub use search::Page;
-pub use submit::{Handling, Submit};
+pub use submit::{Handling, Joined, LateValue, Submit};
 pub use table::Table;
 pub use test::{ColumnTest, Comparison, FieldTest, Holds, Relation, ResidueTest, Test};
 pub use walk::{Block, Selection, Walk};
+pub use wanted::Wanted;
 
 /// Who reads: every reading function takes one, and filters by it.
 ///
@@ -186,7 +188,10 @@ impl Store {
             }
             Address::Server(url) => {
                 let (read, write) = postgres::open(&url).await?;
-                (Reads::Postgres(Box::new(read)), Writer::Postgres(Box::new(write)))
+                (
+                    Reads::Postgres(Box::new(read)),
+                    Writer::Postgres(Box::new(write)),
+                )
             }
         };
         let mut tx = write.begin().await?;

@@ -407,3 +407,29 @@ fn a3_04_times_do_not_depend_on_the_zone_of_the_host() {
         assert_eq!((bundle, back), (&seen[0].1, &seen[0].2), "{zone}");
     }
 }
+
+#[test]
+fn the_lists_of_a_folder_tell_whom_a_hospital_means() {
+    let place = Place::new();
+    let lists = repository("examples/registries");
+    let result = r#"{"resourceType":"Observation","status":"final","code":{"coding":[{"system":"http://loinc.org","code":"4548-4"}]},
+"subject":{"identifier":{"system":"urn:oid:1.2.392.100495.20.3.51.12312345678","value":"00012345"}},
+"performer":[{"identifier":{"system":"http://jpfhir.jp/fhir/core/IdSystem/insurance-medical-institution-no","value":"2312345678"}}],
+"effectiveDateTime":"2016-11-01","issued":"2016-11-02T00:00:00+09:00","valueQuantity":{"value":6.1,"unit":"%"}}"#;
+    let args = ["convert", "--to", "exchange", "-"];
+    let refused = place.feed(result.as_bytes(), &args).exits(1);
+    assert!(
+        refused.err.contains("participant-unknown"),
+        "{}",
+        refused.err
+    );
+    let args = ["convert", "--to", "exchange", "--registries", &lists, "-"];
+    let ended = place.feed(result.as_bytes(), &args).exits(0);
+    let submission = json(&ended.out);
+    assert_eq!(submission["consortium_id"], "A00001");
+    let person = &submission["person_information"][0];
+    assert_eq!(person["person_id"], "P0000000000000000001");
+    let record = &person["health_checkup_information"]["hba1c"][0];
+    assert_eq!(record["test_lab_id"], "000000000001");
+    assert!(ended.err.contains("fallback-used"), "{}", ended.err);
+}

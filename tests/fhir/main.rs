@@ -7,10 +7,12 @@ mod conditional;
 mod create;
 #[path = "../support/database.rs"]
 mod database;
+mod ehr;
 mod everything;
 mod history;
 mod include;
 mod interactions;
+mod joins;
 mod lastn;
 mod matching;
 mod model;

@@ -1,11 +1,16 @@
 //! A Device that is written: a record's device part that is known before its records come.
 
 use crate::fault::{Code, Fault};
+use crate::record::Cell;
 use crate::store::DeviceChange;
 use crate::tape::View;
 
-use super::reference::{self, Target};
+use super::finish::Finish;
+use super::reference::{self, DevicePart, Target};
 use super::{Inbound, Spot, expression};
+
+/// The elements of a Device that tell its part.
+const FIELDS: [&str; 3] = ["manufacturer", "modelNumber", "serialNumber"];
 
 /// A Device that was taken.
 #[derive(Debug, Clone)]
@@ -67,14 +72,27 @@ impl Inbound<'_> {
         self.taken.outcome.push(fault);
         refused
     }
+}
 
+impl Finish<'_> {
     /// The devices that were taken, by entry, now that their definitions are known.
     pub(super) fn device_changes(&mut self) -> Vec<(u32, DeviceChange)> {
         let mut out = Vec::new();
         for device in std::mem::take(&mut self.taken.written_devices) {
-            match self.taken.refs.device_part(device.place) {
-                Some(cells) => {
-                    let part = cells.map(|cell| self.taken.texts.get(cell.value()).to_owned());
+            let known = self.taken.refs.device_part(device.place);
+            match known.filter(DevicePart::is_whole) {
+                Some(known) => {
+                    let text = |cell: Cell| self.taken.texts.get(cell.value()).to_owned();
+                    let part = known.cells.map(text);
+                    self.taken.outcome.about(device.entry);
+                    for (field, source) in FIELDS.into_iter().zip(known.elsewhere) {
+                        if !source.is_empty() {
+                            let fault =
+                                Fault::new(Code::FallbackUsed, device.pointer.clone(), device.at);
+                            let fault = fault.expected(field).found(source);
+                            self.taken.outcome.push(fault);
+                        }
+                    }
                     let condition = None;
                     out.push((device.entry, DeviceChange { part, condition }));
                 }

@@ -7,26 +7,30 @@ use crate::exchange::Submission;
 use crate::fault::{Code, Fault};
 use crate::json::{self, Event, Reader};
 use crate::kind::Kinds;
+use crate::store::Wanted;
 use crate::tape::Tape;
 
-use super::{Inbound, Options, Outcome};
+use super::crosswalk::Known;
+use super::{Inbound, Options, Outcome, Taken};
+
+/// Resources that were read, before the registries are asked about them.
+pub struct Input {
+    /// What belongs together: a Bundle with entries, or the lines around it.
+    parts: Vec<Taken>,
+    outcome: Outcome,
+}
 
 /// Reads a Bundle, a resource, or NDJSON of either: which, the input tells.
 ///
 /// Lines of NDJSON belong together, and a Bundle without entries speaks for the lines that
-/// follow it; a Bundle with entries stands for itself. Gives a submission for each
-/// consortium, and what there is to say about the input.
+/// follow it; a Bundle with entries stands for itself.
 ///
 /// # Errors
 /// [`json::Error`] when the text is not JSON, a resource is larger than the limit, or the
 /// source fails.
-pub fn read_any(
-    kinds: &Kinds,
-    options: Options,
-    source: impl Read,
-) -> json::Result<(Vec<Submission>, Outcome)> {
+pub fn read_any(kinds: &Kinds, options: Options, source: impl Read) -> json::Result<Input> {
     let mut reader = Reader::new(source);
-    let mut submissions = Vec::new();
+    let mut parts = Vec::new();
     let mut outcome = Outcome::new(options.faults_max);
     let mut inbound = Inbound::new(kinds, options);
     let mut tapes = Tapes::default();
@@ -37,9 +41,7 @@ pub fn read_any(
             Event::ObjectStart => {
                 if inbound.document(&mut reader, &mut tapes)? {
                     let done = std::mem::replace(&mut inbound, Inbound::new(kinds, options));
-                    let (its, said) = done.finish();
-                    submissions.extend(its);
-                    outcome.append(said);
+                    parts.push(done.pause());
                 }
             }
             other => {
@@ -49,17 +51,38 @@ pub fn read_any(
             }
         }
     }
-    let (its, said) = inbound.finish();
-    submissions.extend(its);
-    outcome.append(said);
-    submissions.sort_by(|a, b| a.consortium_id.cmp(&b.consortium_id));
-    let converted = submissions
-        .iter()
-        .any(|s| s.rows.iter().any(|row| !row.refused));
-    if !converted {
-        outcome.refuse_what_is_not_ours();
+    parts.push(inbound.pause());
+    Ok(Input { parts, outcome })
+}
+
+impl Input {
+    /// What is wanted of the registries to make records of it.
+    pub fn wanted(&self, kinds: &Kinds) -> Wanted {
+        let mut wanted = Wanted::default();
+        for part in &self.parts {
+            wanted.add(part.wanted(kinds));
+        }
+        wanted
     }
-    Ok((submissions, outcome))
+
+    /// A submission for each consortium, and what there is to say about the input.
+    pub fn finish(self, kinds: &Kinds, known: Known) -> (Vec<Submission>, Outcome) {
+        let mut submissions = Vec::new();
+        let mut outcome = self.outcome;
+        for part in self.parts {
+            let (its, said) = part.converted(kinds, known);
+            submissions.extend(its);
+            outcome.append(said);
+        }
+        submissions.sort_by(|a, b| a.consortium_id.cmp(&b.consortium_id));
+        let converted = submissions
+            .iter()
+            .any(|s| s.rows.iter().any(|row| !row.refused));
+        if !converted {
+            outcome.refuse_what_is_not_ours();
+        }
+        (submissions, outcome)
+    }
 }
 
 /// Buffers for the document and for one of its entries.

@@ -117,16 +117,18 @@ impl Inbound<'_> {
             let written = matches!(entry.method.as_str(), "POST" | "PUT");
             // `[type]/_search` and operations take what is no content of ours.
             let is_operation = entry.url.contains(['$', '_']) && entry.method == "POST";
+            let spot = Spot {
+                entry: Some(index),
+                full_url: root.text_of("fullUrl").unwrap_or_default(),
+            };
+            self.about(spot);
             if written && !is_operation && is_ours(&entry.head.resource_type) {
-                let spot = Spot {
-                    entry: Some(index),
-                    full_url: root.text_of("fullUrl").unwrap_or_default(),
-                };
-                self.about(spot);
                 if !self.has_repeated_keys(tape, resource, spot) {
                     self.take(resource, spot);
                 }
             } else {
+                // It is not written, but others of the Bundle may go by it.
+                self.inform(&entry.head.resource_type, resource, spot);
                 let mut bytes = Vec::new();
                 resource.write(&mut bytes);
                 entry.resource = Some(bytes);

@@ -4,26 +4,53 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
+use crate::decimal;
 use crate::exchange::{self, Submission};
 use crate::fault::{Code, Fault};
-use crate::kind::{Kind, Type};
+use crate::kind::{Kind, Kinds, Type};
+use crate::mapping::Join;
 use crate::mapping::backward::join_of;
-use crate::mapping::{Join, Role};
 use crate::record::{Cell, Texts};
 
-use super::reference::{Ref, Target};
-use super::{Claim, Inbound, Outcome, Row};
+use super::crosswalk::{Known, Reports, Whose};
+use super::join::field_of;
+use super::reference::{DevicePart, Ref};
+use super::{Late, Outcome, Row, Taken};
 
 /// A record that is complete.
 pub(super) struct Done {
-    consortium: u32,
-    person: u32,
-    row: usize,
+    pub consortium: u32,
+    pub person: u32,
+    pub row: usize,
 }
 
-impl Inbound<'_> {
+/// What was taken, on its way to records.
+pub(super) struct Finish<'a> {
+    pub kinds: &'a Kinds,
+    pub known: Known<'a>,
+    pub taken: Taken,
+    /// Whom references to Patients mean, as far as they were looked up.
+    pub people: HashMap<Ref, Whose>,
+    /// Those who performed what DiagnosticReports list.
+    pub reports: Reports,
+    /// Values whose records may be stored.
+    pub late: Vec<Late>,
+}
+
+impl<'a> Finish<'a> {
+    pub fn new(kinds: &'a Kinds, known: Known<'a>, taken: Taken) -> Finish<'a> {
+        Finish {
+            kinds,
+            known,
+            taken,
+            people: HashMap::new(),
+            reports: Reports::default(),
+            late: Vec::new(),
+        }
+    }
+
     /// The submissions, by consortium, and what there is to say.
-    pub fn finish(mut self) -> (Vec<Submission>, Outcome) {
+    pub fn converted(mut self) -> (Vec<Submission>, Outcome) {
         let done = self.complete_all();
         let mut submissions = self.submissions(done);
         for (submission, _) in &mut submissions {
@@ -36,8 +63,10 @@ impl Inbound<'_> {
     }
 
     /// Puts parts together and completes what can be completed.
-    pub(super) fn complete_all(&mut self) -> Vec<Done> {
-        self.merge_parts();
+    pub fn complete_all(&mut self) -> Vec<Done> {
+        self.decide();
+        self.join();
+        self.reports = self.reports_of_records();
         let mut rows = std::mem::take(&mut self.taken.rows);
         let mut done = Vec::with_capacity(rows.len());
         for (place, row) in rows.iter_mut().enumerate() {
@@ -45,7 +74,7 @@ impl Inbound<'_> {
                 continue;
             }
             self.speak_of(row);
-            if let Some((consortium, person)) = self.complete(row) {
+            if let Some((consortium, person)) = self.complete(place as u32, row) {
                 done.push(Done {
                     consortium,
                     person,
@@ -57,24 +86,59 @@ impl Inbound<'_> {
         done
     }
 
+    /// Decides between kinds that share their codes. A value that joins a record of any of
+    /// them goes by that.
+    fn decide(&mut self) {
+        for place in 0..self.taken.rows.len() {
+            let mut row = self.taken.rows[place];
+            let Some(rival) = row.rival.filter(|_| !row.refused) else {
+                continue;
+            };
+            if self.joins(&row) == Some(Join::Guest) {
+                continue;
+            }
+            let kind = self.kinds.at(usize::from(row.kind)).clone();
+            let other = self.kinds.at(usize::from(rival)).clone();
+            let home = self.taken.is_home(&row);
+            if kind.device.is_some() != home && other.device.is_some() == home {
+                self.recast(&mut row, &kind, &other);
+            }
+            self.taken.rows[place] = row;
+        }
+    }
+
+    /// The performers of DiagnosticReports by record: a report may list the parts of one.
+    fn reports_of_records(&self) -> Reports {
+        let mut reports = self.taken.reports_by_row();
+        if reports.is_empty() {
+            return reports;
+        }
+        for &(part, record) in &self.taken.joined {
+            if let Some(&performers) = reports.get(&(part as u32)) {
+                reports.entry(record as u32).or_insert(performers);
+            }
+        }
+        reports
+    }
+
     /// What is said next is about this row.
-    fn speak_of(&mut self, row: &Row) {
+    pub fn speak_of(&mut self, row: &Row) {
         if self.taken.options.write {
             self.taken.outcome.about(row.entry);
         }
     }
 
-    fn row_cells(&mut self, row: &Row) -> &mut [Cell] {
+    pub fn row_cells(&mut self, row: &Row) -> &mut [Cell] {
         let from = row.cells as usize;
         let fields = self.kinds.at(usize::from(row.kind)).fields.len();
         &mut self.taken.cells[from..from + fields]
     }
 
-    fn pointer(&self, row: &Row, below: &str) -> String {
+    pub fn pointer(&self, row: &Row, below: &str) -> String {
         self.taken.pointer(row, below)
     }
 
-    fn refuse(
+    pub fn refuse(
         &mut self,
         row: &Row,
         code: Code,
@@ -101,158 +165,21 @@ impl Inbound<'_> {
         );
     }
 
-    /// Puts the parts of each record (mapping specification §2.6) into its anchor, or into
-    /// the first of them where none came.
-    fn merge_parts(&mut self) {
-        let key = |row: &Row| Some((row.kind, row.claim?));
-        let mut groups: HashMap<(u16, Claim), Vec<usize>> = HashMap::new();
-        for (i, row) in self.taken.rows.iter().enumerate() {
-            if matches!(row.role, Role::Part(_))
-                && let Some(key) = key(row)
-            {
-                groups.entry(key).or_default().push(i);
-            }
-        }
-        if groups.is_empty() {
-            return;
-        }
-        let mut anchors: HashMap<(u16, Claim), usize> = HashMap::new();
-        for (i, row) in self.taken.rows.iter().enumerate() {
-            if row.role == Role::Panel
-                && let Some(key) = key(row)
-                && groups.contains_key(&key)
-            {
-                anchors.entry(key).or_insert(i);
-            }
-        }
-        let mut groups: Vec<_> = groups.into_iter().collect();
-        groups.sort_by_key(|(_, parts)| parts[0]);
-        for (key, mut parts) in groups {
-            let anchor = match anchors.get(&key) {
-                Some(&anchor) => anchor,
-                None => parts.remove(0),
-            };
-            for part in parts {
-                self.merge(anchor, part);
-                self.taken.joined.push((part, anchor));
-            }
-            self.contradictions(anchor);
-        }
-    }
-
-    /// Warns of values that came in several parts and contradict one another.
-    fn contradictions(&mut self, anchor: usize) {
-        let row = self.taken.rows[anchor];
-        if row.refused {
-            return;
-        }
-        self.speak_of(&row);
-        let kind = self.kinds.at(usize::from(row.kind)).clone();
-        let cells = self.row_cells(&row).to_vec();
-        let pointer = self.pointer(&row, "");
-        let outcome = &mut self.taken.outcome;
-        exchange::out_of_order(&kind, &cells, |_, code, expected, found| {
-            let fault = Fault::new(code, pointer.clone(), row.place);
-            outcome.push(fault.expected(expected).found(&found));
-        });
-    }
-
-    /// Puts a part into its record. What both say must agree.
-    fn merge(&mut self, anchor: usize, part: usize) {
-        let (to, from) = (self.taken.rows[anchor], self.taken.rows[part]);
-        self.speak_of(&from);
-        self.taken.rows[part].refused = true;
-        if to.refused || from.refused {
-            // The fault of the one was told; the record cannot stand without it.
-            if !to.refused {
-                self.speak_of(&to);
-                self.refuse(&to, Code::RecordInconsistent, "", "all parts of the record");
-                self.taken.rows[anchor].refused = true;
-            }
-            return;
-        }
-        let kind = self.kinds.at(usize::from(to.kind)).clone();
-        let is_part = |field: usize| kind.mapping.parts.iter().any(|p| p.field == field);
-        let theirs = self.row_cells(&from).to_vec();
-        let ours = self.row_cells(&to);
-        let mut differs = None;
-        for (i, field) in kind.fields.iter().enumerate() {
-            let (mine, other) = (ours[i], theirs[i]);
-            let equal = match field.ty {
-                Type::Number { .. } => mine.scaled() == other.scaled(),
-                _ => mine == other,
-            };
-            if other.is_absent() || (!mine.is_absent() && equal) {
-                continue;
-            }
-            if mine.is_absent() && is_part(i) {
-                ours[i] = other;
-            } else {
-                differs = Some(field.name.clone());
-                break;
-            }
-        }
-        let same = |a: Option<Ref>, b: Option<Ref>| match (a, b) {
-            (Some(a), Some(b)) => a == b || self.taken.refs.target(a) == self.taken.refs.target(b),
-            _ => true,
-        };
-        let performers = |row: &Row| {
-            let (from, count) = row.performers;
-            let range = from as usize..from as usize + usize::from(count);
-            self.taken
-                .performers
-                .get(range)
-                .unwrap_or_default()
-                .to_vec()
-        };
-        let differs = differs
-            .or_else(|| (!same(to.subject, from.subject)).then(|| "subject".into()))
-            .or_else(|| (!same(to.device, from.device)).then(|| "device".into()))
-            .or_else(|| (to.status != from.status).then(|| "status".into()))
-            .or_else(|| (performers(&to) != performers(&from)).then(|| "performer".into()));
-        if let Some(name) = differs {
-            let expected = format!("the same {name} as {}", self.pointer(&to, ""));
-            self.refuse(&from, Code::RecordInconsistent, "", expected);
-            self.taken.rows[anchor].refused = true;
-        } else {
-            let row = &mut self.taken.rows[anchor];
-            if row.role != Role::Panel {
-                // Parts alone: what is missing is told of the record, not of a part.
-                row.role = Role::Panel;
-            }
-        }
-    }
-
     /// Completes a record: whose it is, its source, and what is required. `None` where a
     /// fault refuses it.
-    fn complete(&mut self, row: &mut Row) -> Option<(u32, u32)> {
-        let mut kind = self.kinds.at(usize::from(row.kind)).clone();
-        if let Role::Loose(field) | Role::Part(field) = row.role
-            && row.claim.is_none()
-        {
-            let field = match row.role {
-                Role::Part(part) => kind.mapping.parts[part].field,
-                _ => field,
-            };
-            self.alone(row, &kind, field);
-            return None;
-        }
-        let device = row.device.and_then(|at| match self.taken.refs.target(at) {
-            Target::Device(place) => self.taken.refs.device_part(place),
-            _ => None,
-        });
-        if let Some(rival) = row.rival {
-            // Mapping specification §5.1, rule 3.
-            let home = !row.encounter && (device.is_some() || row.by_person);
-            let other = self.kinds.at(usize::from(rival)).clone();
-            if kind.device.is_some() != home && other.device.is_some() == home {
-                self.recast(row, &kind, &other);
-                kind = other;
+    fn complete(&mut self, place: u32, row: &mut Row) -> Option<(u32, u32)> {
+        let kind = self.kinds.at(usize::from(row.kind)).clone();
+        if let Some(field) = field_of(&kind, row.role) {
+            let late = self.taken.options.write && join_of(&kind, field) == Join::Guest;
+            if late || row.claim.is_none() {
+                self.alone(row, &kind, field);
+                return None;
             }
         }
         let (consortium, person) = self.person(row)?;
-        self.source(row, &kind, device, consortium)?;
-        self.fall_back(row, &kind, device.is_some());
+        let device = self.taken.device_of(row);
+        self.source(place, row, &kind, device, consortium)?;
+        self.fall_back(row, &kind, device.is_some_and(|device| device.is_whole()));
         let cells = self.row_cells(row).to_vec();
         let mut complete = true;
         for (field, cell) in kind.fields.iter().zip(&cells) {
@@ -282,59 +209,19 @@ impl Inbound<'_> {
         Some((consortium, person))
     }
 
-    /// A value of one field without a record to join.
-    fn alone(&mut self, row: &Row, kind: &Kind, field: usize) {
-        let name = &kind.fields[field].name;
-        match join_of(kind, field) {
-            Join::Guest => {
-                let expected = format!("a record of {} that {name} belongs to", kind.name);
-                self.refuse(row, Code::CodeUnsupported, ".code", expected);
-            }
-            Join::Part | Join::Half => {
-                let main = kind.mapping.main.filter(|&main| main != field);
-                let missing = main.map_or_else(
-                    || format!("the other values of {} beside {name}", kind.name),
-                    |main| kind.fields[main].name.clone(),
-                );
-                self.refuse(row, Code::RequiredMissing, "", missing);
-            }
-        }
-    }
-
-    /// Makes a row one of another kind of the same codes: fields go by their names.
-    fn recast(&mut self, row: &mut Row, from: &Kind, to: &Kind) {
-        let cells = self.row_cells(row).to_vec();
-        let cell = |i: usize| {
-            let field = &to.fields[i];
-            let Some(at) = from.field(&field.name) else {
-                return Cell::ABSENT;
-            };
-            match (field.ty, cells[at].raw()) {
-                (Type::Code, Some(place)) => from.fields[at]
-                    .codes
-                    .get(place as usize)
-                    .and_then(|item| field.code_place(&item.code))
-                    .map_or(Cell::ABSENT, |place| Cell::plain(place as i64)),
-                _ if field.ty == from.fields[at].ty => cells[at],
-                _ => Cell::ABSENT,
-            }
-        };
-        let recast: Vec<Cell> = (0..to.fields.len()).map(cell).collect();
-        row.kind = to.place as u16;
-        row.rival = None;
-        row.cells = self.taken.cells.len() as u32;
-        self.taken.cells.extend_from_slice(&recast);
-    }
-
-    fn person(&mut self, row: &Row) -> Option<(u32, u32)> {
-        let target = row.subject.map(|at| self.taken.refs.target(at));
-        if let Some(Target::Person(consortium, person)) = target {
+    pub fn person(&mut self, row: &Row) -> Option<(u32, u32)> {
+        let whose = row.subject.map(|at| self.whose(at));
+        if let Some(Whose::Own(consortium, person)) = whose {
             return Some((consortium, person));
         }
-        if row.subject.is_some_and(|at| self.is_dangling(at)) {
+        if row.subject.is_some_and(|at| self.taken.is_dangling(at)) {
             let expected = "a Patient that is there";
             self.refuse(row, Code::ParticipantUnknown, ".subject", expected);
             return None;
+        }
+        if let Some(Whose::Registered(consortium, person)) = whose {
+            self.fell_back(row, "person_id", "participants.external_identifiers");
+            return Some((consortium, person));
         }
         // Our own identifier names the person as well.
         if let Some(claim) = row.claim {
@@ -346,46 +233,57 @@ impl Inbound<'_> {
                 return Some((claim.consortium, claim.person));
             }
         }
-        let expected = "a Patient with an identifier of a consortium";
-        self.refuse(row, Code::ParticipantUnknown, ".subject", expected);
+        let identifier = row.subject.and_then(|at| {
+            let mut identifiers = self.taken.refs.identifiers(at);
+            identifiers.next().map(str::to_owned)
+        });
+        let (code, expected) = match (whose, &identifier) {
+            (Some(Whose::Several), _) => (
+                Code::ParticipantAmbiguous,
+                "an identifier of one participant in participants.external_identifiers",
+            ),
+            (_, Some(_)) => (
+                Code::ParticipantUnknown,
+                "an identifier of a consortium, or one that participants.external_identifiers has",
+            ),
+            _ => (
+                Code::ParticipantUnknown,
+                "a Patient with an identifier of a consortium",
+            ),
+        };
+        let fault = Fault::new(code, self.pointer(row, ".subject"), row.place).expected(expected);
+        let found = identifier.unwrap_or_default();
+        self.taken.outcome.push(fault.found(&found));
         None
     }
 
     /// The device part, or the laboratory.
     fn source(
         &mut self,
+        place: u32,
         row: &Row,
         kind: &Kind,
-        device: Option<[Cell; 3]>,
+        device: Option<DevicePart>,
         consortium: u32,
     ) -> Option<()> {
         if let Some(fields) = kind.device {
-            let Some(part) = device else {
-                let expected = "a Device with manufacturer, modelNumber and serialNumber";
-                self.refuse(row, Code::DeviceUnidentified, ".device", expected);
-                return None;
-            };
+            let part = self.device_part(row, kind, device, consortium)?;
             let cells = self.row_cells(row);
             for (field, cell) in fields.into_iter().zip(part) {
                 cells[field] = cell;
             }
         }
         if let Some(field) = kind.laboratory {
-            let (from, count) = row.performers;
-            let range = from as usize..from as usize + usize::from(count);
-            let performers = self.taken.performers.get(range).unwrap_or_default();
-            let named = performers
-                .iter()
-                .find_map(|&at| match self.taken.refs.target(at) {
-                    Target::Laboratory(of, laboratory) if of == consortium => Some(laboratory),
-                    _ => None,
-                });
-            let claimed = row.claim.map(|c| c.source);
-            let claimed = claimed.filter(|&s| !self.taken.texts.get(i64::from(s)).is_empty());
-            match named.or(claimed) {
-                Some(place) => self.row_cells(row)[field] = Cell::plain(i64::from(place)),
+            match self.laboratory(place, row, consortium) {
+                Some((laboratory, elsewhere)) => {
+                    self.row_cells(row)[field] = Cell::plain(i64::from(laboratory));
+                    if let Some(source) = elsewhere {
+                        self.fell_back(row, &kind.fields[field].name, source);
+                    }
+                }
                 None if kind.fields[field].required => {
-                    let expected = "an Organization with an identifier of a laboratory";
+                    let expected = "an Organization that is a laboratory of the consortium: by our \
+                         identifier, or by institution_code or external_identifiers in laboratories";
                     self.refuse(row, Code::LaboratoryUnknown, ".performer", expected);
                     return None;
                 }
@@ -395,10 +293,48 @@ impl Inbound<'_> {
         Some(())
     }
 
-    /// The fallbacks of mapping specification §5.2.
-    fn fall_back(&mut self, row: &Row, kind: &Kind, has_device: bool) {
-        let absent = |this: &mut Self, field: usize| this.row_cells(row)[field].is_absent();
-        if absent(self, kind.update) {
+    /// Maker, model and serial: of the device that is named, else of the one that stands in.
+    fn device_part(
+        &mut self,
+        row: &Row,
+        kind: &Kind,
+        device: Option<DevicePart>,
+        consortium: u32,
+    ) -> Option<[Cell; 3]> {
+        let [maker, _, serial] = device.map_or([Cell::ABSENT; 3], |device| device.cells);
+        let fields = kind.device.unwrap_or_default();
+        match device {
+            Some(device) if device.is_whole() => {
+                for (field, source) in fields.into_iter().zip(device.elsewhere) {
+                    if !source.is_empty() {
+                        self.fell_back(row, &kind.fields[field].name, source);
+                    }
+                }
+                return Some(device.cells);
+            }
+            // Who made it is known, and which one it is: another cannot stand in.
+            Some(_) if !maker.is_absent() && !serial.is_absent() => {}
+            _ if row.device.is_some_and(|at| self.taken.is_dangling(at)) => {}
+            _ => {
+                if let Some(part) = self.fallback_device(kind, consortium) {
+                    let names = fields.map(|field| kind.fields[field].name.as_str());
+                    self.fell_back(row, &names.join(", "), "devices.fallback_for");
+                    return Some(part);
+                }
+            }
+        }
+        let expected = format!(
+            "a Device with manufacturer, modelNumber and serialNumber, \
+             or a row of devices with fallback_for {}",
+            kind.name
+        );
+        self.refuse(row, Code::DeviceUnidentified, ".device", expected);
+        None
+    }
+
+    /// When it was changed last.
+    pub fn update_time(&mut self, row: &Row, kind: &Kind) {
+        if self.row_cells(row)[kind.update].is_absent() {
             let (millis, source) = match (row.last_updated, self.taken.envelope.timestamp) {
                 (Some(millis), _) => (millis, "meta.lastUpdated"),
                 (None, Some(millis)) => (millis, "Bundle.timestamp"),
@@ -408,6 +344,12 @@ impl Inbound<'_> {
             let name = kind.fields[kind.update].name.clone();
             self.fell_back(row, &name, source);
         }
+    }
+
+    /// The fallbacks of mapping specification §5.2.
+    fn fall_back(&mut self, row: &Row, kind: &Kind, has_device: bool) {
+        self.update_time(row, kind);
+        let absent = |this: &mut Self, field: usize| this.row_cells(row)[field].is_absent();
         let entry = if has_device {
             ("0", "device")
         } else if row.by_person {
@@ -430,6 +372,43 @@ impl Inbound<'_> {
                 self.row_cells(row)[field] = Cell::plain(place as i64);
                 self.fell_back(row, name, source);
             }
+        }
+        if let Some((field, cell)) = self.derived(row, kind) {
+            self.row_cells(row)[field] = cell;
+            self.fell_back(row, &kind.fields[field].name, "codes of the method");
+        }
+        for (i, field) in kind.fields.iter().enumerate() {
+            if field.required
+                && absent(self, i)
+                && let Some(cell) = self.recorded_minutes(row, kind, i)
+            {
+                self.row_cells(row)[i] = cell;
+                self.fell_back(
+                    row,
+                    &field.name,
+                    "activity-recording-times.recorded_minutes",
+                );
+            }
+        }
+    }
+
+    /// The minutes that the device model records in a day, for a field that takes them.
+    fn recorded_minutes(&mut self, row: &Row, kind: &Kind, field: usize) -> Option<Cell> {
+        let accepts = kind.mapping.accepts.fields.get(&field)?;
+        let [maker, model, _] = kind.device?;
+        if accepts.fallback.as_deref() != Some("recorded-minutes") {
+            return None;
+        }
+        let cells = self.row_cells(row);
+        let (maker, model) = (cells[maker].raw()?, cells[model].raw()?);
+        let text = |place| self.taken.texts.get(place);
+        let times = self.known.lists.recording_time(text(maker), text(model))?;
+        let minutes = times.text("recorded_minutes")?;
+        match kind.fields[field].ty {
+            Type::Number {
+                digits, decimals, ..
+            } => decimal::scan(minutes, digits, decimals).ok(),
+            _ => None,
         }
     }
 

@@ -5,11 +5,15 @@
 //! renders ([`crate::fhir::residue`]). An Observation that became a part of a record is
 //! compared with that part, and what it says of its value goes to the component.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value, json};
 
+use super::finish::{Done, Finish};
 use super::reference::{self, Ref, Target};
 use super::{Inbound, Spot};
-use crate::fhir::{id, residue, search};
+use crate::fhir::id::{self, ObservationKey};
+use crate::fhir::{residue, search};
 use crate::kind::Kind;
 use crate::mapping::{Context, Hole, Program, Reading, Role, Unregistered, forward};
 use crate::record::Record;
@@ -20,7 +24,7 @@ use crate::tape::View;
 #[derive(Debug, Clone)]
 pub(super) struct Kept {
     /// Its place among the rows.
-    row: usize,
+    pub row: usize,
     role: Role,
     /// What relative references in it belong to.
     base: String,
@@ -43,14 +47,6 @@ impl Slot {
             Slot::Subject => value.get_mut("subject")?.as_object_mut(),
             Slot::Device => value.get_mut("device")?.as_object_mut(),
             Slot::Performer(n) => value.get_mut("performer")?.get_mut(n)?.as_object_mut(),
-        }
-    }
-
-    fn is_carried(self, kind: &Kind) -> bool {
-        match self {
-            Slot::Subject => true,
-            Slot::Device => kind.device.is_some(),
-            Slot::Performer(_) => kind.laboratory.is_some(),
         }
     }
 }
@@ -156,64 +152,124 @@ impl Inbound<'_> {
             parent.shift_remove("code");
         }
     }
+}
 
-    /// Makes references of what is kept lead where they lead here.
-    pub(super) fn settle_kept(&mut self) {
+impl Finish<'_> {
+    /// Makes references of what is kept lead where they lead here, and what was put into
+    /// another row belong to that.
+    pub(super) fn settle_kept(&mut self, done: &[Done]) {
         let mut kept = std::mem::take(&mut self.taken.kept);
-        let joined: std::collections::HashMap<usize, usize> =
-            self.taken.joined.iter().copied().collect();
-        for one in &mut kept {
-            if let Some(&anchor) = joined.get(&one.row) {
-                one.row = anchor;
-            }
-            let kind = self.kinds.at(usize::from(self.taken.rows[one.row].kind));
-            for &(slot, at) in &one.refs {
-                let own = self.own_reference(at);
-                let Some(members) = slot.of(&mut one.value) else {
-                    continue;
-                };
-                let Some(own) = own.filter(|_| slot.is_carried(kind)) else {
-                    continue;
-                };
-                let written = members.insert("reference".into(), own.into());
-                if let Some(Value::String(written)) = written
-                    && written.starts_with('#')
-                {
-                    // A contained resource must be referred to (invariant dom-3).
-                    let url = self.kinds.canonical.extension(WRITTEN_REFERENCE);
-                    let extension =
-                        json!({ "url": url, "valueReference": { "reference": written } });
-                    members.insert("extension".into(), json!([extension]));
+        if kept.is_empty() {
+            return;
+        }
+        let joined: HashMap<usize, usize> = self.taken.joined.iter().copied().collect();
+        let whole = |row: usize| {
+            let mut row = row;
+            // A part may become one of a record that is a part itself.
+            for _ in 0..joined.len() {
+                match joined.get(&row) {
+                    Some(&next) => row = next,
+                    None => break,
                 }
             }
+            row
+        };
+        let of: HashMap<usize, &Done> = done.iter().map(|one| (one.row, one)).collect();
+        let id_of = |one: &Done| (one.row, self.observation_id(one));
+        let ids: HashMap<usize, String> = done.iter().map(id_of).collect();
+        let observation = |row: u32| ids.get(&whole(row as usize)).cloned();
+        for one in &mut kept {
+            one.row = whole(one.row);
+            let Some(record) = of.get(&one.row) else {
+                continue;
+            };
+            for &(slot, at) in &one.refs {
+                let Slot::Performer(_) = slot else { continue };
+                let laboratory = self.laboratory_at(at, record.consortium);
+                let (Some((laboratory, _)), Some(members)) = (laboratory, slot.of(&mut one.value))
+                else {
+                    continue;
+                };
+                let text = |place: u32| self.taken.texts.get(i64::from(place));
+                let id = id::laboratory(text(record.consortium), text(laboratory));
+                self.lead(members, format!("Organization/{id}"));
+            }
             let base = std::mem::take(&mut one.base);
-            self.settle_below(&base, &mut one.value);
+            self.settle_below(&base, &mut one.value, &observation);
         }
         self.taken.kept = kept;
     }
 
-    fn settle_below(&mut self, base: &str, value: &mut Value) {
+    /// Makes a reference lead here. One that leads nowhere else than into the resource, or to
+    /// another server, is kept beside it.
+    fn lead(&self, members: &mut Map<String, Value>, own: String) {
+        let written = members.insert("reference".into(), own.clone().into());
+        let Some(Value::String(written)) = written else {
+            // It was told by an identifier.
+            members.shift_remove("reference");
+            return;
+        };
+        if written != own && (written.starts_with('#') || written.starts_with("http")) {
+            // A contained resource must be referred to (invariant dom-3).
+            let url = self.kinds.canonical.extension(WRITTEN_REFERENCE);
+            let extension = json!({ "url": url, "valueReference": { "reference": written } });
+            members.insert("extension".into(), json!([extension]));
+        }
+    }
+
+    fn observation_id(&self, done: &Done) -> String {
+        let row = &self.taken.rows[done.row];
+        let kind = self.kinds.at(usize::from(row.kind));
+        let text = |place: i64| self.taken.texts.get(place);
+        let cells = &self.taken.cells[row.cells as usize..][..kind.fields.len()];
+        let source = kind.source.and_then(|field| cells[field].raw());
+        let key = ObservationKey {
+            participant: id::participant_hash(
+                text(i64::from(done.consortium)),
+                text(i64::from(done.person)),
+            ),
+            kind: kind.hash,
+            seconds: cells[kind.time].value(),
+            source: id::source_hash(source.map_or("", text)),
+        };
+        format!("Observation/{}", key.encode())
+    }
+
+    fn settle_below(
+        &mut self,
+        base: &str,
+        value: &mut Value,
+        observation: &impl Fn(u32) -> Option<String>,
+    ) {
         match value {
             Value::Object(members) => {
                 if let Some(Value::String(written)) = members.get_mut("reference")
                     && !written.starts_with('#')
                 {
                     let at = self.taken.refs.literal(base, written);
-                    if let Some(own) = self.own_reference(at) {
+                    if let Some(own) = self.own_reference(at, observation) {
                         *written = own;
                     }
                 }
                 for (_, value) in members {
-                    self.settle_below(base, value);
+                    self.settle_below(base, value, observation);
                 }
             }
-            Value::Array(items) => items.iter_mut().for_each(|v| self.settle_below(base, v)),
+            Value::Array(items) => {
+                for item in items {
+                    self.settle_below(base, item, observation);
+                }
+            }
             _ => {}
         }
     }
 
     /// A reference as this server writes it; `None` where it leads to nothing of ours.
-    fn own_reference(&self, at: Ref) -> Option<String> {
+    fn own_reference(
+        &self,
+        at: Ref,
+        observation: &impl Fn(u32) -> Option<String>,
+    ) -> Option<String> {
         let text = |place: u32| self.taken.texts.get(i64::from(place));
         Some(match self.taken.refs.target(at) {
             Target::Person(consortium, person) => {
@@ -226,10 +282,15 @@ impl Inbound<'_> {
             }
             Target::Device(place) => {
                 let part = self.taken.refs.device_part(place)?;
-                let [maker, model, serial] = part.map(|cell| self.taken.texts.get(cell.value()));
+                if !part.is_whole() {
+                    return None;
+                }
+                let cells = part.cells;
+                let [maker, model, serial] = cells.map(|cell| self.taken.texts.get(cell.value()));
                 format!("Device/{}", id::device(maker, model, serial))
             }
-            Target::Unknown | Target::Model(..) | Target::Other | Target::Several => return None,
+            Target::Row(row) => return observation(row),
+            _ => return None,
         })
     }
 
@@ -240,9 +301,16 @@ impl Inbound<'_> {
         let rendered = render(record, &record.kind.mapping.panel.program, None)?;
         let mut whole = rendered.clone();
         for one in kept {
+            let mut value = one.value.clone();
+            for (slot, name) in [(Slot::Subject, "subject"), (Slot::Device, "device")] {
+                let own = rendered.get(name).and_then(|r| r["reference"].as_str());
+                if let (Some(own), Some(members)) = (own, slot.of(&mut value)) {
+                    self.lead(members, own.to_owned());
+                }
+            }
             let form = match one.role {
-                Role::Panel => residue::of(&rendered, &one.value),
-                role => of_part(record, &rendered, role, &one.value),
+                Role::Panel => residue::of(&rendered, &value),
+                role => of_part(record, &rendered, role, &value),
             };
             if let Some(form) = form {
                 residue::onto(&mut whole, &form);

@@ -2,19 +2,24 @@
 //!
 //! Resources are taken one at a time and in any order. What stays of each is a compact
 //! row (an Observation) or a few names (Patient, Device, DeviceDefinition, Organization);
-//! references are followed when everything has come. Then the parts of the split shape
+//! references are followed when everything has come. What was taken then says what it wants
+//! of the registries ([`Taken::wanted`]); with those rows, Observations that are one record
 //! are put together, the fallbacks of mapping specification §5.2 fill what is required and
 //! absent, and the rules of the protocol hold as they do for a submission.
 //!
 //! What can be converted is; what is ours and refused is an error in the [`Outcome`]; what
-//! is not ours is counted there. The joins of §5.5 other than `identifier[record]` would
-//! stand between the merging of parts and the fallbacks, where all rows are known.
+//! is not ours is counted there.
 
+mod alone;
+mod around;
+mod crosswalk;
 mod device;
 mod document;
 mod entries;
 mod finish;
+mod join;
 mod kept;
+mod merge;
 mod outcome;
 mod participant;
 mod reference;
@@ -34,10 +39,11 @@ use super::check::check_view;
 use super::elements;
 use super::id;
 
-pub use document::read_any;
+pub use crosswalk::Known;
+pub use document::{Input, read_any};
 pub use entries::{Entry, Requests, read_requests};
 pub use outcome::{EXPRESSIONS_MAX, Issue, Outcome};
-pub use write::{Head, Named, Reference, Written, WrittenRecords, read_resource};
+pub use write::{Head, Late, Named, Reference, Written, WrittenRecords, read_resource};
 
 use kept::{Kept, Slot};
 use reference::{Ref, References, Target};
@@ -97,6 +103,9 @@ struct Needed {
     place: crate::fault::Place,
 }
 
+/// Where performers begin, and how many they are.
+type Performers = (u32, u16);
+
 /// What is kept of an Observation.
 #[derive(Debug, Clone, Copy)]
 struct Row {
@@ -112,9 +121,10 @@ struct Row {
     place: crate::fault::Place,
     subject: Option<Ref>,
     device: Option<Ref>,
-    /// Where its performers begin, and how many they are.
-    performers: (u32, u16),
+    performers: Performers,
     claim: Option<Claim>,
+    /// Where what stands beside it is, if anything.
+    around: Option<u32>,
     /// `meta.lastUpdated`, where there is no `issued`.
     last_updated: Option<i64>,
     encounter: bool,
@@ -142,6 +152,13 @@ pub struct Taken {
     cells: Vec<Cell>,
     performers: Vec<Ref>,
     needed: Vec<Needed>,
+    around: Vec<around::Around>,
+    /// Rows, and the Observations that they name as their members.
+    members: Vec<(u32, Ref)>,
+    /// Observations that a DiagnosticReport lists, and where its performers are.
+    reports: Vec<(Ref, Performers)>,
+    /// Those who keep the documents that came.
+    custodians: Vec<Ref>,
     /// Parts that were put into another row: the part, and that row.
     joined: Vec<(usize, usize)>,
     kept: Vec<Kept>,
@@ -164,6 +181,10 @@ impl Taken {
             cells: Vec::new(),
             performers: Vec::new(),
             needed: Vec::new(),
+            around: Vec::new(),
+            members: Vec::new(),
+            reports: Vec::new(),
+            custodians: Vec::new(),
             joined: Vec::new(),
             kept: Vec::new(),
             participants: Vec::new(),
@@ -314,7 +335,10 @@ impl<'k> Inbound<'k> {
             }
             // Ours as well, but nothing that a submission says.
             Some("ResearchStudy" | "ResearchSubject") => {}
-            Some(kind) => self.not_ours(Code::NotExpressible, kind, resource, spot),
+            Some(kind) => {
+                self.inform(kind, resource, spot);
+                self.not_ours(Code::NotExpressible, kind, resource, spot);
+            }
             None => {
                 let pointer = expression(resource, spot, resource.node(), "");
                 let fault = Fault::new(Code::Type, pointer, resource.place());
@@ -387,7 +411,8 @@ impl<'k> Inbound<'k> {
         for note in &reading.notes {
             self.tell(note, resource, spot);
         }
-        if refused && !matches!(reading.role, Role::Part(_)) {
+        // A part that is refused refuses the record that it names.
+        if refused && !(matches!(reading.role, Role::Part(_)) && reading.record.is_some()) {
             return;
         }
         let write = self.taken.options.write;
@@ -447,6 +472,7 @@ impl<'k> Inbound<'k> {
             at.zoned.then_some(at.from)
         });
         self.keep(resource, spot, reading, refs);
+        let around = self.around(&kind, resource, spot, reading);
         let cells = self.taken.cells.len() as u32;
         self.taken.cells.extend_from_slice(&reading.cells);
         self.taken.rows.push(Row {
@@ -461,6 +487,7 @@ impl<'k> Inbound<'k> {
             device,
             performers: (first as u32, (self.taken.performers.len() - first) as u16),
             claim,
+            around,
             last_updated,
             encounter: reading.encounter,
             by_person,
@@ -571,7 +598,7 @@ impl<'k> Inbound<'k> {
             }
         }
         match (view.text_of("reference"), identifier) {
-            (Some(reference), _) => match reference.strip_prefix('#') {
+            (Some(reference), beside) => match reference.strip_prefix('#') {
                 Some(id) => {
                     let contained = resource.get("contained");
                     let found = contained
@@ -582,7 +609,14 @@ impl<'k> Inbound<'k> {
                     let target = self.target_of(kind, found, resource, base);
                     Some(self.taken.refs.direct(target))
                 }
-                None => Some(self.taken.refs.literal(base, reference)),
+                None => {
+                    let at = self.taken.refs.literal(base, reference);
+                    if let Some((system, value)) = beside {
+                        let identifier = self.taken.refs.logical(kind, system, value);
+                        self.taken.refs.beside(at, identifier);
+                    }
+                    Some(at)
+                }
             },
             (None, Some((system, value))) => Some(self.taken.refs.logical(kind, system, value)),
             (None, None) => None,

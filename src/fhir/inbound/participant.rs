@@ -9,7 +9,8 @@ use crate::store::ParticipantChange;
 use crate::tape::View;
 use crate::time::{self, JST, Precision};
 
-use super::reference::{self, Ref, Target};
+use super::finish::Finish;
+use super::reference::{self, Ref};
 use super::{Inbound, Spot, expression};
 
 /// The fields that a Patient decides on.
@@ -94,7 +95,9 @@ impl Inbound<'_> {
             },
         });
     }
+}
 
+impl Finish<'_> {
     /// The changes of participants, by entry, now that references are known.
     pub(super) fn participant_changes(&mut self) -> Vec<(u32, ParticipantChange)> {
         let mut out = Vec::new();
@@ -105,7 +108,7 @@ impl Inbound<'_> {
         } in std::mem::take(&mut self.taken.participants)
         {
             if let Some(at) = individual {
-                let Target::Person(consortium, person) = self.taken.refs.target(at) else {
+                let Some((consortium, person)) = self.whose(at).person() else {
                     self.taken.outcome.about(entry);
                     let pointer = format!("{}.individual", change.pointer);
                     let fault = Fault::new(Code::ParticipantUnknown, pointer, change.place);

@@ -17,6 +17,8 @@ pub type Ref = u32;
 pub struct DevicePart {
     /// Maker, model and serial.
     pub cells: [Cell; 3],
+    /// The elements that told them in place of their own; empty where that was not needed.
+    pub elsewhere: [&'static str; 3],
     /// `Device.definition`
     pub definition: Option<Ref>,
 }
@@ -34,6 +36,12 @@ pub enum Target {
     Device(u32),
     /// A DeviceDefinition: maker, model.
     Model(u32, u32),
+    /// A Patient or an Organization by what others call it: place in the list of names.
+    Named(u32),
+    /// An Encounter, which speaks for the Organization that another reference leads to.
+    Via(Ref),
+    /// An Observation: its row.
+    Row(u32),
     /// A resource that is none of these.
     Other,
     /// Several resources have this name.
@@ -47,6 +55,11 @@ pub struct References {
     entries: Vec<Entry>,
     devices: Vec<DevicePart>,
     device_places: HashMap<DevicePart, u32>,
+    /// The identifiers of Patients and Organizations, as `system|value`.
+    identifiers: HashMap<Ref, Box<str>, foldhash::fast::RandomState>,
+    /// Sets of identifiers, each of one resource.
+    names: Vec<Box<[Ref]>>,
+    name_places: HashMap<Box<[Ref]>, u32>,
     scratch: String,
 }
 
@@ -55,6 +68,8 @@ struct Entry {
     target: Target,
     /// The reference by type and id alone, which an absolute one may stand for.
     tail: Option<Ref>,
+    /// The identifier that stood beside the reference.
+    beside: Option<Ref>,
     /// Whether it was met as a relative reference.
     relative: bool,
     /// Whether a resource without an absolute `fullUrl` has this name.
@@ -104,6 +119,7 @@ impl References {
         self.entries.push(Entry {
             target: Target::Unknown,
             tail: None,
+            beside: None,
             relative: false,
             plain: false,
             own: false,
@@ -143,7 +159,59 @@ impl References {
 
     /// The number of a logical reference: a type, and an identifier of it.
     pub fn logical(&mut self, kind: &str, system: &str, value: &str) -> Ref {
-        self.intern(&format!("{kind} {system} {value}"))
+        let at = self.intern(&format!("{kind} {system}|{value}"));
+        // What the registries know is split at the first bar.
+        if matches!(kind, "Patient" | "Organization") && !system.contains('|') {
+            let identifier = || format!("{system}|{value}").into();
+            self.identifiers.entry(at).or_insert_with(identifier);
+        }
+        at
+    }
+
+    /// Notes the identifier that stands beside a literal reference: it counts where the
+    /// reference leads to nothing.
+    pub fn beside(&mut self, at: Ref, identifier: Ref) {
+        self.entries[at as usize].beside.get_or_insert(identifier);
+    }
+
+    /// The target of a resource that only others' identifiers name.
+    pub fn named(&mut self, identifiers: Vec<Ref>) -> Target {
+        let identifiers = identifiers.into_boxed_slice();
+        let place = self.names.len() as u32;
+        let place = *self.name_places.entry(identifiers.clone()).or_insert(place);
+        if place as usize == self.names.len() {
+            self.names.push(identifiers);
+        }
+        Target::Named(place)
+    }
+
+    /// What a reference leads to: through an Encounter, and by the identifier beside a
+    /// reference that leads to nothing; with the reference that was followed last.
+    pub fn follow(&self, mut at: Ref) -> (Ref, Target) {
+        // An Encounter, its reference, the identifier beside that.
+        for _ in 0..3 {
+            let target = self.target(at);
+            let beside = self.entries.get(at as usize).and_then(|entry| entry.beside);
+            at = match (target, beside) {
+                (Target::Via(organization), _) => organization,
+                (Target::Unknown, Some(beside)) => beside,
+                _ => return (at, target),
+            };
+        }
+        (at, self.target(at))
+    }
+
+    /// The identifiers, as `system|value`, by which the registries may know what a reference
+    /// leads to.
+    pub fn identifiers(&self, at: Ref) -> impl Iterator<Item = &str> {
+        let (at, target) = self.follow(at);
+        let own = match target {
+            Target::Named(place) => self.names.get(place as usize).map(|names| &**names),
+            _ => None,
+        };
+        let itself = (target == Target::Unknown).then_some(at);
+        let all = own.into_iter().flatten().copied().chain(itself);
+        all.filter_map(|at| self.identifiers.get(&at).map(|text| &**text))
     }
 
     /// A number that leads to the target and to nothing else.
@@ -236,28 +304,37 @@ impl References {
         Target::Device(place)
     }
 
-    /// Maker, model and serial of a device, with what its definition adds. `None` where one
-    /// of them is not known.
-    pub fn device_part(&self, place: u32) -> Option<[Cell; 3]> {
-        let part = self.devices.get(place as usize)?;
-        let [mut maker, mut model, serial] = part.cells;
+    /// Maker, model and serial of a device, with what its definition adds, as far as they
+    /// are known.
+    pub fn device_part(&self, place: u32) -> Option<DevicePart> {
+        let mut part = *self.devices.get(place as usize)?;
         if let Some(definition) = part.definition
-            && let Target::Model(its_maker, its_model) = self.target(definition)
+            && let Target::Model(maker, model) = self.target(definition)
         {
-            let text = |place: u32| Cell::plain(i64::from(place));
-            maker = if maker.is_absent() {
-                text(its_maker)
-            } else {
-                maker
-            };
-            model = if model.is_absent() {
-                text(its_model)
-            } else {
-                model
-            };
+            for (i, place) in [maker, model].into_iter().enumerate() {
+                if part.cells[i].is_absent() {
+                    part.cells[i] = Cell::plain(i64::from(place));
+                    part.elsewhere[i] = "Device.definition";
+                }
+            }
         }
-        let cells = [maker, model, serial];
-        (!cells.iter().any(|c| c.is_absent())).then_some(cells)
+        Some(part)
+    }
+}
+
+impl DevicePart {
+    /// A device whose parts are all known.
+    pub fn known(cells: [Cell; 3]) -> DevicePart {
+        DevicePart {
+            cells,
+            elsewhere: [""; 3],
+            definition: None,
+        }
+    }
+
+    /// Whether maker, model and serial are all known.
+    pub fn is_whole(&self) -> bool {
+        !self.cells.iter().any(|cell| cell.is_absent())
     }
 }
 

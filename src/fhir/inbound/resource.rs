@@ -1,28 +1,64 @@
-//! What Patients, Organizations, Devices and DeviceDefinitions tell.
+//! What Patients, Organizations, Devices and DeviceDefinitions tell, and what Encounters and
+//! documents tell of who is behind an Observation.
 
 use crate::exchange;
-use crate::fault::{Code, Fault, Place};
+use crate::fault::Place;
 use crate::fhir::id;
+use crate::mapping::backward::PERFORMERS_MAX;
 use crate::record::Cell;
 use crate::tape::View;
 
 use super::reference::{self, DevicePart, Target};
-use super::{Inbound, Spot, expression};
+use super::{Inbound, Spot};
 
 impl Inbound<'_> {
     /// Notes where references to a resource lead.
     pub(super) fn define(&mut self, kind: &str, resource: View, spot: Spot) {
         let base = reference::base(spot.full_url);
         let target = self.target_of(kind, resource, resource, base);
-        if let Target::Device(_) = target {
-            self.device_fallbacks(resource, spot);
-        }
         let id = resource.text_of("id").unwrap_or_default();
         self.taken.refs.define(spot.full_url, kind, id, target);
         for identifier in identifiers(resource) {
             let system = identifier.text_of("system").unwrap_or_default();
             let value = identifier.text_of("value").unwrap_or_default();
             self.taken.refs.define_logical(kind, system, value, target);
+        }
+    }
+
+    /// Notes what a resource that is not ours tells of Observations.
+    pub(super) fn inform(&mut self, kind: &str, resource: View, spot: Spot) {
+        let base = reference::base(spot.full_url);
+        match kind {
+            "Encounter" => self.define(kind, resource, spot),
+            "Composition" => {
+                let custodian = resource.get("custodian");
+                let at =
+                    custodian.and_then(|view| self.refer("Organization", resource, view, base));
+                // More than one are as good as many: none of them speaks for all.
+                if self.taken.custodians.len() < 2 {
+                    let new = at.filter(|at| !self.taken.custodians.contains(at));
+                    self.taken.custodians.extend(new);
+                }
+            }
+            "DiagnosticReport" => {
+                let all = |name: &str| resource.get(name).into_iter().flat_map(View::items);
+                let first = self.taken.performers.len();
+                for view in all("performer").take(PERFORMERS_MAX) {
+                    let at = self.refer("Organization", resource, view, base);
+                    self.taken.performers.extend(at);
+                }
+                let count = self.taken.performers.len() - first;
+                if count == 0 {
+                    return;
+                }
+                for view in all("result") {
+                    if let Some(at) = self.refer("Observation", resource, view, base) {
+                        let performers = (first as u32, count as u16);
+                        self.taken.reports.push((at, performers));
+                    }
+                }
+            }
+            _ => {}
         }
     }
 
@@ -44,13 +80,33 @@ impl Inbound<'_> {
                         return target;
                     }
                 }
-                Target::Other
+                self.named(kind, resource)
+            }
+            "Encounter" => {
+                let provider = resource.get("serviceProvider");
+                let at = provider.and_then(|p| self.refer("Organization", container, p, base));
+                at.map_or(Target::Other, Target::Via)
             }
             "Device" => {
                 let part = self.device_part(resource, container, base);
                 self.taken.refs.device(part)
             }
             _ => Target::Other,
+        }
+    }
+
+    /// A resource by what others call it.
+    fn named(&mut self, kind: &str, resource: View) -> Target {
+        let mut names = Vec::new();
+        for identifier in identifiers(resource).take(IDENTIFIERS_MAX) {
+            let (system, value) = (identifier.text_of("system"), identifier.text_of("value"));
+            if let (Some(system), Some(value)) = (system, value) {
+                names.push(self.taken.refs.logical(kind, system, value));
+            }
+        }
+        match names.is_empty() {
+            true => Target::Other,
+            false => self.taken.refs.named(names),
         }
     }
 
@@ -81,10 +137,7 @@ impl Inbound<'_> {
             "Device" if system == canonical.sid("device") => match &id::split(value)[..] {
                 [maker, model, serial] => {
                     let cells = [maker, model, serial].map(|text| self.name(text));
-                    self.taken.refs.device(DevicePart {
-                        cells,
-                        definition: None,
-                    })
+                    self.taken.refs.device(DevicePart::known(cells))
                 }
                 _ => Target::Unknown,
             },
@@ -110,51 +163,47 @@ impl Inbound<'_> {
     }
 
     fn device_part(&mut self, device: View, container: View, base: &str) -> DevicePart {
-        let maker = device.text_of("manufacturer");
-        let model = device.text_of("modelNumber").or_else(|| model_name(device));
         let ours = self.kinds.canonical.sid("device");
         let own = identifiers(device).find(|i| i.text_of("system") == Some(ours.as_str()));
         let own = own
             .and_then(|i| id::split(i.text_of("value")?).into_iter().nth(2))
             .filter(|serial| !serial.is_empty());
-        let serial = device.text_of("serialNumber").or(own.as_deref());
-        let serial = serial.or_else(|| serial_elsewhere(device));
-        let cells = [maker, model, serial].map(|text| text.map_or(Cell::ABSENT, |t| self.name(t)));
+        let own = own.as_deref().map(|serial| (serial, "Device.identifier"));
+        let told = [
+            ("manufacturer", None),
+            (
+                "modelNumber",
+                model_name(device).map(|name| (name, "Device.deviceName")),
+            ),
+            ("serialNumber", own.or_else(|| serial_elsewhere(device))),
+        ];
+        let mut elsewhere = [""; 3];
+        let mut cells = [Cell::ABSENT; 3];
+        for (i, (element, other)) in told.into_iter().enumerate() {
+            let text = match device.text_of(element) {
+                Some(text) => Some(text),
+                None => other.map(|(text, source)| {
+                    elsewhere[i] = source;
+                    text
+                }),
+            };
+            cells[i] = text.map_or(Cell::ABSENT, |text| self.name(text));
+        }
         let definition = device
             .get("definition")
             .and_then(|d| self.refer("DeviceDefinition", container, d, base));
-        DevicePart { cells, definition }
-    }
-
-    /// Tells which parts of a Device were taken from elsewhere than their own elements.
-    fn device_fallbacks(&mut self, device: View, spot: Spot) {
-        let sources = [
-            ("model_number", "modelNumber", model_name(device).is_some()),
-            (
-                "production_specification_serial",
-                "serialNumber",
-                serial_elsewhere(device).is_some(),
-            ),
-        ];
-        for (field, element, elsewhere) in sources {
-            if device.get(element).is_none() && elsewhere {
-                self.taken.outcome.tally(
-                    Code::FallbackUsed,
-                    field,
-                    || expression(device, spot, device.node(), ""),
-                    |pointer| {
-                        Fault::new(Code::FallbackUsed, pointer, device.place())
-                            .expected(format!("{field} in Device.{element}"))
-                            .found("another name or identifier of the Device")
-                    },
-                );
-            }
+        DevicePart {
+            cells,
+            elsewhere,
+            definition,
         }
     }
 }
 
 /// Sizes of maker, model and serial (protocol specification §3).
 const NAME_MAX: u16 = 50;
+/// The most identifiers of one Patient or Organization that are looked up.
+const IDENTIFIERS_MAX: usize = 64;
 
 fn identifiers<'t>(resource: View<'t>) -> impl Iterator<Item = View<'t>> {
     let identifiers = resource.get("identifier");
@@ -169,22 +218,28 @@ fn model_name<'t>(device: View<'t>) -> Option<&'t str> {
         .and_then(|n| n.text_of("name"))
 }
 
-/// The serial where `serialNumber` is absent: the identifier of a personal health device,
-/// its Bluetooth address, any identifier, the distinct identifier, the UDI.
-fn serial_elsewhere<'t>(device: View<'t>) -> Option<&'t str> {
+/// The serial where `serialNumber` is absent, and where it stands: the identifier of a
+/// personal health device, its Bluetooth address, any identifier, the distinct identifier,
+/// the UDI.
+fn serial_elsewhere<'t>(device: View<'t>) -> Option<(&'t str, &'static str)> {
     let is = |identifier: &View, code: &str| {
         let codings = identifier.get("type").and_then(|t| t.get("coding"));
         let mut codings = codings.into_iter().flat_map(View::items);
         codings.any(|c| c.text_of("code") == Some(code))
     };
     let by_code = |code: &str| identifiers(device).find(|i| is(i, code));
-    by_code("SYSID")
+    let identifier = by_code("SYSID")
         .or_else(|| by_code("BTMAC"))
-        .or_else(|| identifiers(device).next())
+        .or_else(|| identifiers(device).next());
+    let distinct = || device.text_of("distinctIdentifier");
+    let carrier = || {
+        let carrier = device.get("udiCarrier")?.items().next()?;
+        carrier.text_of("deviceIdentifier")
+    };
+    let at = |source| move |text| (text, source);
+    identifier
         .and_then(|i| i.text_of("value"))
-        .or_else(|| device.text_of("distinctIdentifier"))
-        .or_else(|| {
-            let carrier = device.get("udiCarrier")?.items().next()?;
-            carrier.text_of("deviceIdentifier")
-        })
+        .map(at("Device.identifier"))
+        .or_else(|| distinct().map(at("Device.distinctIdentifier")))
+        .or_else(|| carrier().map(at("Device.udiCarrier")))
 }

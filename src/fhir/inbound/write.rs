@@ -10,9 +10,11 @@ use crate::json::{self, Event, Reader};
 use crate::kind::Kinds;
 use crate::mapping::{Backward, Reading, Status};
 use crate::record::Cell;
-use crate::store::{DeviceChange, ParticipantChange, Referred, Residue};
+use crate::store::{DeviceChange, LateValue, ParticipantChange, Referred, Residue};
 use crate::tape::{NodeKind, Tape, View};
 
+use super::crosswalk::Known;
+use super::finish::Finish;
 use super::reference::{self, DevicePart, Ref, References, Target};
 use super::{Inbound, Needed, Options, Outcome, Row, Spot, Taken, expression};
 
@@ -45,6 +47,17 @@ pub struct WrittenRecords {
     pub said: Vec<(Status, Option<Residue>)>,
 }
 
+/// A value that came without its record, which may be stored.
+#[derive(Debug)]
+pub struct Late {
+    /// The entry.
+    pub entry: u32,
+    /// What it adds to which record.
+    pub value: LateValue,
+    /// What is wrong where there is no such record.
+    pub fault: Fault,
+}
+
 /// What resources became that were written to a server.
 #[derive(Debug)]
 pub struct Written {
@@ -54,6 +67,8 @@ pub struct Written {
     pub participants: Vec<(u32, ParticipantChange)>,
     /// Devices, by entry.
     pub devices: Vec<(u32, DeviceChange)>,
+    /// Values that came without their records.
+    pub late: Vec<Late>,
     /// Entries that are part of the record of another entry: the part, and that entry.
     pub joined: Vec<(u32, u32)>,
     /// What there is to say, of each entry; where there is an error, it became nothing.
@@ -179,18 +194,13 @@ impl<'k> Inbound<'k> {
             });
         }
     }
+}
 
-    /// Whether a reference leads to this server, and there to nothing.
-    pub(super) fn is_dangling(&self, at: Ref) -> bool {
-        self.taken.options.write
-            && self.taken.refs.is_own(at)
-            && self.taken.refs.target(at) == Target::Unknown
-    }
-
+impl Finish<'_> {
     /// Refuses what refers to something that is not there.
     fn check_needed(&mut self) {
         for needed in std::mem::take(&mut self.taken.needed) {
-            if !self.is_dangling(needed.at) {
+            if !self.taken.is_dangling(needed.at) {
                 continue;
             }
             self.taken.outcome.about(needed.entry);
@@ -219,7 +229,7 @@ impl<'k> Inbound<'k> {
             (self.taken.rows[part].entry, self.taken.rows[row].entry)
         };
         let joined = self.taken.joined.iter().map(entry).collect();
-        self.settle_kept();
+        self.settle_kept(&done);
         let submissions = self.submissions(done).into_iter();
         let records = submissions.map(|(submission, rows)| {
             let said = rows.iter().zip(&submission.rows).map(|(&place, row)| {
@@ -236,6 +246,7 @@ impl<'k> Inbound<'k> {
             records: records.collect(),
             participants,
             devices,
+            late: self.late,
             joined,
             outcome: self.taken.outcome,
         }
@@ -312,14 +323,16 @@ impl Taken {
             Referred::Model([maker, model]) => Target::Model(text(maker), text(model)),
             Referred::Device(part) => {
                 let cells = [0, 1, 2].map(|i| Cell::plain(i64::from(text(&part[i]))));
-                self.refs.device(DevicePart {
-                    cells,
-                    definition: None,
-                })
+                self.refs.device(DevicePart::known(cells))
             }
             Referred::Other => Target::Other,
         };
         self.refs.settle(reference.at, target);
+    }
+
+    /// Whether a reference leads to this server, and there to nothing.
+    pub(super) fn is_dangling(&self, at: Ref) -> bool {
+        self.options.write && self.refs.is_own(at) && self.refs.target(at) == Target::Unknown
     }
 
     /// What is wrong with the Bundle itself.
@@ -366,8 +379,13 @@ impl Taken {
     }
 
     /// What was taken as records that know their entries.
-    pub fn finish(self, kinds: &Kinds) -> Written {
-        Inbound::resume(kinds, self).written()
+    pub fn finish(self, kinds: &Kinds, known: Known) -> Written {
+        Finish::new(kinds, known, self).written()
+    }
+
+    /// What was taken as submissions, by consortium, and what there is to say.
+    pub(super) fn converted(self, kinds: &Kinds, known: Known) -> (Vec<Submission>, Outcome) {
+        Finish::new(kinds, known, self).converted()
     }
 }
 
@@ -396,6 +414,7 @@ impl References {
             let tail = reference::tail(name).and_then(|tail| tail.split_once('/'));
             if let Some((kind, id)) = tail
                 && self.target(at) == Target::Unknown
+                && resource::by_name(kind).is_some()
             {
                 out.push((at, kind, Named::Id(id.to_owned())));
             }

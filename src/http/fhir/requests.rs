@@ -7,6 +7,7 @@
 //! [`Store::change`]: crate::store::Store::change
 
 mod answer;
+mod joined;
 mod look;
 mod read;
 mod registry;
@@ -18,7 +19,7 @@ use axum::http::request::Parts;
 
 use super::call::Call;
 use super::condition;
-use crate::fault::{Code, Fault};
+use crate::fault::{Code, Fault, Severity};
 use crate::fhir::id::{self, ObservationKey};
 use crate::fhir::inbound::{self, Head, Taken};
 use crate::fhir::resource::{Resource, Source};
@@ -122,9 +123,12 @@ pub async fn judged(call: &Call, mut taken: Taken) -> Result<Vec<inbound::Issue>
     let requests = Requests::new(call, Vec::new(), Handling::Strict);
     // What leads to nothing is told where it stands.
     requests.settle(&mut taken).await?;
-    let kinds = call.app.kinds().clone();
-    let written = tokio::task::spawn_blocking(move || taken.finish(&kinds)).await?;
-    Ok(written.outcome.issues)
+    let written = requests.written(taken).await?;
+    let mut issues = written.outcome.issues;
+    // Whether their records are there is known only when they are written.
+    let late = written.late.into_iter().map(|late| late.fault);
+    issues.extend(late.map(|fault| inbound::Issue::of(fault.severity(Severity::Warning))));
+    Ok(issues)
 }
 
 impl<'a> Requests<'a> {
@@ -173,8 +177,7 @@ impl<'a> Requests<'a> {
                 self.answer(entry, Err(problem));
             }
         }
-        let kinds = self.call.app.kinds().clone();
-        let written = tokio::task::spawn_blocking(move || taken.finish(&kinds)).await?;
+        let written = self.written(taken).await?;
         let mut said = self.refusals(written.outcome.issues);
         let joined: HashMap<u32, u32> = written.joined.into_iter().collect();
         let mut changes = Changes {
@@ -188,6 +191,7 @@ impl<'a> Requests<'a> {
             ..Entries::default()
         };
         self.records(written.records, &mut changes);
+        let late = self.late(written.late, &mut changes);
         let deletions = self.deletions(&mut changes, &mut entries);
         let named = self.named(&changes, &entries, &deletions);
         self.refuse_overlaps(&named, &joined);
@@ -213,8 +217,9 @@ impl<'a> Requests<'a> {
         }
         self.registered(&changes, &done, &entries, &mut said);
         self.stored(&changes, &done, &mut said);
+        self.joined(late, &done, &mut said);
         for (part, row) in joined {
-            self.share(part, row);
+            self.share(part, row, &mut said);
         }
         Ok(Some(self.answers))
     }
@@ -446,16 +451,6 @@ impl<'a> Requests<'a> {
                 };
                 self.answer(entry, answer);
             }
-        }
-    }
-
-    /// A part of a record shares the fate of the record.
-    fn share(&mut self, part: u32, row: u32) {
-        if !self.is_answered(part)
-            && let Some(Some(answer)) = self.answers.get(row as usize)
-        {
-            let answer = answer.clone();
-            self.answer(part, answer);
         }
     }
 }

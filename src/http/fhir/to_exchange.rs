@@ -8,7 +8,7 @@ use super::call::Call;
 use crate::exchange::{self, Submission};
 use crate::fault::{Code, Fault, Lang, Severity};
 use crate::fhir::base64;
-use crate::fhir::inbound::{self, Options, Outcome};
+use crate::fhir::inbound::{self, Known, Options, Outcome};
 use crate::fhir::outcome::{Issue, outcome};
 use crate::http::body::Body;
 use crate::http::error::{Kind, Problem, Result};
@@ -23,9 +23,15 @@ pub async fn to_exchange(call: Call, body: Body) -> Result<Response> {
     let media = [FHIR_JSON, JSON, TEXT_JSON, NDJSON[0], NDJSON[1]];
     negotiate::content_type(&call.headers, &media)?;
     let kinds = call.app.kinds().clone();
-    let (mut submissions, said) = body
+    let input = body
         .parse(move |source| inbound::read_any(&kinds, Options::default(), source))
         .await??;
+    let kinds = call.app.kinds().clone();
+    let access = call.app.access();
+    let lists = call.app.store();
+    let lists = lists.wanted(&access, &input.wanted(&kinds)).await?;
+    let convert = move || input.finish(&kinds, Known::of(&lists));
+    let (mut submissions, said) = tokio::task::spawn_blocking(convert).await?;
     submissions.retain(|s| s.rows.iter().any(|row| !row.refused));
     if submissions.is_empty() {
         if said.issues.is_empty() && said.untold == 0 {

@@ -12,6 +12,7 @@
 
 mod codes;
 mod components;
+mod derived;
 mod effective;
 mod quantity;
 mod rule;
@@ -20,7 +21,7 @@ mod walk;
 use std::borrow::Cow;
 
 use crate::fault::{Code, Severity};
-use crate::kind::{Kind, Kinds};
+use crate::kind::{Kind, Kinds, Systems};
 use crate::mapping::Join;
 use crate::record::{Cell, Texts};
 use crate::tape::View;
@@ -28,6 +29,7 @@ use crate::tape::View;
 use codes::{Classified, Meaning, classify};
 
 pub use codes::CodeIndex;
+pub use derived::Derived;
 pub use rule::{Matcher, compile};
 
 /// The most notes about one Observation.
@@ -149,6 +151,8 @@ pub struct Reading {
     pub encounter: bool,
     /// Whether a PHD coincident time stamp is referred to.
     pub coincident: bool,
+    /// What derived codings say.
+    derived: Vec<Derived>,
     /// Whether a code was used that counts only for a whole day.
     whole_day: bool,
     /// Units of the main value: an entry of `by code`.
@@ -168,6 +172,7 @@ impl Reading {
             converted,
             notes,
             performers,
+            derived,
             ..
         } = std::mem::take(self);
         *self = Reading {
@@ -178,6 +183,7 @@ impl Reading {
             converted,
             notes,
             performers,
+            derived,
             ..Reading::default()
         };
         self.cells.clear();
@@ -187,6 +193,7 @@ impl Reading {
         self.converted.clear();
         self.notes.clear();
         self.performers.clear();
+        self.derived.clear();
     }
 
     /// Adds a note. Of one Observation only so many are kept, an error among them if there
@@ -463,6 +470,18 @@ fn names_of(concept: View) -> String {
     let codings = concept.get("coding").into_iter().flat_map(View::items);
     let codes: Vec<&str> = codings.filter_map(|c| c.text_of("code")).collect();
     codes.join(", ")
+}
+
+/// Which of several readings a code says that stands for a field by itself.
+pub fn reading_of(systems: &Systems, kind: &Kind, field: usize, code: View) -> Option<u8> {
+    let readings = &kind.mapping.accepts.fields.get(&field)?.readings;
+    let mut codings = code.get("coding")?.items();
+    let place = codings.find_map(|coding| {
+        let system = systems.canonical(coding.text_of("system")?);
+        let code = coding.text_of("code")?;
+        readings.iter().position(|r| r.matches(system, code))
+    });
+    place.map(|place| place as u8)
 }
 
 /// How a value that came alone finds its record.

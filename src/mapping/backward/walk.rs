@@ -316,9 +316,11 @@ impl<'t> Walk<'_, 't> {
                 Some(i) => {
                     used |= 1_u64.checked_shl(i as u32).unwrap_or(0);
                     next = i + 1;
+                    self.derived(Some(&items[i].select), element);
                     self.rule(&items[i].rule, element);
                 }
                 None => {
+                    self.derived(None, element);
                     let url = element.text_of("url").unwrap_or_default();
                     self.out.coincident |= url.ends_with("/CoincidentTimeStampReference");
                     self.residue(element);

@@ -231,7 +231,7 @@ fn says(written: Status, shown: &str) -> bool {
 }
 
 /// What a status makes of a row.
-fn state(status: Status, first: bool) -> i64 {
+pub(super) fn state(status: Status, first: bool) -> i64 {
     match status {
         Status::Amended => AMENDED,
         // Every later version is one, without being told.

@@ -5,11 +5,12 @@
 //! specification §5, §6).
 //!
 //! [`facts`] are the registry rows that the checks need, [`numbers`] stand in rows for what
-//! was sent, [`decide`] is the resend rule, [`rows`] the statements over records, and
-//! [`tell`] what the receipt and the quarantine say of it all.
+//! was sent, [`decide`] is the resend rule, [`rows`] the statements over records, [`late`] adds
+//! values to records that are there, and [`tell`] is what the receipt and the quarantine say of it all.
 
 mod decide;
 mod facts;
+mod late;
 mod numbers;
 mod rows;
 mod tell;
@@ -26,6 +27,8 @@ use crate::record::Record;
 use decide::Ours;
 use numbers::{Devices, participants};
 use rows::{column, count, keep_former, remember, upsert};
+
+pub use late::{Joined, LateValue};
 
 /// What becomes of a submission with refused records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

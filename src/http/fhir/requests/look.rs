@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 
 use super::answer::other_id;
 use super::{Answer, Ask, Request, Requests, Target};
-use crate::fhir::inbound::{Named, Taken};
+use crate::fhir::inbound::{Known, Named, Taken, Written};
 use crate::fhir::resource::{self, Interaction};
 use crate::http::error::{Problem, Result};
 use crate::http::fhir::condition::{self, Found};
@@ -166,5 +166,15 @@ impl Requests<'_> {
             }
         }
         Ok(unresolved)
+    }
+
+    /// What was taken as records, by the rows of the registries that it wants.
+    pub(super) async fn written(&self, taken: Taken) -> Result<Written> {
+        let kinds = self.call.app.kinds().clone();
+        let access = self.call.app.access();
+        let wanted = taken.wanted(&kinds);
+        let lists = self.call.app.store().wanted(&access, &wanted).await?;
+        let finish = move || taken.finish(&kinds, Known::of(&lists));
+        Ok(tokio::task::spawn_blocking(finish).await?)
     }
 }
