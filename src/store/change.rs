@@ -8,6 +8,7 @@ use super::submit::{Placed, Written};
 use super::work::Work;
 use super::{
     Handling, Outcome, ParticipantChange, ParticipantChanged, ParticipantDeletion, Result, Store,
+    Told,
 };
 use crate::exchange::Submission;
 use crate::fhir::id::ObservationKey;
@@ -62,11 +63,15 @@ pub struct Deletion {
     pub condition: Option<IfMatch>,
 }
 
-/// A device that is to be known: maker, model and serial.
+/// A device that is to be known: maker, model and serial, and what else it tells.
 #[derive(Debug, Clone)]
 pub struct DeviceChange {
     /// Maker, model, serial.
     pub part: [String; 3],
+    /// What else it tells.
+    pub told: Told,
+    /// Whether that replaces what it told, though it be nothing.
+    pub replaces: bool,
     /// What must be there.
     pub condition: Option<IfMatch>,
 }
@@ -215,6 +220,7 @@ impl Store {
             return Ok(done);
         }
         done.kept = true;
+        work.write_registered().await?;
         work.commit(self).await?;
         Ok(done)
     }

@@ -34,6 +34,7 @@ mod read;
 mod readers;
 mod receipt;
 mod referred;
+mod registered;
 mod registry;
 mod rows;
 mod search;
@@ -43,6 +44,7 @@ mod submit;
 mod table;
 mod tally;
 mod test;
+mod told;
 mod walk;
 mod work;
 
@@ -57,7 +59,7 @@ pub use census::Census;
 pub use change::{
     Change, Changes, Deleted, Deletion, DeviceChange, Done, Held, IfMatch, RecordChanges, Rule,
 };
-pub use changes::{ChangePlace, ChangeQuery};
+pub use changes::ChangeQuery;
 pub use device::StoredDevice;
 pub use entries::{Entry, Outcome};
 pub use error::{Error, Result};
@@ -67,14 +69,17 @@ pub use query::{Place, RecordKey, RecordQuery, SORT_KEYS_MAX, SortBy, SortKey, T
 pub use read::{Person, Records, StoredRecord};
 pub use receipt::{Counts, QuarantineRow, Receipt, ReceiptQuery};
 pub use referred::Referred;
+pub use registered::{Did, Registered};
 pub use registry::{
-    Changed, ParticipantChange, ParticipantChanged, ParticipantDeletion, RowVersion, Stored,
+    Changed, ParticipantChange, ParticipantChanged, ParticipantDeletion, RowChange, RowChangeQuery,
+    RowVersion, Stored,
 };
 pub use rows::{RowKey, RowPage, RowQuery};
 pub use search::Page;
 pub use submit::{Handling, Submit};
 pub use table::Table;
 pub use test::{ColumnTest, Comparison, FieldTest, Relation, Test};
+pub use told::Told;
 pub use walk::{Block, Selection, Walk};
 
 /// Who reads: every reading function takes one, and filters by it.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::db::{Transaction, query};
+use super::registered::Registered;
 use super::{Result, Store, device};
 use crate::fhir::id::Hash96;
 use crate::time;
@@ -25,6 +26,8 @@ pub(super) struct Work {
     pub new_devices: Vec<(Hash96, i64)>,
     /// Pairs of device and participant that were not known.
     pub new_uses: Vec<(i64, i64)>,
+    /// What was done to rows of registries and to devices, by participant.
+    pub registered: Vec<(i64, Registered)>,
 }
 
 impl Store {
@@ -44,6 +47,7 @@ impl Store {
             new_texts: Vec::new(),
             new_devices: Vec::new(),
             new_uses: Vec::new(),
+            registered: Vec::new(),
         })
     }
 }

@@ -7,6 +7,7 @@ mod conditional;
 mod create;
 #[path = "../support/database.rs"]
 mod database;
+mod devices;
 mod everything;
 mod history;
 mod include;
@@ -18,6 +19,7 @@ mod model_rows;
 mod operations;
 mod participants;
 mod patch;
+mod provenance;
 mod reading;
 mod reads_within;
 mod registry;
