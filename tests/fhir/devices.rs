@@ -66,8 +66,8 @@ async fn names_and_identifiers_are_kept_and_found() {
             "{query}"
         );
     }
-    let by = format!("/Observation?device.identifier=urn:maker:serial%7CA-1");
-    assert_eq!(server.number(&by).await, 0);
+    let by = "/Observation?device.identifier=urn:maker:serial%7CA-1";
+    assert_eq!(server.number(by).await, 0);
 
     // Written as it was read, it is the same.
     let same = server.write("PUT", &path, &[], &made).await;
