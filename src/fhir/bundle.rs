@@ -23,6 +23,7 @@ use crate::kind::{Edition, Kind, Kinds};
 use crate::mapping::{Context, Program, forward};
 use crate::record::{Cell, Record};
 use crate::registry::Registries;
+use crate::store::Told;
 use crate::time;
 
 /// Whether a record goes out as one Observation or as several.
@@ -303,7 +304,9 @@ impl<'a, W: Write> Writer<'a, W> {
         for device in devices {
             let [maker, model, serial] = device.map(|place| texts.get(place));
             let row = registries.device(maker, model);
-            self.resource(registry::device(canonical, maker, model, serial, row, None))?;
+            let told = Told::default();
+            let part = [maker, model, serial];
+            self.resource(registry::device(canonical, part, row, &told, None))?;
         }
         Ok(())
     }

@@ -20,8 +20,8 @@ const MEMBERS: &[(&str, &str)] = &[
     ("Patient", "_id"),
     ("ResearchSubject", "individual"),
     ("Observation", "patient"),
-    // Its targets are the Observations, not the Patient.
-    ("Provenance", "target.patient"),
+    // Its targets may be the Observations alone, so that no parameter finds all of it.
+    ("Provenance", ""),
 ];
 
 /// What is asked for.
@@ -48,7 +48,8 @@ impl Asked {
         parameter: &str,
         id: &str,
     ) -> Result<Search, Error> {
-        let mut pairs = vec![Pair::new(parameter, id)];
+        let own = (!parameter.is_empty()).then(|| Pair::new(parameter, id));
+        let mut pairs: Vec<Pair> = own.into_iter().collect();
         if resource.name() == "Observation" {
             pairs.extend_from_slice(&self.observed);
         }
@@ -103,7 +104,13 @@ pub async fn page(
         });
         let find::Page {
             found, more, next, ..
-        } = find::page(from, scope, resource, &search, after, left).await?;
+        } = match parameter.is_empty() {
+            false => find::page(from, scope, resource, &search, after, left).await?,
+            true => {
+                let of_person = instance::compile(resource, &search, scope)?.of_person(id);
+                find::page_of(from, &of_person, after, left).await?
+            }
+        };
         left -= found.len();
         if more {
             let numbers = match next {

@@ -136,9 +136,12 @@ pub fn device_model(maker: &str, model: &str) -> String {
     encode_hash(&hash96("device-model", &[maker, model]))
 }
 
-/// `Provenance/{id}` of a write and a participant.
-pub fn provenance(write: &str, participant: &Hash96) -> String {
-    format!("{write}.{}", encode_hash(participant))
+/// `Provenance/{id}` of a write and a participant; of a write alone where it is about none.
+pub fn provenance(write: &str, participant: Option<&Hash96>) -> String {
+    match participant {
+        Some(participant) => format!("{write}.{}", encode_hash(participant)),
+        None => write.to_owned(),
+    }
 }
 
 /// A `urn:uuid` for what `reference` (`Patient/{id}`) names: always the same for the same.

@@ -216,7 +216,10 @@ fn at(value: &Value, path: &[&str], out: &mut Vec<String>) {
                 at(value, rest, out);
             }
         }
-        (value, None) => out.extend(value["reference"].as_str().map(str::to_owned)),
+        (value, None) => {
+            let reference = value["reference"].as_str();
+            out.extend(reference.map(|r| without_version(r).to_owned()));
+        }
     }
 }
 
@@ -256,8 +259,11 @@ pub fn references(value: &Value, out: &mut Vec<String>) {
         Value::Object(members) => {
             for (name, value) in members {
                 match value {
-                    Value::String(text) if name == "reference" && split(text).is_some() => {
-                        out.push(text.clone());
+                    Value::String(text) if name == "reference" => {
+                        let text = without_version(text);
+                        if split(text).is_some() {
+                            out.push(text.to_owned());
+                        }
                     }
                     _ => references(value, out),
                 }
@@ -303,6 +309,12 @@ pub fn of_records(records: &Records, element: &str, out: &mut Vec<String>) {
             }
         }
     }
+}
+
+/// A reference without the version that it names.
+fn without_version(reference: &str) -> &str {
+    let end = reference.find("/_history/").unwrap_or(reference.len());
+    &reference[..end]
 }
 
 /// The resource type, which must be served here, and the id of a reference.

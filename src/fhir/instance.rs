@@ -5,15 +5,15 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::canonical::Canonical;
-use super::id;
+use super::id::{self, Hash96};
 use super::registry::{self, Activity, Meta, Provenance};
-use super::resource::{Resource, RowSource, Source};
+use super::resource::{Resource, RowSource, Source, by_name};
 use super::search::rows::has_ids;
 use super::search::{Invalid, Scope, Search};
 use crate::registry::{ACTIVITY_RECORDING_TIMES, DEVICES};
 use crate::store::{
-    Access, Delivery, DeliveryKey, GroupOf, Place, Result, RowKey, RowQuery, Store, Stored,
-    StoredDevice, StoredGroup, Table, Test,
+    Access, Delivery, DeliveryKey, GroupOf, Place, Relation, Result, RowChangeQuery, RowKey,
+    RowQuery, RowVersion, Store, Stored, StoredDevice, StoredGroup, Table, Test,
 };
 use crate::time;
 
@@ -84,6 +84,19 @@ impl Queries {
                 ..RowQuery::default()
             },
         }
+    }
+}
+
+impl Queries {
+    /// The same, of the deliveries of the person with this id only.
+    #[must_use]
+    pub fn of_person(mut self, id: &str) -> Queries {
+        let person = Test::Hash(id::decode_hash(id).into_iter().collect());
+        let own = Test::related(Relation::RecordParticipant, person);
+        for (_, test) in &mut self.query.parts {
+            *test = Test::all([own.clone(), std::mem::replace(test, Test::ALWAYS)]);
+        }
+        self
     }
 }
 
@@ -245,26 +258,55 @@ pub async fn versions(
     let Some(hash) = id::decode_hash(id) else {
         return Ok(Vec::new());
     };
-    let base = &from.store.kinds().canonical;
     for source in resource.sources {
-        let Source::Row(RowSource { list, make, .. }) = source else {
+        let Source::Row(source) = source else {
             continue;
         };
-        let rows = from.store.row_versions(from.access, list, &hash).await?;
+        let rows = from
+            .store
+            .row_versions(from.access, source.list, &hash)
+            .await?;
         if rows.is_empty() {
             continue;
         }
-        let versions = rows.into_iter().map(|version| Version {
-            number: version.version,
-            updated_at: version.updated_at,
-            body: version.row.map(|row| {
-                let meta = meta(version.version, version.updated_at);
-                make(base, &row, Some(&meta))
-            }),
-        });
+        let versions = rows.into_iter().map(|row| of_version(from, source, row));
         return Ok(versions.collect());
     }
     Ok(Vec::new())
+}
+
+/// Versions of all instances of a type by the time they were stored, the newest first, each
+/// with the hash of its id: of registry rows; none of anything else.
+///
+/// # Errors
+/// [`Error::Database`](crate::store::Error::Database),
+/// [`Error::Damaged`](crate::store::Error::Damaged).
+pub async fn changes(
+    from: Origin<'_>,
+    resource: &'static Resource,
+    query: &RowChangeQuery,
+) -> Result<Vec<(Hash96, Version)>> {
+    let [Source::Row(source)] = resource.sources else {
+        return Ok(Vec::new());
+    };
+    let changes = from.store.row_changes(from.access, source.list, query);
+    let changes = changes.await?.into_iter();
+    Ok(changes
+        .map(|change| (change.hash, of_version(from, source, change.version)))
+        .collect())
+}
+
+/// A version of a registry row as that of an instance.
+fn of_version(from: Origin<'_>, source: &RowSource, version: RowVersion) -> Version {
+    let base = &from.store.kinds().canonical;
+    Version {
+        number: version.version,
+        updated_at: version.updated_at,
+        body: version.row.map(|row| {
+            let meta = meta(version.version, version.updated_at);
+            (source.make)(base, &row, Some(&meta))
+        }),
+    }
 }
 
 /// What tells a row of a source: its number; of a delivery write and participant.
@@ -363,10 +405,9 @@ fn of_device(base: &Canonical, device: &StoredDevice) -> Instance {
     let meta = meta(device.version, device.updated_at);
     let body = registry::device(
         base,
-        &device.maker,
-        &device.model,
-        &device.serial,
+        [&device.maker, &device.model, &device.serial],
         device.registered.as_ref(),
+        &device.told,
         Some(&meta),
     );
     Instance::new(body, device.version, device.updated_at)
@@ -374,15 +415,26 @@ fn of_device(base: &Canonical, device: &StoredDevice) -> Instance {
 
 fn of_delivery(base: &Canonical, delivery: &Delivery) -> Instance {
     let instant = |millis| time::text(|out| time::write_instant(out, millis));
-    let consortium_id = delivery.person.consortium_id.as_str();
-    let transmission = delivery.send_time.map(|sent| {
+    let person = delivery.person.as_deref();
+    let consortium_id = person.map(|person| person.consortium_id.as_str());
+    let transmission = delivery.send_time.zip(consortium_id).map(|(sent, of)| {
         let sent = time::text(|out| time::write17(out, sent));
-        format!("{consortium_id}:{sent}")
+        format!("{of}:{sent}")
+    });
+    let records = delivery.targets.iter();
+    let records = records.map(|key| format!("Observation/{}", key.encode()));
+    let others = delivery.registered.iter().map(|other| {
+        let reference = format!("{}/{}", other.resource, id::encode_hash(&other.hash));
+        match by_name(&other.resource).is_some_and(Resource::keeps_versions) {
+            true => format!("{reference}/_history/{}", other.version),
+            // No other version than the current one can be read.
+            false => reference,
+        }
     });
     let body = registry::provenance(
         base,
         &Provenance {
-            id: &id::provenance(&delivery.id, &delivery.person.hash),
+            id: &id::provenance(&delivery.id, person.map(|person| &person.hash)),
             occurred: &instant(delivery.send_time.unwrap_or(delivery.at)),
             recorded: &instant(delivery.at),
             activity: match (delivery.deleted, delivery.created) {
@@ -394,7 +446,7 @@ fn of_delivery(base: &Canonical, delivery: &Delivery) -> Instance {
             consortium_id,
             transmission: transmission.as_deref(),
         },
-        delivery.targets.iter().map(id::ObservationKey::encode),
+        records.chain(others),
         Some(&meta(1, delivery.at)),
     );
     Instance::new(body, 1, delivery.at)

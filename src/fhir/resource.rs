@@ -100,8 +100,8 @@ impl SystemInteraction {
                  answered after what is written."
             }
             SystemInteraction::History => {
-                "The versions of all Observations, the newest first; those of other resources \
-                 are listed for each."
+                "The versions of all resources that keep them (Observation, Patient, \
+                 ResearchSubject), the newest first."
             }
         }
     }
@@ -208,7 +208,8 @@ const LISTED: &[Interaction] = &[Read, Vread, ConditionalCreate, Search];
 pub static RESOURCES: &[Resource] = &[
     Resource {
         searchable: &DEVICE,
-        about: "One per serial number seen in a record, or written here.",
+        about: "One per serial number seen in a record, or written here. What is written may add \
+            identifiers and names.",
         sources: &[Source::Device],
         interactions: &[Read, Vread, Create, Update, Search],
         profiles: &[],
@@ -280,7 +281,8 @@ pub static RESOURCES: &[Resource] = &[
     },
     Resource {
         searchable: &PROVENANCE,
-        about: "One per participant and submission, or write over FHIR; derived, not stored.",
+        about: "One per participant and submission, or write over FHIR, of records, Patients, \
+            ResearchSubjects and (of no participant) Devices; derived, not stored.",
         sources: &[Source::Delivery],
         interactions: SHOWN,
         profiles: &[],

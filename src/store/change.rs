@@ -8,7 +8,7 @@ use super::submit::{Joined, LateValue, Placed, Written};
 use super::work::Work;
 use super::{
     Handling, Outcome, ParticipantChange, ParticipantChanged, ParticipantDeletion, Residue, Result,
-    Store,
+    Store, Told,
 };
 use crate::exchange::Submission;
 use crate::fhir::id::ObservationKey;
@@ -65,11 +65,15 @@ pub struct Deletion {
     pub condition: Option<IfMatch>,
 }
 
-/// A device that is to be known: maker, model and serial.
+/// A device that is to be known: maker, model and serial, and what else it tells.
 #[derive(Debug, Clone)]
 pub struct DeviceChange {
     /// Maker, model, serial.
     pub part: [String; 3],
+    /// What else it tells.
+    pub told: Told,
+    /// Whether that replaces what it told, though it be nothing.
+    pub replaces: bool,
     /// What must be there.
     pub condition: Option<IfMatch>,
 }
@@ -224,6 +228,7 @@ impl Store {
             return Ok(done);
         }
         done.kept = true;
+        work.write_registered().await?;
         work.commit(self).await?;
         Ok(done)
     }

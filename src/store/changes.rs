@@ -10,19 +10,12 @@ use super::{Access, RecordKey, Records, Result, Store, sql};
 pub struct ChangeQuery {
     /// Stored in this range of milliseconds (from included, until not).
     pub updated: Option<(i64, i64)>,
-    /// Older than this one, or newer.
-    pub from: Option<ChangePlace>,
+    /// Beyond this one.
+    pub from: Option<RecordKey>,
+    /// Whether the oldest of them are asked for, not the newest.
+    pub newer: bool,
     /// So many at most.
     pub limit: usize,
-}
-
-/// A place in the history.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ChangePlace {
-    /// The version that it is at.
-    pub key: RecordKey,
-    /// Whether newer ones are asked for, those nearest to it.
-    pub newer: bool,
 }
 
 impl Store {
@@ -41,9 +34,9 @@ impl Store {
             let ranges = self.write_ranges(&[range]).await?;
             condition.and_ranges("r.write", &ranges);
         }
-        let newer = query.from.is_some_and(|from| from.newer);
+        let newer = query.newer;
         let (beyond, direction) = if newer { ('>', "ASC") } else { ('<', "DESC") };
-        if let Some(ChangePlace { key, .. }) = query.from {
+        if let Some(key) = query.from {
             let place = [key.write, key.participant, key.kind, key.time, key.source];
             condition.and(
                 &format!(

@@ -2,7 +2,7 @@
 
 use super::db::{Transaction, query};
 use super::work::Work;
-use super::{Access, Change, DeviceChange, Outcome, Result, Store, sql};
+use super::{Access, Change, DeviceChange, Did, Outcome, Result, Store, Told, sql};
 use crate::fhir::id;
 use crate::registry::{DEVICES, Row, Value};
 
@@ -19,6 +19,8 @@ pub struct StoredDevice {
     pub serial: String,
     /// Key and name of the model, where it is registered.
     pub registered: Option<Row>,
+    /// What else it tells.
+    pub told: Told,
     /// `meta.versionId`
     pub version: u32,
     /// `meta.lastUpdated`, in milliseconds since the epoch.
@@ -29,10 +31,12 @@ pub struct StoredDevice {
 /// were refused) is not shown.
 pub(super) const SHOWN: &str = "(SELECT d.id, d.hash, d.model_manufacturer_code, d.model_number, \
     d.production_specification_serial, m.id AS model_id, m.version AS model_version, \
-    m.device_name, m.folded AS name_folded, \
-    CASE WHEN m.updated_at > w.at THEN m.updated_at ELSE w.at END AS updated_at \
+    m.device_name, m.folded AS name_folded, x.version AS told_version, x.content AS told, \
+    CASE WHEN x.updated_at > coalesce(m.updated_at, 0) AND x.updated_at > w.at THEN x.updated_at \
+    WHEN m.updated_at > w.at THEN m.updated_at ELSE w.at END AS updated_at \
     FROM device d JOIN write w ON w.id = d.first_write LEFT JOIN device_model m \
-    ON m.model_manufacturer_code = d.model_manufacturer_code AND m.model_number = d.model_number)";
+    ON m.model_manufacturer_code = d.model_manufacturer_code AND m.model_number = d.model_number \
+    LEFT JOIN device_told x ON x.device = d.id)";
 
 /// Device models, which change with their recording times.
 pub(super) const MODELS: &str = "(SELECT m.id, m.hash, m.device_type_code, \
@@ -50,7 +54,8 @@ impl Store {
             let text = format!(
                 "SELECT d.id, d.model_manufacturer_code, d.model_number, \
                  d.production_specification_serial, d.model_id, d.device_name, \
-                 coalesce(d.model_version, 0), d.updated_at FROM {SHOWN} d WHERE d.id IN ({})",
+                 coalesce(d.model_version, 0), d.updated_at, coalesce(d.told_version, 0), d.told \
+                 FROM {SHOWN} d WHERE d.id IN ({})",
                 sql::list(chunk.len())
             );
             let statement = query(text).bind_all(chunk);
@@ -70,7 +75,8 @@ impl Store {
                     maker,
                     model,
                     serial: row.try_get(3)?,
-                    version: 1 + row.try_get::<i64>(6)? as u32,
+                    told: Told::read(row.try_get::<Option<String>>(9)?.as_deref())?,
+                    version: 1 + (row.try_get::<i64>(6)? + row.try_get::<i64>(8)?) as u32,
                     updated_at: row.try_get(7)?,
                 });
             }
@@ -80,47 +86,70 @@ impl Store {
 }
 
 impl Store {
-    /// Makes devices known that no record names yet.
+    /// Makes devices known that no record names yet, and keeps what they tell.
     pub(super) async fn know_devices(
         &self,
         work: &mut Work,
         changes: &[DeviceChange],
     ) -> Result<Vec<Change>> {
         let mut out = Vec::with_capacity(changes.len());
-        let mut new = Vec::new();
         for change in changes {
-            let part = change.part.each_ref().map(String::as_str);
-            let [maker, model, serial] = part;
-            let hash = id::hash96("device", &[maker, model, serial]);
-            let row = query(
-                "SELECT (SELECT first_write FROM device WHERE hash = ?), \
-                 (SELECT version FROM device_model WHERE model_manufacturer_code = ? AND model_number = ?)",
-            )
-            .bind(&hash)
-            .bind(maker)
-            .bind(model)
-            .fetch_one(&mut work.tx)
-            .await?;
-            // A device that no write kept is not there.
-            let there = row
-                .try_get::<Option<i64>>(0)?
-                .is_some_and(|write| write > 0);
-            let version = 1 + row.try_get::<Option<i64>>(1)?.unwrap_or(0) as u32;
-            let current = there.then_some(version);
-            out.push(match &change.condition {
-                Some(condition) if !condition.holds(current) => Change::failed(current),
-                _ if there => Change::done(Outcome::Unchanged, version, false),
-                _ => {
-                    new.push((part, hash));
-                    Change::done(Outcome::Created, version, true)
-                }
-            });
-        }
-        if !new.is_empty() {
-            work.device_numbers(&new).await?;
-            work.devices_seen().await?;
+            out.push(self.know_device(work, change).await?);
         }
         Ok(out)
+    }
+
+    async fn know_device(&self, work: &mut Work, change: &DeviceChange) -> Result<Change> {
+        let part = change.part.each_ref().map(String::as_str);
+        let [maker, model, serial] = part;
+        let hash = id::hash96("device", &[maker, model, serial]);
+        let device = query(
+            "SELECT d.id, coalesce(x.version, 0), x.content FROM device d \
+             LEFT JOIN device_told x ON x.device = d.id WHERE d.hash = ? AND d.first_write > 0",
+        );
+        // A device that no write kept is not there.
+        let device = device.bind(&hash).fetch_optional(&mut work.tx).await?;
+        let registered = query(
+            "SELECT version, device_name FROM device_model \
+             WHERE model_manufacturer_code = ? AND model_number = ?",
+        );
+        let registered = registered.bind(maker).bind(model);
+        let registered = registered.fetch_optional(&mut work.tx).await?;
+        let (mut version, mut told) = (1, change.told.clone());
+        if let Some(row) = registered {
+            version += row.try_get::<i64>(0)? as u32;
+            // What the registry says of it comes back, and is kept there.
+            let name: Option<String> = row.try_get(1)?;
+            told.names
+                .retain(|told| told["name"].as_str() != name.as_deref());
+        }
+        let Some(row) = device else {
+            if change.condition.is_some() {
+                return Ok(Change::failed(None));
+            }
+            let ids = work.device_numbers(&[(part, hash)]).await?;
+            work.devices_seen().await?;
+            if let (Some(&id), false) = (ids.first(), told.is_empty()) {
+                work.tell(id, 0, &told).await?;
+            }
+            work.registers(0, "Device", hash, version, Did::Came);
+            return Ok(Change::done(Outcome::Created, version, true));
+        };
+        let former = row.try_get::<i64>(1)? as u32;
+        version += former;
+        if let Some(condition) = &change.condition
+            && !condition.holds(Some(version))
+        {
+            return Ok(Change::failed(Some(version)));
+        }
+        let content: Option<String> = row.try_get(2)?;
+        let nothing = told.is_empty() && !change.replaces;
+        if nothing || Told::read(content.as_deref())? == told {
+            return Ok(Change::done(Outcome::Unchanged, version, false));
+        }
+        work.tell(row.try_get(0)?, former + 1, &told).await?;
+        work.registers(0, "Device", hash, version + 1, Did::Changed);
+        Ok(Change::done(Outcome::Updated, version + 1, false))
     }
 }
 

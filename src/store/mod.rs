@@ -35,6 +35,7 @@ mod read;
 mod readers;
 mod receipt;
 mod referred;
+mod registered;
 mod registry;
 mod residue;
 mod rows;
@@ -45,6 +46,7 @@ mod submit;
 mod table;
 mod tally;
 mod test;
+mod told;
 mod walk;
 mod wanted;
 mod work;
@@ -61,7 +63,7 @@ pub use census::Census;
 pub use change::{
     Change, Changes, Deleted, Deletion, DeviceChange, Done, Held, IfMatch, RecordChanges, Rule,
 };
-pub use changes::{ChangePlace, ChangeQuery};
+pub use changes::ChangeQuery;
 pub use device::StoredDevice;
 pub use entries::{Entry, Outcome};
 pub use error::{Error, Result};
@@ -71,8 +73,10 @@ pub use query::{Place, RecordKey, RecordQuery, SORT_KEYS_MAX, SortBy, SortKey, T
 pub use read::{Person, Records, StoredRecord};
 pub use receipt::{Counts, QuarantineRow, Receipt, ReceiptQuery};
 pub use referred::Referred;
+pub use registered::{Did, Registered};
 pub use registry::{
-    Changed, ParticipantChange, ParticipantChanged, ParticipantDeletion, RowVersion, Stored,
+    Changed, ParticipantChange, ParticipantChanged, ParticipantDeletion, RowChange, RowChangeQuery,
+    RowVersion, Stored,
 };
 pub use residue::{Residue, ResidueValue};
 pub use rows::{RowKey, RowPage, RowQuery};
@@ -80,6 +84,7 @@ pub use search::Page;
 pub use submit::{Handling, Joined, LateValue, Submit};
 pub use table::Table;
 pub use test::{ColumnTest, Comparison, FieldTest, Holds, Relation, ResidueTest, Test};
+pub use told::Told;
 pub use walk::{Block, Selection, Walk};
 pub use wanted::Wanted;
 

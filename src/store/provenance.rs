@@ -1,20 +1,23 @@
-//! What a write did to the records of one participant: the source of a Provenance, which
-//! is derived and not stored.
+//! What a write did to the records of one participant, and over FHIR to the participant: the
+//! source of a Provenance, which is derived and not stored.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::db::{Bound, bind};
+use super::db::{Bound, bind, query};
+use super::dictionary::person;
 use super::read::{DELETED, Person};
-use super::{Access, Error, Result, Store, sql};
+use super::registered::{Did, Registered};
+use super::{Access, Error, Result, Store, registry, sql};
 use crate::fhir::id::{self, ObservationKey};
+use crate::registry::PARTICIPANTS;
 
 /// A write and a participant, as the store numbers them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeliveryKey {
     /// `write.id`
     pub write: i64,
-    /// `participant.id`
+    /// `participant.id`; 0 for what is about none.
     pub participant: i64,
 }
 
@@ -31,14 +34,16 @@ pub struct Delivery {
     pub client: Option<String>,
     /// When a submission was sent, in milliseconds since the epoch.
     pub send_time: Option<i64>,
-    /// Whose records it touched.
-    pub person: Arc<Person>,
-    /// Whether any record was new.
+    /// Whose records it touched; of devices nobody's.
+    pub person: Option<Arc<Person>>,
+    /// Whether anything was new.
     pub created: bool,
-    /// Whether the records were deleted.
+    /// Whether it was deleted.
     pub deleted: bool,
     /// The records.
     pub targets: Vec<ObservationKey>,
+    /// What else it changed.
+    pub registered: Vec<Registered>,
 }
 
 impl Store {
@@ -52,8 +57,9 @@ impl Store {
         keys: &[DeliveryKey],
     ) -> Result<Vec<Delivery>> {
         let ids: Vec<i64> = keys.iter().map(|k| k.participant).collect();
-        let people = self.dictionary.people(&self.read, &ids).await?;
+        let mut people = self.dictionary.people(&self.read, &ids).await?;
         let writes = self.senders(keys).await?;
+        let mut registered = self.registered_by(keys).await?;
         let touched = self.touched(keys).await?;
         let mut sources: Vec<i64> = touched.values().flatten().map(|t| t.source).collect();
         sources.sort_unstable();
@@ -64,9 +70,14 @@ impl Store {
         let nothing = id::source_hash("");
         let mut out = Vec::with_capacity(keys.len());
         for key in keys {
-            let person = people.get(&key.participant).ok_or_else(|| {
-                Error::Damaged("a record names a participant that is not there".into())
-            })?;
+            if key.participant != 0 && !people.contains_key(&key.participant) {
+                let person = self.gone(key.participant).await?.ok_or_else(|| {
+                    Error::Damaged("a record names a participant that is not there".into())
+                })?;
+                people.insert(key.participant, person);
+            }
+            let person = people.get(&key.participant);
+            let others = registered.remove(key).unwrap_or_default();
             // A write without an id is none that anybody sent.
             let Some(sender) = writes.get(&key.write) else {
                 continue;
@@ -74,7 +85,7 @@ impl Store {
             let records = touched.get(key).map_or(&[][..], Vec::as_slice);
             let targets = records.iter().filter_map(|record| {
                 Some(ObservationKey {
-                    participant: person.hash,
+                    participant: person?.hash,
                     kind: self.kinds.at(self.layout.place(record.kind)?).hash,
                     seconds: record.time,
                     source: words.get(&record.source).map_or(nothing, |word| word.hash),
@@ -86,13 +97,36 @@ impl Store {
                 at: sender.at,
                 client: sender.client.clone(),
                 send_time: sender.send_time,
-                created: records.iter().any(|record| record.version == 1),
-                deleted: records.iter().any(|record| record.state == DELETED),
+                created: records.iter().any(|record| record.version == 1)
+                    || others.iter().any(|other| other.did == Did::Came),
+                deleted: records.iter().any(|record| record.state == DELETED)
+                    || others.iter().any(|other| other.did == Did::Went),
                 targets: targets.collect(),
-                person: person.clone(),
+                registered: others,
+                person: person.cloned(),
             });
         }
         Ok(out)
+    }
+
+    /// A participant who was deleted, as a former version tells.
+    async fn gone(&self, participant: i64) -> Result<Option<Arc<Person>>> {
+        let row = query(
+            "SELECT w.hash FROM registry_write w WHERE w.participant = ? \
+             AND w.resource IN ('Patient', 'ResearchSubject') LIMIT 1",
+        );
+        let row = row.bind(participant).fetch_optional(&self.read).await?;
+        let Some(row) = row else {
+            return Ok(None);
+        };
+        let hash = registry::hash(row.try_get(0)?)?;
+        let access = Access::operator();
+        let versions = self.row_versions(&access, &PARTICIPANTS, &hash).await?;
+        let mut rows = versions.into_iter().filter_map(|v| v.row);
+        Ok(rows.next().map(|row| {
+            let text = |field| row.text(field).unwrap_or_default().to_owned();
+            person(participant, text("consortium_id"), text("person_id"))
+        }))
     }
 
     /// Who sent these writes, and when.

@@ -17,6 +17,8 @@ pub enum Table {
     Device,
     /// The makers and models that device parts name.
     Seen,
+    /// Names of devices that were written over FHIR.
+    DeviceName,
     /// What a write did to the records of a participant.
     Delivery,
     /// Consortia and stages of HbA1c, as Groups.
@@ -28,12 +30,13 @@ impl Table {
     pub(super) fn selects(self) -> &'static [&'static str] {
         match self {
             // Versions that others replaced were delivered too.
-            Table::Delivery => &["record", "record_version"],
+            Table::Delivery => &["record", "record_version", "registry_write"],
             Table::Record => &["record"],
             Table::List(list) => std::slice::from_ref(&list.table),
             Table::Model => &[device::MODELS],
             Table::Device => &[device::SHOWN],
             Table::Seen => &["seen_model"],
+            Table::DeviceName => &["device_name"],
             Table::Group => &[group::GROUPS],
         }
     }
@@ -43,7 +46,8 @@ impl Table {
         match self {
             Table::Delivery => {
                 "(SELECT write, participant FROM record \
-                 UNION SELECT write, participant FROM record_version)"
+                 UNION SELECT write, participant FROM record_version \
+                 UNION SELECT write, participant FROM registry_write)"
             }
             other => other.selects()[0],
         }
@@ -66,6 +70,7 @@ impl Table {
             // Later writes have later ids.
             Table::Delivery | Table::Record => ("t.write", Type::Int),
             Table::Seen => ("t.id", Type::Int),
+            Table::DeviceName => ("t.device", Type::Int),
         }
     }
 

@@ -62,15 +62,16 @@ pub enum Test {
         /// What holds.
         test: ColumnTest,
     },
-    /// Of a registry row: it has an identifier that others gave.
+    /// Of a registry row, or a device: it has an identifier that others gave.
     External {
         /// Of this system, or of any.
         system: Option<String>,
         /// With this value, or any.
         value: Option<String>,
     },
-    /// Of a delivery: it has one of these ids (of the write, and hash of the participant).
-    Delivery(Vec<(String, Hash96)>),
+    /// Of a delivery: it has one of these ids (of the write, and hash of the participant; none
+    /// where it is about none).
+    Delivery(Vec<(String, Option<Hash96>)>),
     /// Of a delivery: it was sent in any of these ranges of milliseconds (from included, until
     /// not).
     Occurred(Vec<(i64, i64)>),

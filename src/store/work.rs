@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::db::{Transaction, query};
+use super::registered::Registered;
 use super::{Result, Store, device};
 use crate::fhir::id::Hash96;
 use crate::time;
@@ -28,6 +29,8 @@ pub(super) struct Work {
     pub new_uses: Vec<(i64, i64)>,
     /// Residues that were kept.
     pub residues: i64,
+    /// What was done to rows of registries and to devices, by participant.
+    pub registered: Vec<(i64, Registered)>,
 }
 
 impl Store {
@@ -48,6 +51,7 @@ impl Store {
             new_devices: Vec::new(),
             new_uses: Vec::new(),
             residues: 0,
+            registered: Vec::new(),
         })
     }
 }

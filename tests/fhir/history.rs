@@ -1,6 +1,6 @@
 //! Histories of a resource, of a type and of all.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::server::{PERSON, Server, entries, link, weight};
 
@@ -82,16 +82,77 @@ async fn pages_of_a_history_are_walked_both_ways() {
     }
 }
 
+/// The entries of a page whose resources are of a type.
+fn of_type(all: &[Value], ty: &str) -> Vec<Value> {
+    let own = format!("/{ty}/");
+    let is = |e: &&Value| e["fullUrl"].as_str().unwrap().contains(&own);
+    all.iter().filter(is).cloned().collect()
+}
+
 #[tokio::test]
-async fn the_history_of_all_has_every_type_that_keeps_versions() {
+async fn c1_39_the_history_of_all_has_every_type_that_keeps_versions() {
     let (server, _) = with_versions().await;
-    let all = server.found("/_history").await;
-    assert_eq!(link(&all, "self").unwrap(), "/_history");
-    let of_type = server.found("/Observation/_history").await;
-    assert_eq!(all["entry"], of_type["entry"]);
-    assert_eq!(walk(&server, "/_history", 5).await, versions(&of_type));
+    // A Patient who is changed and goes.
+    let patient = json!({
+        "resourceType": "Patient", "gender": "male", "birthDate": "1961-04",
+        "identifier": [{
+            "system": "https://kenko-fhir.example/fhir/sid/consortium/A00001/person",
+            "value": "X1",
+        }],
+    });
+    let mut made = server.create(&patient).await;
+    let id = made["id"].as_str().unwrap().to_owned();
+    made["gender"] = json!("female");
+    let path = format!("/Patient/{id}");
+    assert_eq!(server.write("PUT", &path, &[], &made).await.status, 200);
+    assert_eq!(server.send("DELETE", &path, &[], "").await.status, 204);
+
+    let whole = server.found("/_history?_count=1000").await;
+    let all = entries(&whole);
+    let times = all.iter().map(|e| e["response"]["lastModified"].as_str());
+    assert!(times.is_sorted_by(|a, b| a >= b));
+    let observations = server.found("/Observation/_history").await;
+    assert_eq!(of_type(&all, "Observation"), entries(&observations));
+    for ty in ["Patient", "ResearchSubject"] {
+        let own = of_type(&all, ty);
+        let deleted = own.iter().filter(|e| e["request"]["method"] == "DELETE");
+        assert_eq!(deleted.count(), 1, "{ty}");
+        for one in server.matches(&format!("/{ty}")).await {
+            let id = one["id"].as_str().unwrap();
+            let history = server.found(&format!("/{ty}/{id}/_history")).await;
+            let ends = format!("/{id}");
+            let listed: Vec<Value> = own
+                .iter()
+                .filter(|e| e["fullUrl"].as_str().unwrap().ends_with(&ends))
+                .cloned()
+                .collect();
+            assert_eq!(listed, entries(&history), "{ty}/{id}");
+        }
+        let gone = server.found(&format!("/{ty}/{id}/_history")).await;
+        assert_eq!(entries(&gone).len(), 3);
+    }
+    let number = ["Observation", "Patient", "ResearchSubject"].map(|ty| of_type(&all, ty).len());
+    assert_eq!(number.iter().sum::<usize>(), all.len());
+
+    let listed = versions(&whole);
+    for count in [1, 2, 5, 7] {
+        assert_eq!(walk(&server, "/_history", count).await, listed, "{count}");
+    }
+    // What was stored at a time, and since.
+    let middle = all[all.len() / 2]["response"]["lastModified"]
+        .as_str()
+        .unwrap();
+    let since = middle.replace('+', "%2B");
+    let later = server
+        .found(&format!("/_history?_count=1000&_since={since}"))
+        .await;
+    let expected = all
+        .iter()
+        .filter(|e| e["response"]["lastModified"].as_str().unwrap() >= middle);
+    assert_eq!(entries(&later).len(), expected.count());
     // A cursor belongs to its address.
     let first = server.found("/_history?_count=2").await;
+    assert_eq!(link(&first, "self").unwrap(), "/_history?_count=2");
     let other = link(&first, "next")
         .unwrap()
         .replace("/_history", "/Observation/_history");
@@ -99,6 +160,26 @@ async fn the_history_of_all_has_every_type_that_keeps_versions() {
     let statement = server.found("/metadata").await;
     let claimed = statement["rest"][0]["interaction"].as_array().unwrap();
     assert!(claimed.iter().any(|i| i["code"] == "history-system"));
+}
+
+#[tokio::test]
+async fn the_history_of_all_is_walked_while_others_write() {
+    let (server, _) = with_versions().await;
+    let before = versions(&server.found("/_history?_count=1000").await);
+    let mut walked = Vec::new();
+    let mut next = Some("/_history?_count=3".to_owned());
+    let mut minute = 0;
+    while let Some(path) = next {
+        let page = server.found(&path).await;
+        walked.extend(versions(&page));
+        next = link(&page, "next");
+        let time = format!("201607010700{minute:02}");
+        server
+            .submit(&weight(PERSON, &time, "60.0", "20160701080000000"))
+            .await;
+        minute += 1;
+    }
+    assert_eq!(walked, before);
 }
 
 #[tokio::test]

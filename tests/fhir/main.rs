@@ -7,6 +7,7 @@ mod conditional;
 mod create;
 #[path = "../support/database.rs"]
 mod database;
+mod devices;
 mod ehr;
 mod everything;
 mod history;
@@ -20,6 +21,7 @@ mod model_rows;
 mod operations;
 mod participants;
 mod patch;
+mod provenance;
 mod reading;
 mod reads_within;
 mod registry;

@@ -171,6 +171,27 @@ async fn register(server: &Server) {
         assert_eq!(receipt.status, 201, "{receipt:?}");
         tokio::time::sleep(std::time::Duration::from_millis(2)).await;
     }
+    // What FHIR writes: names and identifiers of devices, a Patient and what becomes of one.
+    for (serial, name, identifier) in [("S0", "居間のハカリ", "A-1"), ("S9", "はかり２", "A-2")]
+    {
+        let device = json!({
+            "resourceType": "Device", "manufacturer": "acme", "modelNumber": "m_2",
+            "serialNumber": serial, "deviceName": [{ "name": name, "type": "other" }],
+            "identifier": [{ "system": "urn:maker", "value": identifier }, { "value": "plain" }],
+        });
+        server.create(&device).await;
+    }
+    let person = json!({
+        "resourceType": "Patient", "gender": "other", "birthDate": "1990-01",
+        "identifier": [{
+            "system": "https://kenko-fhir.example/fhir/sid/consortium/B00002/person",
+            "value": "F1",
+        }],
+    });
+    let mut person = server.create(&person).await;
+    person["gender"] = "female".into();
+    let path = format!("/Patient/{}", person["id"].as_str().unwrap());
+    assert_eq!(server.write("PUT", &path, &[], &person).await.status, 200);
     let deleted = server.matches("/Observation?_count=1").await;
     let path = format!("/Observation/{}", deleted[0]["id"].as_str().unwrap());
     assert_eq!(server.send("DELETE", &path, &[], "").await.status, 204);
@@ -276,7 +297,7 @@ impl World {
     /// The identifiers of what a reference leads to, and those that stand in itself.
     fn identifiers(&self, reference: &Value) -> Vec<Value> {
         let target = reference["reference"].as_str();
-        let target = target.and_then(|r| self.referred.get(r));
+        let target = target.and_then(|r| self.referred.get(without_version(r)));
         let mut out: Vec<Value> = target
             .and_then(|t| t["identifier"].as_array())
             .cloned()
@@ -286,6 +307,11 @@ impl World {
         }
         out
     }
+}
+
+/// A reference without the version that it names.
+fn without_version(reference: &str) -> &str {
+    reference.split("/_history/").next().unwrap()
 }
 
 impl Parameter {

@@ -2,11 +2,13 @@
 
 use crate::fault::{Code, Fault};
 use crate::record::Cell;
-use crate::store::DeviceChange;
+use crate::store::{DeviceChange, Told};
 use crate::tape::View;
+use serde_json::Value;
 
 use super::finish::Finish;
 use super::reference::{self, DevicePart, Target};
+use super::resource::model_name;
 use super::{Inbound, Spot, expression};
 
 /// The elements of a Device that tell its part.
@@ -20,7 +22,11 @@ pub(super) struct Device {
     pub place: u32,
     pub pointer: String,
     pub at: crate::fault::Place,
+    pub told: Told,
 }
+
+/// Names, and identifiers, that are kept of one Device at most.
+const TOLD_MAX: usize = 100;
 
 impl Inbound<'_> {
     /// Takes a Device.
@@ -30,23 +36,31 @@ impl Inbound<'_> {
             return;
         };
         let mut refused = false;
+        let mut told = Told::default();
         for (name, value) in resource.members() {
             let code = match name {
                 "resourceType" | "id" | "meta" | "manufacturer" | "modelNumber"
                 | "serialNumber" | "definition" => continue,
                 "status" if value.text() == "active" => continue,
-                // A name of the registry, or of the model.
-                "deviceName" if resource.get("modelNumber").is_some() => Code::NotExpressible,
-                "deviceName" => continue,
+                "deviceName" => {
+                    // The one that stands for the model is kept as that.
+                    let model = match resource.get("modelNumber") {
+                        None => model_name(resource),
+                        Some(_) => None,
+                    };
+                    let others = value.items().filter(|n| n.text_of("name") != model);
+                    let others: Vec<View> = others.collect();
+                    told.names = self.told(resource, spot, others);
+                    continue;
+                }
                 "identifier" => {
                     let own = self.kinds.canonical.sid("device");
-                    let others: Vec<View> = value
-                        .items()
-                        .filter(|i| i.text_of("system") != Some(own.as_str()))
-                        .collect();
-                    for identifier in others {
-                        self.say(Code::NotExpressible, resource, spot, identifier);
-                    }
+                    let others = value.items().filter(|identifier| {
+                        let system = identifier.text_of("system");
+                        system != Some(own.as_str()) && identifier.get("value").is_some()
+                    });
+                    let others: Vec<View> = others.collect();
+                    told.identifiers = self.told(resource, spot, others);
                     continue;
                 }
                 "implicitRules" | "modifierExtension" => Code::Modifier,
@@ -61,8 +75,28 @@ impl Inbound<'_> {
                 place,
                 pointer: expression(resource, spot, resource.node(), ""),
                 at: resource.place(),
+                told,
             });
         }
+    }
+
+    /// Elements that are kept as they are.
+    fn told(&mut self, resource: View, spot: Spot, elements: Vec<View>) -> Vec<Value> {
+        let mut out = Vec::new();
+        for element in elements {
+            let mut bytes = Vec::new();
+            element.write(&mut bytes);
+            match serde_json::from_slice(&bytes) {
+                Ok(value) if out.len() < TOLD_MAX => {
+                    self.need(resource, spot, element.node());
+                    out.push(value);
+                }
+                _ => {
+                    self.say(Code::NotExpressible, resource, spot, element);
+                }
+            }
+        }
+        out
     }
 
     fn say(&mut self, code: Code, resource: View, spot: Spot, at: View) -> bool {
@@ -93,8 +127,13 @@ impl Finish<'_> {
                             self.taken.outcome.push(fault);
                         }
                     }
-                    let condition = None;
-                    out.push((device.entry, DeviceChange { part, condition }));
+                    let change = DeviceChange {
+                        part,
+                        told: device.told,
+                        replaces: false,
+                        condition: None,
+                    };
+                    out.push((device.entry, change));
                 }
                 None => {
                     self.taken.outcome.about(device.entry);

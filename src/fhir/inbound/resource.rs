@@ -210,7 +210,7 @@ fn identifiers<'t>(resource: View<'t>) -> impl Iterator<Item = View<'t>> {
     identifiers.into_iter().flat_map(View::items)
 }
 
-fn model_name<'t>(device: View<'t>) -> Option<&'t str> {
+pub(super) fn model_name<'t>(device: View<'t>) -> Option<&'t str> {
     let names = || device.get("deviceName").into_iter().flat_map(View::items);
     names()
         .find(|n| n.text_of("type") == Some("model-name"))

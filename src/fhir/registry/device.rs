@@ -7,6 +7,7 @@ use super::{Element, Meta, identifier, key, reference};
 use crate::fhir::canonical::{Canonical, MDC, UCUM};
 use crate::fhir::id;
 use crate::registry::Row;
+use crate::store::Told;
 
 /// The DeviceDefinition of a row of `devices` and, for an activity monitor, of the row of
 /// `activity-recording-times` with the same key.
@@ -27,7 +28,7 @@ pub fn device_definition(
     let own = identifier(&base.sid("device-model"), &id::join(&[maker, model]));
     out.put("identifier", vec![own]);
     out.put_some("manufacturerString", row.text("manufacturer_name"));
-    out.put_some("deviceName", device_name(row));
+    out.put_all("deviceName", device_name(row).unwrap_or_default());
     out.put("modelNumber", model);
     let kind = row.text("device_type_code");
     out.put_some("type", kind.map(|code| device_type(base, code)));
@@ -105,30 +106,30 @@ fn property_type(base: &Canonical, code: &str) -> Value {
     json!({ "coding": [{ "system": base.code_system("device-property"), "code": code }] })
 }
 
-fn device_name(row: &Row) -> Option<Value> {
+fn device_name(row: &Row) -> Option<Vec<Value>> {
     let name = row.text("device_name")?;
-    Some(json!([{ "name": name, "type": "user-friendly-name" }]))
+    Some(vec![json!({ "name": name, "type": "user-friendly-name" })])
 }
 
 /// The Device of a record's device part, and of the row of `devices` where its model is
 /// registered. The manufacturer is the code as it was sent.
 pub fn device(
     base: &Canonical,
-    maker: &str,
-    model: &str,
-    serial: &str,
+    [maker, model, serial]: [&str; 3],
     row: Option<&Row>,
+    told: &Told,
     meta: Option<&Meta>,
 ) -> Value {
     let mut out = Element::resource("Device", &id::device(maker, model, serial), meta, None);
     let own = identifier(&base.sid("device"), &id::join(&[maker, model, serial]));
-    out.put("identifier", vec![own]);
+    out.put("identifier", [&[own], told.identifiers.as_slice()].concat());
     let definition = row.map(|_| reference("DeviceDefinition", &id::device_model(maker, model)));
     out.put_some("definition", definition);
     out.put("status", "active");
     out.put("manufacturer", maker);
     out.put("serialNumber", serial);
-    out.put_some("deviceName", row.and_then(device_name));
+    let name = row.and_then(device_name).unwrap_or_default();
+    out.put_all("deviceName", [name, told.names.clone()].concat());
     out.put("modelNumber", model);
     out.done()
 }
@@ -197,10 +198,17 @@ mod tests {
         let base = Canonical::default();
         let model = blood_pressure_monitor();
         assert_golden(
-            &device(&base, "ACME", "BP-200", "BP0005678", Some(&model), None),
+            &device(
+                &base,
+                ["ACME", "BP-200", "BP0005678"],
+                Some(&model),
+                &Told::default(),
+                None,
+            ),
             include_str!("../../../tests/golden/registry/Device-BP-200.json"),
         );
-        let made = device(&base, "ACME", "50%:1", "S", None, None);
+        let told = Told::default();
+        let made = device(&base, ["ACME", "50%:1", "S"], None, &told, None);
         assert_eq!(made["identifier"][0]["value"], "ACME:50%25%3A1:S");
         assert_eq!(made.get("definition"), None);
     }

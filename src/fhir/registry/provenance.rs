@@ -33,14 +33,14 @@ pub struct Provenance<'a> {
     pub activity: Activity,
     /// The name of the client.
     pub client: &'a str,
-    /// The consortium on whose behalf it was sent.
-    pub consortium_id: &'a str,
+    /// The consortium on whose behalf it was sent, where it is of one.
+    pub consortium_id: Option<&'a str>,
     /// The transmission (`{consortium_id}:{send_time}`) of a submission; a write over FHIR
     /// has none.
     pub transmission: Option<&'a str>,
 }
 
-/// The Provenance of a write to the Observations with the ids `targets`.
+/// The Provenance of a write to `targets`: references, `Observation/{id}`.
 pub fn provenance(
     base: &Canonical,
     told: &Provenance<'_>,
@@ -52,7 +52,7 @@ pub fn provenance(
     out.put_all(
         "target",
         targets
-            .map(|id| reference("Observation", id.as_ref()))
+            .map(|target| json!({ "reference": target.as_ref() }))
             .collect(),
     );
     out.put("occurredDateTime", told.occurred);
@@ -66,16 +66,18 @@ pub fn provenance(
         "activity",
         json!({ "coding": [{ "system": DATA_OPERATION, "code": code, "display": display }] }),
     );
-    out.put(
-        "agent",
-        json!([{
-            "type": { "coding": [
-                { "system": PARTICIPANT_TYPE, "code": "assembler", "display": "Assembler" }
-            ] },
-            "who": { "display": told.client },
-            "onBehalfOf": reference("Organization", &id::consortium(told.consortium_id)),
-        }]),
+    let mut agent = Element::new();
+    agent.put(
+        "type",
+        json!({ "coding": [
+            { "system": PARTICIPANT_TYPE, "code": "assembler", "display": "Assembler" }
+        ] }),
     );
+    agent.put("who", json!({ "display": told.client }));
+    let consortium = told.consortium_id.map(id::consortium);
+    let consortium = consortium.map(|id| reference("Organization", &id));
+    agent.put_some("onBehalfOf", consortium);
+    out.put_all("agent", vec![agent.done()]);
     let source = told.transmission.map(|transmission| {
         json!([{
             "role": "source",
@@ -101,7 +103,7 @@ mod tests {
             recorded: "2016-10-05T12:00:05.123+09:00",
             activity: Activity::Create,
             client: "consortium-a",
-            consortium_id: "A00001",
+            consortium_id: Some("A00001"),
             transmission: Some("A00001:20161005120005123"),
         };
         let targets = [
@@ -111,6 +113,7 @@ mod tests {
             "8557c0a2-9675-5906-984e-4ea5746d36c0",
             "bf96cbd1-bd13-5d0d-bb2e-e3cffd7b5681",
         ];
+        let targets = targets.map(|id| format!("Observation/{id}"));
         assert_golden(
             &provenance(&Canonical::default(), &told, targets, None),
             include_str!("../../../tests/golden/registry/Provenance.json"),
@@ -120,7 +123,12 @@ mod tests {
             activity: Activity::Update,
             ..told
         };
-        let made = provenance(&Canonical::default(), &written_over_fhir, ["x"], None);
+        let made = provenance(
+            &Canonical::default(),
+            &written_over_fhir,
+            ["Patient/x"],
+            None,
+        );
         assert_eq!(made.get("entity"), None);
         assert_eq!(made["activity"]["coding"][0]["display"], "revise");
     }

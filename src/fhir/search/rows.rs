@@ -46,10 +46,12 @@ pub fn id(_: &Scope, source: &Source, filter: &Filter) -> Result<Test, Invalid> 
     )
 }
 
-/// The write and the participant that the id of a Provenance names.
-fn delivery(id: &str) -> Option<(String, Hash96)> {
-    let (write, participant) = id.split_once('.')?;
-    Some((write.to_owned(), id::decode_hash(participant)?))
+/// The write and the participant, if any, that the id of a Provenance names.
+fn delivery(id: &str) -> Option<(String, Option<Hash96>)> {
+    let Some((write, participant)) = id.split_once('.') else {
+        return Some((id.to_owned(), None));
+    };
+    Some((write.to_owned(), Some(id::decode_hash(participant)?)))
 }
 
 /// `_lastUpdated`
@@ -111,7 +113,16 @@ fn identified(scope: &Scope, source: &Source, token: &Token, external: bool) -> 
         }
         Source::Row(_) | Source::Record | Source::Delivery | Source::Group => Test::NEVER,
         Source::Model => parts(scope, token, "device-model", 2),
-        Source::Device => parts(scope, token, "device", 3),
+        Source::Device => {
+            let system = match &token.system {
+                System::Any => None,
+                System::Absent => Some(String::new()),
+                System::Is(system) => Some(system.clone()),
+            };
+            let value = token.code.clone();
+            let others = Test::External { system, value };
+            Test::any([parts(scope, token, "device", 3), others])
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! history: versions, the newest first, deletions as entries without a resource
 //! (<https://hl7.org/fhir/R4/http.html#history>).
 
+mod system;
+
 use axum::http::StatusCode;
 use axum::response::Response;
 
@@ -14,10 +16,12 @@ use crate::fhir::search::{CURSOR, Invalid, cursor};
 use crate::fhir::searchset::{Head, Page};
 use crate::http::error::{Problem, Result};
 use crate::json;
-use crate::store::{ChangePlace, ChangeQuery, RecordKey, Records, StoredRecord};
+use crate::store::{ChangeQuery, RecordKey, Records, StoredRecord};
 use crate::time;
 
-/// The resource whose versions are kept.
+pub use system::of_system;
+
+/// The resource that records are.
 const OBSERVATION: &str = "Observation";
 
 /// The versions of one resource.
@@ -51,46 +55,32 @@ pub async fn instance(resource: &'static Resource, call: &Call, id: &str) -> Res
     page(call, &asked, versions, newer, Some(total))
 }
 
-/// The versions of all resources of a type.
+/// The versions of all resources of a type, which are records.
 pub async fn of_type(resource: &'static Resource, call: &Call) -> Result<Response> {
-    changes(call, format!("{}/_history", resource.name())).await
-}
-
-/// The versions of all Observations.
-pub async fn of_system(call: Call) -> Result<Response> {
-    changes(&call, "_history".to_owned()).await
-}
-
-/// The versions of records at an address.
-async fn changes(call: &Call, path: String) -> Result<Response> {
-    let asked = Asked::read(call, path)?;
-    let from = match &asked.cursor {
-        None => None,
-        Some(text) => {
-            let (newer, [participant, kind, time, source, write]) = asked.place(text)?;
-            let key = RecordKey {
-                participant,
-                kind,
-                time,
-                source,
-                write,
-            };
-            Some(ChangePlace { key, newer })
-        }
-    };
-    let query = ChangeQuery {
+    let asked = Asked::read(call, format!("{}/_history", resource.name()))?;
+    let mut query = ChangeQuery {
         updated: asked.since.map(|since| (since, i64::MAX)),
-        from,
         limit: asked.count + 1,
+        ..ChangeQuery::default()
     };
+    if let Some(text) = &asked.cursor {
+        let (newer, [participant, kind, time, source, write]) = asked.place(text)?;
+        query.newer = newer;
+        query.from = Some(RecordKey {
+            participant,
+            kind,
+            time,
+            source,
+            write,
+        });
+    }
     let changes = call.app.store().changes(&call.app.access(), &query).await?;
     let place = |row: &StoredRecord| {
         let key = row.key;
         vec![key.participant, key.kind, key.time, key.source, key.write]
     };
-    let newer = from.is_some_and(|from| from.newer);
     let versions = rendered(call, &changes, place).await?;
-    page(call, &asked, versions, newer, None)
+    page(call, &asked, versions, query.newer, None)
 }
 
 /// A version as it is listed.

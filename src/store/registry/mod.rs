@@ -14,7 +14,7 @@ use crate::registry::{List, Row, Value};
 pub use change::Changed;
 pub(super) use change::upsert;
 pub use participant::{ParticipantChange, ParticipantChanged, ParticipantDeletion};
-pub use version::RowVersion;
+pub use version::{RowChange, RowChangeQuery, RowVersion};
 
 /// A registry row as it is stored.
 #[derive(Debug, Clone)]
@@ -36,6 +36,11 @@ pub(super) fn key_hash(list: &List, key: &[&str]) -> Hash96 {
         table => table,
     };
     hash96(domain, key)
+}
+
+/// A hash as it is stored.
+pub(super) fn hash(bytes: Vec<u8>) -> Result<Hash96> {
+    Hash96::try_from(bytes).map_err(|_| Error::Damaged("a hash of another length".into()))
 }
 
 fn columns(list: &List) -> String {

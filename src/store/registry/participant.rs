@@ -11,7 +11,7 @@ use crate::registry::{CONSORTIA, Faults, PARTICIPANTS, Row, Value};
 use crate::store::change::{Change, Deleted, IfMatch};
 use crate::store::db::query;
 use crate::store::work::Work;
-use crate::store::{Handling, Outcome, Result, Store, sql};
+use crate::store::{Did, Handling, Outcome, Result, Store, sql};
 use crate::time;
 
 /// Some fields of a participant's row.
@@ -124,6 +124,20 @@ impl Store {
                     });
                     told.change = Change::done(outcome, version, group.stored.is_none());
                 }
+                if outcome != Outcome::Unchanged {
+                    let hash = key_hash(&PARTICIPANTS, &row.key());
+                    let (participant, did) = match &group.stored {
+                        Some(stored) => (stored.id, Did::Changed),
+                        None => (number(work, &hash).await?, Did::Came),
+                    };
+                    for &member in &group.members {
+                        let resource = match changes[member].makes {
+                            true => "Patient",
+                            false => "ResearchSubject",
+                        };
+                        work.registers(participant, resource, hash, version, did);
+                    }
+                }
             }
         }
         let done = out.into_iter().map(|told| {
@@ -234,6 +248,7 @@ impl Store {
             return Ok(Deleted::Needed);
         }
         let version = change::remove(&mut work.tx, stored, work.now).await?;
+        work.registers(stored.id, "Patient", hash, version, Did::Went);
         Ok(Deleted::Now(version))
     }
 }
@@ -295,6 +310,12 @@ impl Group {
         whole.provisional = false;
         whole.missing().next().is_some()
     }
+}
+
+/// The number of a participant who is there.
+async fn number(work: &mut Work, hash: &Hash96) -> Result<i64> {
+    let row = query("SELECT id FROM participant WHERE hash = ?").bind(hash);
+    row.fetch_one(&mut work.tx).await?.try_get(0)
 }
 
 /// The consortia among those that changes name which are registered.

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::{Stored, key_hash, read, select};
+use super::{Stored, hash, key_hash, read, select};
 use crate::fhir::id::Hash96;
 use crate::registry::{self, List, Options, Row, write};
-use crate::store::db::{Transaction, bind, query};
+use crate::store::db::{self, Transaction, bind, query};
+use crate::store::query::Condition;
 use crate::store::{Access, Error, Result, Store, sql};
 
 /// One version of a registry row.
@@ -17,6 +18,28 @@ pub struct RowVersion {
     pub updated_at: i64,
     /// The row; `None` for a deletion.
     pub row: Option<Row>,
+}
+
+/// A version among those of all rows of a list.
+#[derive(Debug, Clone)]
+pub struct RowChange {
+    /// The hash of the row's key.
+    pub hash: Hash96,
+    /// The version.
+    pub version: RowVersion,
+}
+
+/// Which versions of a list's rows are asked for.
+#[derive(Debug, Clone)]
+pub struct RowChangeQuery {
+    /// Stored in this range of milliseconds (from included, until not).
+    pub updated: (i64, i64),
+    /// Beyond this one: its time, its row, its number.
+    pub from: Option<(i64, Hash96, u32)>,
+    /// Whether the oldest of them are asked for, not the newest.
+    pub newer: bool,
+    /// So many at most.
+    pub limit: usize,
 }
 
 /// Keeps rows that are about to be replaced or removed.
@@ -83,6 +106,69 @@ pub(super) async fn last(
 }
 
 impl Store {
+    /// Versions of a list's rows by the time they were stored, the newest first.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Damaged`].
+    pub async fn row_changes(
+        &self,
+        _access: &Access,
+        list: &'static List,
+        query: &RowChangeQuery,
+    ) -> Result<Vec<RowChange>> {
+        let (beyond, direction) = match query.newer {
+            true => ('>', "ASC"),
+            false => ('<', "DESC"),
+        };
+        let mut condition = Condition::default();
+        let (from, until) = query.updated;
+        let range = [from.into(), until.into()];
+        condition.and("updated_at >= ? AND updated_at < ?", &range);
+        if let Some((at, hash, version)) = &query.from {
+            let place = [(*at).into(), hash.into(), i64::from(*version).into()];
+            let beyond = format!("(updated_at, hash, version) {beyond} (?, ?, ?)");
+            condition.and(&beyond, &place);
+        }
+        let order = format!(
+            "ORDER BY updated_at {direction}, hash {direction}, version {direction} LIMIT {}",
+            query.limit
+        );
+        // A version is in one of the tables.
+        let mut out = Vec::new();
+        let current = select(list, &format!("WHERE {} {order}", condition.sql));
+        let current = bind(&current, &condition.bound).fetch_all(&self.read);
+        for row in current.await? {
+            let stored = read(list, &row)?;
+            out.push(RowChange {
+                hash: key_hash(list, &stored.row.key()),
+                version: RowVersion {
+                    version: stored.version,
+                    updated_at: stored.updated_at,
+                    row: Some(stored.row),
+                },
+            });
+        }
+        condition.and("list = ?", &[list.table.into()]);
+        let former = format!(
+            "SELECT version, updated_at, content, hash FROM registry_version WHERE {} {order}",
+            condition.sql
+        );
+        let former = bind(&former, &condition.bound).fetch_all(&self.read);
+        for row in former.await? {
+            let hash = hash(row.try_get(3)?)?;
+            let version = former_version(list, &row)?;
+            out.push(RowChange { hash, version });
+        }
+        let key = |c: &RowChange| (c.version.updated_at, c.hash, c.version.version);
+        out.sort_by_key(|change| std::cmp::Reverse(key(change)));
+        if query.newer {
+            // The nearest are the last of the newest first.
+            out.drain(..out.len().saturating_sub(query.limit));
+        }
+        out.truncate(query.limit);
+        Ok(out)
+    }
+
     /// All versions of the row of a list with this hash, the newest first.
     ///
     /// # Errors
@@ -114,16 +200,21 @@ impl Store {
         .bind(hash)
         .fetch_all(&self.read)
         .await?;
-        for row in former {
-            let content: Option<String> = row.try_get(2)?;
-            out.push(RowVersion {
-                version: row.try_get::<i64>(0)? as u32,
-                updated_at: row.try_get(1)?,
-                row: content.map(|text| row_of(list, &text)).transpose()?,
-            });
+        for row in &former {
+            out.push(former_version(list, row)?);
         }
         Ok(out)
     }
+}
+
+/// A former version, from its number, its time and its content.
+fn former_version(list: &'static List, row: &db::Row) -> Result<RowVersion> {
+    let content: Option<String> = row.try_get(2)?;
+    Ok(RowVersion {
+        version: row.try_get::<i64>(0)? as u32,
+        updated_at: row.try_get(1)?,
+        row: content.map(|text| row_of(list, &text)).transpose()?,
+    })
 }
 
 fn row_of(list: &'static List, content: &str) -> Result<Row> {

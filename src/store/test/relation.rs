@@ -32,6 +32,10 @@ pub enum Relation {
     DeviceSeen,
     /// From maker and model to the devices that name them.
     SeenDevices,
+    /// From a device to the names that were written.
+    DeviceNames,
+    /// From a name to the device.
+    NameDevice,
     /// From a device to the participants who used it.
     DeviceParticipants,
     /// From a participant to the devices that they used.
@@ -44,6 +48,18 @@ pub enum Relation {
     DeliveryRecords,
     /// From a record to the deliveries that wrote it.
     RecordDeliveries,
+    /// From a delivery to the Patient whose row it changed.
+    DeliveryPatient,
+    /// From a Patient to the deliveries that changed the row.
+    PatientDeliveries,
+    /// From a delivery to the ResearchSubject whose row it changed.
+    DeliverySubject,
+    /// From a ResearchSubject to the deliveries that changed the row.
+    SubjectDeliveries,
+    /// From a delivery to the devices that it wrote.
+    DeliveryDevices,
+    /// From a device to the deliveries that wrote it.
+    DeviceDeliveries,
 }
 
 /// What a relation is in SQL.
@@ -79,12 +95,20 @@ impl Relation {
             Relation::ModelDevices => Relation::DeviceModel,
             Relation::DeviceSeen => Relation::SeenDevices,
             Relation::SeenDevices => Relation::DeviceSeen,
+            Relation::DeviceNames => Relation::NameDevice,
+            Relation::NameDevice => Relation::DeviceNames,
             Relation::DeviceParticipants => Relation::ParticipantDevices,
             Relation::ParticipantDevices => Relation::DeviceParticipants,
             Relation::GroupConsortium => Relation::ConsortiumGroup,
             Relation::ConsortiumGroup => Relation::GroupConsortium,
             Relation::DeliveryRecords => Relation::RecordDeliveries,
             Relation::RecordDeliveries => Relation::DeliveryRecords,
+            Relation::DeliveryPatient => Relation::PatientDeliveries,
+            Relation::PatientDeliveries => Relation::DeliveryPatient,
+            Relation::DeliverySubject => Relation::SubjectDeliveries,
+            Relation::SubjectDeliveries => Relation::DeliverySubject,
+            Relation::DeliveryDevices => Relation::DeviceDeliveries,
+            Relation::DeviceDeliveries => Relation::DeliveryDevices,
         }
     }
 
@@ -168,6 +192,14 @@ impl Relation {
                  (SELECT {far}.model_manufacturer_code, {far}.model_number \
                  FROM {table} {far} WHERE {inner})",
             ),
+            Relation::DeviceNames => (
+                Table::DeviceName,
+                "{near}.id IN (SELECT {far}.device FROM {table} {far} WHERE {inner})",
+            ),
+            Relation::NameDevice => (
+                Table::Device,
+                "{near}.device IN (SELECT {far}.id FROM {table} {far} WHERE {inner})",
+            ),
             Relation::DeviceParticipants => (
                 Table::List(&PARTICIPANTS),
                 "{near}.id IN (SELECT {far}u.device FROM participant_device {far}u \
@@ -206,6 +238,42 @@ impl Relation {
                  WHERE {far}v.participant = {near}.participant AND {far}v.kind = {near}.kind \
                  AND {far}v.time = {near}.time AND {far}v.source = {near}.source) {far} \
                  WHERE {inner})",
+            ),
+            Relation::DeliveryPatient => (
+                Table::List(&PARTICIPANTS),
+                "({near}.write, {near}.participant) IN \
+                 (SELECT {far}w.write, {far}w.participant FROM {table} {far} \
+                 JOIN registry_write {far}w ON {far}w.participant = {far}.id \
+                 WHERE {far}w.resource = 'Patient' AND {inner})",
+            ),
+            Relation::DeliverySubject => (
+                Table::List(&PARTICIPANTS),
+                "({near}.write, {near}.participant) IN \
+                 (SELECT {far}w.write, {far}w.participant FROM {table} {far} \
+                 JOIN registry_write {far}w ON {far}w.participant = {far}.id \
+                 WHERE {far}w.resource = 'ResearchSubject' AND {inner})",
+            ),
+            Relation::PatientDeliveries => (
+                Table::Delivery,
+                "EXISTS (SELECT 1 FROM registry_write {far} WHERE {far}.participant = {near}.id \
+                 AND {far}.resource = 'Patient' AND {inner})",
+            ),
+            Relation::SubjectDeliveries => (
+                Table::Delivery,
+                "EXISTS (SELECT 1 FROM registry_write {far} WHERE {far}.participant = {near}.id \
+                 AND {far}.resource = 'ResearchSubject' AND {inner})",
+            ),
+            Relation::DeliveryDevices => (
+                Table::Device,
+                "({near}.write, {near}.participant) IN \
+                 (SELECT {far}w.write, {far}w.participant FROM {table} {far} \
+                 JOIN registry_write {far}w ON {far}w.hash = {far}.hash \
+                 WHERE {far}w.resource = 'Device' AND {inner})",
+            ),
+            Relation::DeviceDeliveries => (
+                Table::Delivery,
+                "EXISTS (SELECT 1 FROM registry_write {far} WHERE {far}.hash = {near}.hash \
+                 AND {far}.resource = 'Device' AND {inner})",
             ),
             Relation::SeenDevices | Relation::ModelDevices => (
                 Table::Device,

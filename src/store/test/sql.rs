@@ -172,12 +172,23 @@ impl<'a> Compiler<'a> {
                 Condition::new(sql, bound)
             }
             Test::Delivery(ids) => Condition::any(ids.iter().map(|(id, hash)| {
-                Condition::new(
-                    "({0}.write = (SELECT id FROM write WHERE submission = ?) \
-                     AND {0}.participant = (SELECT id FROM participant WHERE hash = ?))"
-                        .replace("{0}", at.name),
-                    vec![id.as_str().into(), hash.into()],
-                )
+                let mut out = Condition::new(
+                    "{0}.write = (SELECT id FROM write WHERE submission = ?)".replace("{0}", at.name),
+                    vec![id.as_str().into()],
+                );
+                let participant = format!("{}.participant", at.name);
+                match hash {
+                    None => out.and(&format!("{participant} = 0"), &[]),
+                    // One who was deleted is told of still.
+                    Some(hash) => out.and(
+                        &format!(
+                            "{participant} IN (SELECT id FROM participant WHERE hash = ? UNION ALL \
+                             SELECT participant FROM registry_write WHERE hash = ?)"
+                        ),
+                        &[hash.into(), hash.into()],
+                    ),
+                }
+                out.in_brackets()
             })),
             _ => Condition::never(),
         }
@@ -373,6 +384,22 @@ fn of_row(test: &Test, name: &str, table: Table) -> Condition {
             Condition::new(
                 format!(
                     "{name}.id IN (SELECT x.owner FROM external_identifier x WHERE {})",
+                    part.sql
+                ),
+                part.bound,
+            )
+        }
+        (Test::External { system, value }, Table::Device) => {
+            let mut part = Condition::default();
+            for (column, asked) in [("system", system), ("value", value)] {
+                if let Some(asked) = asked {
+                    part.and(&format!("x.{column} = ?"), &[asked.as_str().into()]);
+                }
+            }
+            let part = part.or_always();
+            Condition::new(
+                format!(
+                    "{name}.id IN (SELECT x.device FROM device_identifier x WHERE {})",
                     part.sql
                 ),
                 part.bound,

@@ -4,7 +4,7 @@ use kenko_fhir::fold::fold;
 use serde_json::Value;
 
 use super::paths::{codings, displays, evaluate, span, texts};
-use super::{Parameter, World};
+use super::{Parameter, World, without_version};
 use crate::reading::{compares, interval};
 use crate::server::BASE;
 
@@ -89,6 +89,7 @@ impl Asked {
                 let found = world.values(world.parameter(resource, by), body);
                 found.iter().any(|reference| {
                     let reference = reference["reference"].as_str().unwrap_or_default();
+                    let reference = without_version(reference);
                     let target = world.referred.get(reference);
                     reference.starts_with(&format!("{to}/"))
                         && target.is_some_and(|t| inner.matches(world, to, t))
@@ -99,8 +100,11 @@ impl Asked {
                 let parameter = world.parameter(from, by);
                 world.all[from].iter().any(|other| {
                     let found = world.values(parameter, other);
-                    found.iter().any(|r| r["reference"] == own.as_str())
-                        && inner.matches(world, from, other)
+                    let refers = |r: &&Value| {
+                        let reference = r["reference"].as_str().unwrap_or_default();
+                        without_version(reference) == own
+                    };
+                    found.iter().any(refers) && inner.matches(world, from, other)
                 })
             }
         }
@@ -161,6 +165,7 @@ pub(super) fn one(
                 .any(|identifier| token(&codings(parameter, identifier))),
             ("reference", of) => {
                 let reference = value["reference"].as_str().unwrap_or_default();
+                let reference = without_version(reference);
                 let path = asked.strip_prefix(BASE).map_or(asked, |p| &p[1..]);
                 let (ty, id) = reference.split_once('/').unwrap_or_default();
                 of.is_none_or(|of| of == ty) && (path == reference || path == id) && !id.is_empty()

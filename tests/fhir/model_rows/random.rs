@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::condition::Asked;
 use super::paths::{codings, displays, texts};
-use super::{Parameter, World};
+use super::{Parameter, World, without_version};
 use crate::server::BASE;
 
 /// Small random numbers, always the same for a seed.
@@ -159,7 +159,7 @@ pub(super) fn value(
         }
         ("reference", _) => {
             let reference = found.and_then(|v| v["reference"].as_str());
-            let reference = reference.unwrap_or("Patient/unknown");
+            let reference = without_version(reference.unwrap_or("Patient/unknown"));
             match dice.below(3) {
                 0 => reference.split_once('/').unwrap().1.to_owned(),
                 1 => reference.to_owned(),

@@ -126,14 +126,18 @@ fn seen(column: &'static str, folded: &'static str) -> Text {
     Text::Column { at, column, folded }
 }
 
-/// `device-name`: the name of the model, where it is registered.
+/// `device-name`: the name of the model, where it is registered, and those that were written.
 fn device_name(_: &Scope, _: &Source, filter: &Filter) -> Result<Test, Invalid> {
-    let name = Text::Column {
-        at: Relation::DeviceModel,
-        column: "device_name",
+    let [model, own] = [
+        (Relation::DeviceModel, "device_name"),
+        (Relation::DeviceNames, "name"),
+    ]
+    .map(|(at, column)| Text::Column {
+        at,
+        column,
         folded: "folded",
-    };
-    string(filter, &[name])
+    });
+    string(filter, &[model, own])
 }
 
 /// `type`: ours, and that of IEEE 11073 where there is one.

@@ -1,8 +1,10 @@
 //! Provenance (<https://hl7.org/fhir/R4/provenance.html#search>).
 
 use super::*;
+use crate::fhir::resource::PARTICIPANT;
 use crate::fhir::search::reads::absent_value;
 use crate::fhir::search::{Modifier, OBSERVATION};
+use crate::registry::PARTICIPANTS;
 use crate::time;
 
 /// Provenance.
@@ -75,7 +77,7 @@ pub static PROVENANCE: Searchable = Searchable {
             "Provenance.target.where(resolve() is Patient)",
             "Provenance-patient",
             &["Patient"],
-            &[],
+            &[TO_PATIENT],
         ),
         date_of(
             "recorded",
@@ -94,8 +96,8 @@ pub static PROVENANCE: Searchable = Searchable {
             "target",
             "Provenance.target",
             "Provenance-target",
-            &["Observation"],
-            &[TO_OBSERVATION],
+            &["Device", "Observation", "Patient", "ResearchSubject"],
+            &[TO_OBSERVATION, TO_PATIENT, TO_SUBJECT, TO_DEVICE],
         ),
         date_of(
             "when",
@@ -110,6 +112,30 @@ const TO_OBSERVATION: Link = Link {
     resource: &OBSERVATION,
     source: Source::Record,
     relation: Relation::DeliveryRecords,
+    only: always,
+};
+
+const TO_PATIENT: Link = Link {
+    resource: &PATIENT,
+    source: Source::Row(PARTICIPANT),
+    relation: Relation::DeliveryPatient,
+    only: always,
+};
+
+const TO_SUBJECT: Link = Link {
+    resource: &RESEARCH_SUBJECT,
+    source: Source::Row(RowSource {
+        list: &PARTICIPANTS,
+        make: registry::research_subject,
+    }),
+    relation: Relation::DeliverySubject,
+    only: always,
+};
+
+const TO_DEVICE: Link = Link {
+    resource: &DEVICE,
+    source: Source::Device,
+    relation: Relation::DeliveryDevices,
     only: always,
 };
 

@@ -105,8 +105,7 @@ impl Requests<'_> {
         requests.any(|request| request.ask.query().is_some())
     }
 
-    /// Whether something that was not found is there now, that nobody else writes. What is
-    /// looked for by the identity that is written is settled where it is written.
+    /// Whether something that was not found is there now, when nobody else can write.
     pub(super) async fn is_found_now(&self) -> Result<bool> {
         for (entry, query) in &self.unmet {
             let Some(request) = self.request(*entry).filter(|_| !self.is_answered(*entry)) else {

@@ -52,7 +52,8 @@ impl Requests<'_> {
         let mut entries = Vec::new();
         for (entry, mut change) in all {
             match self.meant(entry, &device_id(&change), "Device", Place::default()) {
-                Ok(Meant { condition, .. }) => {
+                Ok(Meant { update, condition }) => {
+                    change.replaces = update;
                     change.condition = condition;
                     entries.push(entry);
                     changes.devices.push(change);
