@@ -1,6 +1,7 @@
 //! Data from electronic health records, which know our participants, laboratories and devices
 //! by names of their own (mapping specification §5.2).
 
+use kenko_fhir::fhir::base64;
 use kenko_fhir::registry::{DEVICES, LABORATORIES, List, PARTICIPANTS, Row};
 use serde_json::{Value, json};
 
@@ -231,5 +232,71 @@ async fn a_transaction_and_the_converter_know_them_too() {
             .number("/Observation?code=4548-4&date=2016-11-03")
             .await,
         0
+    );
+}
+
+#[tokio::test]
+async fn a_bundle_of_jp_clins_is_converted_by_the_lists_of_the_server() {
+    let server = Server::empty().await;
+    let text = std::fs::read_to_string("tests/data/documents/clins.json").unwrap();
+    let bundle: Value = serde_json::from_str(&text).unwrap();
+    let answer = server.write("POST", "/$to-exchange", &[], &bundle).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let parameters = answer.json();
+    let names: Vec<&str> = parameters["parameter"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| p["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["submission", "outcome"]);
+    let data = parameters["parameter"][0]["resource"]["data"]
+        .as_str()
+        .unwrap();
+    let submission = String::from_utf8(base64::decode(data).unwrap()).unwrap();
+    for expected in [
+        r#""hba1c_value":7.2"#,
+        r#""test_lab_id":"000000000001""#,
+        r#""measurement_method_code":"000001""#,
+    ] {
+        assert!(submission.contains(expected), "{submission}");
+    }
+    let told = parameters["parameter"][1]["resource"].to_string();
+    assert!(told.contains("JP_eCS_InstitutionNumber"), "{told}");
+    // Strictly, nothing is refused either: what is not ours is only told.
+    let strict = [("prefer", "handling=strict")];
+    let answer = server
+        .write("POST", "/$to-exchange", &strict, &bundle)
+        .await;
+    assert_eq!(answer.status, 200);
+}
+
+#[tokio::test]
+async fn an_encounter_of_a_batch_speaks_for_its_results() {
+    let server = Server::with_example().await;
+    let mut sent = result("2016-11-04");
+    sent.as_object_mut().unwrap().shift_remove("performer");
+    sent["encounter"] = json!({ "reference": "urn:uuid:00000000-0000-4000-8000-000000000001" });
+    let provider = json!({ "identifier": { "system": INSTITUTION, "value": "2312345678" } });
+    let encounter = json!({ "resourceType": "Encounter", "status": "finished",
+        "class": { "code": "AMB" }, "serviceProvider": provider });
+    let bundle = json!({ "resourceType": "Bundle", "type": "batch", "entry": [
+        { "fullUrl": "urn:uuid:00000000-0000-4000-8000-000000000001", "resource": encounter,
+            "request": { "method": "POST", "url": "Encounter" } },
+        { "resource": sent, "request": { "method": "POST", "url": "Observation" } } ] });
+    let answer = server.write("POST", "", &[], &bundle).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let entries = crate::server::entries(&answer.json());
+    let status = |n: usize| entries[n]["response"]["status"].as_str().unwrap()[..3].to_owned();
+    assert_eq!(
+        (status(0), status(1)),
+        ("404".into(), "201".into()),
+        "{}",
+        answer.text
+    );
+    assert!(
+        answer.text.contains("encounter.serviceProvider"),
+        "{}",
+        answer.text
     );
 }

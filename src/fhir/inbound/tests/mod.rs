@@ -9,8 +9,10 @@ mod joins;
 mod pitfalls;
 mod refusals;
 mod round_trip;
+mod stand_in;
 mod times;
 mod units;
+mod units_activity;
 
 use serde_json::{Value, json};
 
