@@ -80,6 +80,16 @@ pub fn write(out: &mut Vec<u8>, cell: Cell, decimals: u8) {
     out.extend_from_slice(&text[at..]);
 }
 
+/// Whether two numbers are equal by value, however they are written; those that are beyond
+/// [`Decimal`] by their text.
+pub fn equal(a: &serde_json::Number, b: &serde_json::Number) -> bool {
+    let decimal = |n: &serde_json::Number| Decimal::parse(&n.to_string());
+    match (decimal(a), decimal(b)) {
+        (Some(a), Some(b)) => a.equals(b),
+        _ => a == b,
+    }
+}
+
 /// An exact decimal number: `mantissa` × 10^-`scale`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decimal {

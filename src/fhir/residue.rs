@@ -25,7 +25,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::decimal::Decimal;
+use crate::decimal;
 
 /// The residue of a resource; `None` where the record says it all.
 pub fn of(rendered: &Value, written: &Value) -> Option<Value> {
@@ -113,16 +113,11 @@ const CHOICES: [&str; 2] = ["effective", "value"];
 
 /// The values that an interpretation is about: of an object, and of its components.
 fn numbers(of: &Map<String, Value>) -> Vec<&Value> {
-    let value = |members: &&Map<String, Value>| {
-        let quantity = members.get("valueQuantity").and_then(|q| q.get("value"));
-        quantity.is_some()
-    };
     let components = of.get("component").and_then(Value::as_array);
     let components = components.into_iter().flatten();
     std::iter::once(of)
         .chain(components.filter_map(Value::as_object))
-        .filter(value)
-        .map(|members| &members["valueQuantity"]["value"])
+        .filter_map(|members| members.get("valueQuantity")?.get("value"))
         .collect()
 }
 
@@ -151,40 +146,24 @@ fn array(ours: &[Value], theirs: &[Value]) -> Option<Value> {
 
 /// Takes apart what alone makes no new version (mapping specification §5.2): `issued`, `meta`
 /// and `text`, and numbers that are equal but for their digits. The rest comes first.
-pub fn apart(form: Value) -> (Option<Value>, Option<Value>) {
-    let Value::Object(mut form) = form else {
-        return (None, None);
-    };
+pub fn apart(mut form: Value) -> (Option<Value>, Option<Value>) {
     let mut aside = Map::new();
     if let Some(members) = form.get_mut("o").and_then(Value::as_object_mut) {
         for name in ["issued", "meta", "text"] {
             aside.extend(members.shift_remove(name).map(|form| (name.into(), form)));
         }
     }
-    let aside = (!aside.is_empty()).then(|| json!({ "o": aside }));
-    let (rest, digits) = without_digits(Value::Object(form));
-    let aside = match (aside, digits) {
-        (Some(mut aside), Some(digits)) => {
-            if let (Some(aside), Value::Object(digits)) = (aside["o"].as_object_mut(), digits) {
-                let of = digits.into_iter().filter(|(name, _)| name == "o");
-                let members = of.filter_map(|(_, members)| members.as_object().cloned());
-                aside.extend(members.flatten());
-            }
-            Some(aside)
-        }
-        (aside, digits) => aside.or(digits),
-    };
-    (rest, aside)
+    let (rest, digits) = without_digits(form);
+    if let Some(Value::Object(members)) = digits.map(|mut digits| digits["o"].take()) {
+        aside.extend(members);
+    }
+    (rest, (!aside.is_empty()).then(|| json!({ "o": aside })))
 }
 
 /// Takes apart overrides of numbers by equal ones.
 fn without_digits(form: Value) -> (Option<Value>, Option<Value>) {
     if let Some([Value::Number(was), Value::Number(is)]) = form["~"].as_array().map(Vec::as_slice) {
-        let decimal = |n: &serde_json::Number| Decimal::parse(&n.to_string());
-        let equal = decimal(was)
-            .zip(decimal(is))
-            .is_some_and(|(a, b)| a.equals(b));
-        return if equal {
+        return if decimal::equal(was, is) {
             (None, Some(form))
         } else {
             (Some(form), None)

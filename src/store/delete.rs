@@ -3,11 +3,10 @@
 
 use super::change::{Deleted, Deletion};
 use super::db::{Bound, bind, query};
-use super::read::DELETED;
+use super::read::{DELETED, at_time};
 use super::tally::Changes;
 use super::work::Work;
 use super::{Result, Store};
-use crate::fhir::id::source_hash;
 
 impl Store {
     /// Deletes a record. What is absent or deleted already is no failure, unless something
@@ -26,32 +25,12 @@ impl Store {
             return Ok(absent);
         };
         let layout = self.layout.of(kind.place);
-        // The time leads to a few records at most; the source decides.
-        let comma = if layout.columns > 0 { ", " } else { "" };
-        let rows = query(format!(
-            "SELECT r.participant, r.source, r.version, r.state, t.value{comma}{} FROM participant p \
-             CROSS JOIN record r LEFT JOIN text t ON t.id = r.source \
-             WHERE p.hash = ? AND r.participant = p.id AND r.kind = {} AND r.time = ?",
-            layout.column_list("r."),
-            layout.id
-        ))
-        .bind(&id.participant)
-        .bind(id.seconds)
-        .fetch_all(&mut work.tx)
-        .await?;
-        let mut found = None;
-        for row in rows {
-            let source: Option<String> = row.try_get(4)?;
-            if source_hash(source.as_deref().unwrap_or_default()) == id.source {
-                found = Some(row);
-            }
-        }
-        let Some(row) = found else {
+        let there = at_time(&mut work.tx, kind, layout, &id.participant, id.seconds).await?;
+        let found = there.into_iter().find(|(_, source)| *source == id.source);
+        let Some((raw, _)) = found else {
             return Ok(absent);
         };
-        let (participant, source): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
-        let (version, state): (i64, i64) = (row.try_get(2)?, row.try_get(3)?);
-        let current = (state != DELETED).then_some(version as u32);
+        let current = (raw.state != DELETED).then_some(raw.version as u32);
         if deletion
             .condition
             .as_ref()
@@ -66,14 +45,15 @@ impl Store {
             "participant = ? AND kind = {} AND time = ? AND source = ?",
             layout.id
         );
-        let bound: Vec<Bound> = [participant, id.seconds, source].map(Bound::Int).to_vec();
+        let bound: Vec<Bound> = [raw.participant, raw.time, raw.source]
+            .map(Bound::Int)
+            .to_vec();
         let mut changes = Changes::default();
         changes.records(layout, -1);
-        let columns = (5..5 + layout.columns).map(|column| row.try_get(column));
-        let columns: Vec<Option<i64>> = columns.collect::<Result<_>>()?;
-        changes.values(layout, &columns, -1);
+        changes.values(layout, &raw.columns, -1);
         changes.write(&mut work.tx).await?;
         let write = work.write().await?;
+        let comma = if layout.columns > 0 { ", " } else { "" };
         let columns = format!(
             "participant, kind, time, source, version, updated, seen, write, device, state, residue{comma}{}",
             layout.column_list("")
@@ -96,6 +76,6 @@ impl Store {
         .bind(id.encode())
         .execute(&mut work.tx)
         .await?;
-        Ok(Deleted::Now(version as u32 + 1))
+        Ok(Deleted::Now(raw.version as u32 + 1))
     }
 }

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::db::{self, bind};
+use super::db::{self, Transaction, bind};
 use super::dictionary::{DevicePart, Word};
 use super::layout::{KindLayout, Slot};
 use super::{Access, Error, RecordKey, Result, Store};
-use crate::fhir::id::ObservationKey;
-use crate::kind::{Kinds, Type};
+use crate::fhir::id::{Hash96, ObservationKey, source_hash};
+use crate::kind::{Kind, Kinds, Type};
 use crate::record::{Cell, Record, Texts};
 
 pub use super::dictionary::Person;
@@ -143,6 +143,33 @@ impl Raw {
     }
 }
 
+/// The records of a kind that a participant has at a time, deletions included, each with the
+/// hash of its source: a few at most, of which an id means one.
+pub(super) async fn at_time(
+    tx: &mut Transaction,
+    kind: &Kind,
+    layout: &KindLayout,
+    participant: &Hash96,
+    seconds: i64,
+) -> Result<Vec<(Raw, Hash96)>> {
+    let statement = db::query(format!(
+        "SELECT {FIXED}{}{}, t.value FROM participant p \
+         CROSS JOIN record r LEFT JOIN text t ON t.id = r.source \
+         WHERE p.hash = ? AND r.participant = p.id AND r.kind = {} AND r.time = ?",
+        comma(layout),
+        layout.column_list("r."),
+        layout.id
+    ));
+    let rows = statement.bind(participant).bind(seconds).fetch_all(tx);
+    let mut out = Vec::new();
+    for row in rows.await? {
+        let raw = Raw::read(kind.place, layout.columns, &row)?;
+        let source: Option<String> = row.try_get(FIXED_COUNT + layout.columns)?;
+        out.push((raw, source_hash(source.as_deref().unwrap_or_default())));
+    }
+    Ok(out)
+}
+
 impl Store {
     /// The current version of the record with this id, a deletion included.
     ///
@@ -251,7 +278,7 @@ impl Store {
         let mut places = Places {
             map: HashMap::default(),
         };
-        let nothing = crate::fhir::id::source_hash("");
+        let nothing = source_hash("");
         for r in raw {
             let damaged =
                 |what: &str| Error::Damaged(format!("a record names a {what} that is not there"));

@@ -38,24 +38,12 @@ pub struct ResidueValue {
     pub value: String,
 }
 
-impl Residue {
-    /// Whether nothing is kept.
-    pub fn is_empty(&self) -> bool {
-        self.content.is_empty() && self.aside.is_empty()
-    }
-}
-
-/// What is stored of one.
-pub(super) struct Kept {
-    content: String,
-}
-
 /// Numbers of residues that one write can make.
 const OF_WRITE: i64 = 1 << 20;
 
 /// Whether two contents say the same, in whatever order.
-pub(super) fn same(stored: Option<&Kept>, written: Option<&Residue>) -> bool {
-    let stored = stored.map_or("", |kept| &kept.content);
+pub(super) fn same(stored: Option<&String>, written: Option<&Residue>) -> bool {
+    let stored = stored.map_or("", String::as_str);
     let written = written.map_or("", |residue| &residue.content);
     let value = |text: &str| serde_json::from_str::<Value>(text).ok();
     stored == written || (!stored.is_empty() && value(stored) == value(written))
@@ -133,8 +121,8 @@ impl Store {
     }
 }
 
-/// What is stored of some residues.
-pub(super) async fn kept(tx: &mut Transaction, ids: &[i64]) -> Result<HashMap<i64, Kept>> {
+/// The contents of some residues.
+pub(super) async fn contents(tx: &mut Transaction, ids: &[i64]) -> Result<HashMap<i64, String>> {
     let mut out = HashMap::with_capacity(ids.len());
     for chunk in sql::chunks(ids) {
         let text = format!(
@@ -143,8 +131,7 @@ pub(super) async fn kept(tx: &mut Transaction, ids: &[i64]) -> Result<HashMap<i6
         );
         for row in query(text).bind_all(chunk).fetch_all(&mut *tx).await? {
             let content: Option<String> = row.try_get(1)?;
-            let content = content.unwrap_or_default();
-            out.insert(row.try_get(0)?, Kept { content });
+            out.insert(row.try_get(0)?, content.unwrap_or_default());
         }
     }
     Ok(out)

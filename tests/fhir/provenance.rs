@@ -3,9 +3,7 @@
 use kenko_fhir::fhir::id;
 use serde_json::{Value, json};
 
-use crate::server::{Server, entries, observation};
-
-const PERSON_SID: &str = "https://kenko-fhir.example/fhir/sid/consortium/A00001/person";
+use crate::server::{PERSON_SID, Server, entries, observation};
 
 fn patient(gender: &str) -> Value {
     json!({

@@ -4,20 +4,11 @@
 use kenko_fhir::fhir::id;
 use serde_json::{Value, json};
 
-use crate::server::{Answer, PERSON, Server, entries, observation};
+use crate::server::{Answer, PERSON, PERSON_SID, Server, entries, entry, observation};
 
 const AT: &str = "2016-10-01T07:00:00+09:00";
 /// What finds the record of [`AT`].
 const IT: &str = "date=2016-10-01T07:00:00%2B09:00&code=29463-7";
-const PERSON_SID: &str = "https://kenko-fhir.example/fhir/sid/consortium/A00001/person";
-
-fn entry(method: &str, url: &str, resource: Option<Value>) -> Value {
-    let mut out = json!({ "request": { "method": method, "url": url } });
-    if let Some(resource) = resource {
-        out["resource"] = resource;
-    }
-    out
-}
 
 async fn send(server: &Server, bundle_type: &str, entries: Vec<Value>) -> Answer {
     let bundle = json!({ "resourceType": "Bundle", "type": bundle_type, "entry": entries });

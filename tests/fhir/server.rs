@@ -21,6 +21,9 @@ pub const BASE: &str = "http://h.example/fhir";
 /// The first person of the example.
 pub const PERSON: &str = "P0000000000000000001";
 
+/// The system of the persons of the example.
+pub const PERSON_SID: &str = "https://kenko-fhir.example/fhir/sid/consortium/A00001/person";
+
 /// A server.
 pub struct Server {
     pub store: Arc<Store>,
@@ -246,6 +249,15 @@ impl Listed {
 /// The entries of a Bundle.
 pub fn entries(bundle: &Value) -> Vec<Value> {
     bundle["entry"].as_array().cloned().unwrap_or_default()
+}
+
+/// An entry that asks for something.
+pub fn entry(method: &str, url: &str, resource: Option<Value>) -> Value {
+    let mut out = json!({ "request": { "method": method, "url": url } });
+    if let Some(resource) = resource {
+        out["resource"] = resource;
+    }
+    out
 }
 
 /// A link of a Bundle, from the FHIR base on.

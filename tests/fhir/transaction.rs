@@ -8,18 +8,9 @@ use kenko_fhir::registry::{PARTICIPANTS, Registries, Row};
 use kenko_fhir::store::Access;
 use serde_json::{Value, json};
 
-use crate::server::{Answer, PERSON, Server, entries, observation};
+use crate::server::{Answer, PERSON, PERSON_SID, Server, entries, entry, observation};
 
 const AT: &str = "2016-10-01T07:00:00+09:00";
-const PERSON_SID: &str = "https://kenko-fhir.example/fhir/sid/consortium/A00001/person";
-
-fn entry(method: &str, url: &str, resource: Option<Value>) -> Value {
-    let mut out = json!({ "request": { "method": method, "url": url } });
-    if let Some(resource) = resource {
-        out["resource"] = resource;
-    }
-    out
-}
 
 fn requests(bundle_type: &str, entries: Vec<Value>) -> Value {
     json!({ "resourceType": "Bundle", "type": bundle_type, "entry": entries })

@@ -12,8 +12,7 @@ use serde_json::{Map, Value, json};
 use super::finish::{Done, Finish};
 use super::reference::{self, Ref, Target};
 use super::{Inbound, Spot};
-use crate::fhir::id::{self, ObservationKey};
-use crate::fhir::{residue, search};
+use crate::fhir::{id, residue, search};
 use crate::kind::Kind;
 use crate::mapping::{Context, Hole, Program, Reading, Role, Unregistered, forward};
 use crate::record::Record;
@@ -29,26 +28,8 @@ pub(super) struct Kept {
     /// What relative references in it belong to.
     base: String,
     value: Value,
-    /// Where it refers to what the record carries.
-    refs: Vec<(Slot, Ref)>,
-}
-
-/// A reference that the record carries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Slot {
-    Subject,
-    Device,
-    Performer(usize),
-}
-
-impl Slot {
-    fn of(self, value: &mut Value) -> Option<&mut Map<String, Value>> {
-        match self {
-            Slot::Subject => value.get_mut("subject")?.as_object_mut(),
-            Slot::Device => value.get_mut("device")?.as_object_mut(),
-            Slot::Performer(n) => value.get_mut("performer")?.get_mut(n)?.as_object_mut(),
-        }
-    }
+    /// Its performers that may be laboratories: place in the array, and reference.
+    performers: Vec<(usize, Ref)>,
 }
 
 /// Elements of an Observation that is a part which belong to its component.
@@ -60,23 +41,14 @@ const OF_COMPONENT: [&str; 4] = [
 ];
 
 impl Inbound<'_> {
-    /// Keeps the resource that the next row is read from, if it says more than its record.
+    /// Keeps the resource that the next row is read from.
     pub(super) fn keep(
         &mut self,
         resource: View,
         spot: Spot,
         reading: &Reading,
-        refs: Vec<(Slot, Ref)>,
+        performers: Vec<(usize, Ref)>,
     ) {
-        let says_more = !reading.residue.is_empty()
-            || !reading.variants.is_empty()
-            || !reading.converted.is_empty()
-            || resource.get("contained").is_some()
-            // Which kind it is, and so what its record holds, is not yet known.
-            || reading.rival.is_some();
-        if !self.taken.options.write || !says_more {
-            return;
-        }
         let mut bytes = Vec::new();
         resource.write(&mut bytes);
         let Ok(mut value) = serde_json::from_slice::<Value>(&bytes) else {
@@ -93,8 +65,20 @@ impl Inbound<'_> {
             role: reading.role,
             base: reference::base(spot.full_url).to_owned(),
             value,
-            refs,
+            performers,
         });
+    }
+
+    /// Whether an Observation is kept: it is written to a server, and says more than its
+    /// record.
+    pub(super) fn keeps(&self, resource: View, reading: &Reading) -> bool {
+        let says_more = !reading.residue.is_empty()
+            || !reading.variants.is_empty()
+            || !reading.converted.is_empty()
+            || resource.get("contained").is_some()
+            // Which kind it is, and so what its record holds, is not yet known.
+            || reading.rival.is_some();
+        self.taken.options.write && says_more
     }
 
     /// Puts a quantity that was converted into an extension, with the code that it had
@@ -175,19 +159,17 @@ impl Finish<'_> {
             row
         };
         let of: HashMap<usize, &Done> = done.iter().map(|one| (one.row, one)).collect();
-        let id_of = |one: &Done| (one.row, self.observation_id(one));
-        let ids: HashMap<usize, String> = done.iter().map(id_of).collect();
-        let observation = |row: u32| ids.get(&whole(row as usize)).cloned();
+        let record_of = |row: u32| of.get(&whole(row as usize)).copied();
         for one in &mut kept {
             one.row = whole(one.row);
             let Some(record) = of.get(&one.row) else {
                 continue;
             };
-            for &(slot, at) in &one.refs {
-                let Slot::Performer(_) = slot else { continue };
+            for &(place, at) in &one.performers {
                 let laboratory = self.laboratory_at(at, record.consortium);
-                let (Some((laboratory, _)), Some(members)) = (laboratory, slot.of(&mut one.value))
-                else {
+                let performer = one.value["performer"].get_mut(place);
+                let performer = performer.and_then(Value::as_object_mut);
+                let (Some((laboratory, _)), Some(members)) = (laboratory, performer) else {
                     continue;
                 };
                 let text = |place: u32| self.taken.texts.get(i64::from(place));
@@ -195,8 +177,9 @@ impl Finish<'_> {
                 self.lead(members, format!("Organization/{id}"));
             }
             let base = std::mem::take(&mut one.base);
-            self.settle_below(&base, &mut one.value, &observation);
+            self.settle_below(&base, &mut one.value, &record_of);
         }
+        kept.sort_by_key(|one| one.row);
         self.taken.kept = kept;
     }
 
@@ -220,26 +203,22 @@ impl Finish<'_> {
     fn observation_id(&self, done: &Done) -> String {
         let row = &self.taken.rows[done.row];
         let kind = self.kinds.at(usize::from(row.kind));
-        let text = |place: i64| self.taken.texts.get(place);
-        let cells = &self.taken.cells[row.cells as usize..][..kind.fields.len()];
-        let source = kind.source.and_then(|field| cells[field].raw());
-        let key = ObservationKey {
-            participant: id::participant_hash(
-                text(i64::from(done.consortium)),
-                text(i64::from(done.person)),
-            ),
-            kind: kind.hash,
-            seconds: cells[kind.time].value(),
-            source: id::source_hash(source.map_or("", text)),
+        let text = |place: u32| self.taken.texts.get(i64::from(place));
+        let record = Record {
+            kind,
+            consortium_id: text(done.consortium),
+            person_id: text(done.person),
+            cells: &self.taken.cells[row.cells as usize..][..kind.fields.len()],
+            texts: &self.taken.texts,
         };
-        format!("Observation/{}", key.encode())
+        format!("Observation/{}", forward::key(&record, kind).encode())
     }
 
-    fn settle_below(
+    fn settle_below<'d>(
         &mut self,
         base: &str,
         value: &mut Value,
-        observation: &impl Fn(u32) -> Option<String>,
+        record_of: &impl Fn(u32) -> Option<&'d Done>,
     ) {
         match value {
             Value::Object(members) => {
@@ -247,17 +226,17 @@ impl Finish<'_> {
                     && !written.starts_with('#')
                 {
                     let at = self.taken.refs.literal(base, written);
-                    if let Some(own) = self.own_reference(at, observation) {
+                    if let Some(own) = self.own_reference(at, record_of) {
                         *written = own;
                     }
                 }
                 for (_, value) in members {
-                    self.settle_below(base, value, observation);
+                    self.settle_below(base, value, record_of);
                 }
             }
             Value::Array(items) => {
                 for item in items {
-                    self.settle_below(base, item, observation);
+                    self.settle_below(base, item, record_of);
                 }
             }
             _ => {}
@@ -265,10 +244,10 @@ impl Finish<'_> {
     }
 
     /// A reference as this server writes it; `None` where it leads to nothing of ours.
-    fn own_reference(
+    fn own_reference<'d>(
         &self,
         at: Ref,
-        observation: &impl Fn(u32) -> Option<String>,
+        record_of: &impl Fn(u32) -> Option<&'d Done>,
     ) -> Option<String> {
         let text = |place: u32| self.taken.texts.get(i64::from(place));
         Some(match self.taken.refs.target(at) {
@@ -289,22 +268,26 @@ impl Finish<'_> {
                 let [maker, model, serial] = cells.map(|cell| self.taken.texts.get(cell.value()));
                 format!("Device/{}", id::device(maker, model, serial))
             }
-            Target::Row(row) => return observation(row),
+            Target::Row(row) => self.observation_id(record_of(row)?),
             _ => return None,
         })
     }
 
     /// What was written of the record of a row beyond its fields.
     pub(super) fn residue(&self, row: usize, record: &Record) -> Option<Residue> {
-        let mut kept = self.taken.kept.iter().filter(|k| k.row == row).peekable();
-        kept.peek()?;
+        // They stand in the order of their rows.
+        let all = &self.taken.kept;
+        let from = all.partition_point(|kept| kept.row < row);
+        let until = all.partition_point(|kept| kept.row <= row);
+        let kept = all.get(from..until).filter(|kept| !kept.is_empty())?;
         let rendered = render(record, &record.kind.mapping.panel.program, None)?;
         let mut whole = rendered.clone();
         for one in kept {
             let mut value = one.value.clone();
-            for (slot, name) in [(Slot::Subject, "subject"), (Slot::Device, "device")] {
+            for name in ["subject", "device"] {
                 let own = rendered.get(name).and_then(|r| r["reference"].as_str());
-                if let (Some(own), Some(members)) = (own, slot.of(&mut value)) {
+                let members = value.get_mut(name).and_then(Value::as_object_mut);
+                if let (Some(own), Some(members)) = (own, members) {
                     self.lead(members, own.to_owned());
                 }
             }

@@ -20,6 +20,7 @@ mod finish;
 mod join;
 mod kept;
 mod merge;
+mod observation;
 mod outcome;
 mod participant;
 mod reference;
@@ -28,16 +29,14 @@ mod write;
 
 use crate::exchange::{self, Origin};
 use crate::fault::{Code, Fault, Severity};
-use crate::kind::{Edition, Kind, Kinds};
-use crate::mapping::backward::{self, Note};
-use crate::mapping::{Backward, Reading, Role, Status, Verdict};
+use crate::kind::{Edition, Kinds};
+use crate::mapping::{Backward, Reading, Role, Status};
 use crate::record::{Cell, Texts};
 use crate::tape::{Tape, View};
 use crate::time::{self, JST};
 
 use super::check::check_view;
 use super::elements;
-use super::id;
 
 pub use crosswalk::Known;
 pub use document::{Input, read_any};
@@ -45,7 +44,7 @@ pub use entries::{Entry, Requests, read_requests};
 pub use outcome::{EXPRESSIONS_MAX, Issue, Outcome};
 pub use write::{Head, Late, Named, Reference, Written, WrittenRecords, read_resource};
 
-use kept::{Kept, Slot};
+use kept::Kept;
 use reference::{Ref, References, Target};
 
 /// How to read.
@@ -381,209 +380,6 @@ impl<'k> Inbound<'k> {
                 false
             }
         }
-    }
-
-    fn observation(&mut self, resource: View, spot: Spot) {
-        let mut reading = std::mem::take(&mut self.reading);
-        match self
-            .backward
-            .read(resource, &mut self.taken.texts, &mut reading)
-        {
-            Verdict::Ours => self.row(resource, spot, &mut reading),
-            Verdict::NotOurs => {
-                let code = resource.get("code");
-                let name = code.map_or_else(String::new, backward::name_of);
-                self.not_ours(Code::CodeUnsupported, &name, resource, spot);
-            }
-        }
-        self.reading = reading;
-    }
-
-    /// Keeps what was read of an Observation.
-    fn row(&mut self, resource: View, spot: Spot, reading: &mut Reading) {
-        let kind = self.kinds.at(reading.kind).clone();
-        self.performers_of(&kind, resource, reading);
-        let contained = resource.get("contained");
-        let mut refused = reading.is_refused();
-        if !reading.residue.is_empty() || contained.is_some() {
-            refused |= !self.has_structure(resource, spot);
-        }
-        for note in &reading.notes {
-            self.tell(note, resource, spot);
-        }
-        // A part that is refused refuses the record that it names.
-        if refused && !(matches!(reading.role, Role::Part(_)) && reading.record.is_some()) {
-            return;
-        }
-        let write = self.taken.options.write;
-        for &node in &reading.residue {
-            self.taken.outcome.tally(
-                Code::NotExpressible,
-                "Observation",
-                || expression(resource, spot, node, ""),
-                |pointer| {
-                    let fault = Fault::new(Code::NotExpressible, pointer, resource.place());
-                    match write {
-                        true => fault.expected("kept beside the record"),
-                        false => fault,
-                    }
-                },
-            );
-            if self.taken.options.write {
-                self.need(resource, spot, node);
-            }
-        }
-        if reading.cells.is_empty() {
-            return;
-        }
-        self.plausible(&kind, resource, spot, reading);
-        let base = reference::base(spot.full_url);
-        let tape_view = |node: u32| resource.at(node);
-        let subject = reading
-            .subject
-            .and_then(|node| self.refer("Patient", resource, tape_view(node), base));
-        let device = reading
-            .device
-            .and_then(|node| self.refer("Device", resource, tape_view(node), base));
-        let mut refs: Vec<(Slot, Ref)> = Vec::new();
-        refs.extend(subject.map(|at| (Slot::Subject, at)));
-        refs.extend(device.map(|at| (Slot::Device, at)));
-        let first = self.taken.performers.len();
-        let mut by_person = false;
-        for (place, &node) in reading.performers.iter().enumerate() {
-            let performer = tape_view(node);
-            if backward::is_person(resource, performer) {
-                by_person = true;
-            } else if (kind.laboratory.is_some() || reading.rival.is_some())
-                && let Some(at) = self.refer("Organization", resource, performer, base)
-            {
-                self.taken.performers.push(at);
-                refs.push((Slot::Performer(place), at));
-                self.need_performer(resource, spot, at, performer);
-            }
-        }
-        let claim = reading
-            .record
-            .and_then(|node| self.claim(&kind, tape_view(node).text()));
-        // What a resource by itself says of the server it is sent to is the server's own.
-        let is_own = self.taken.options.write && spot.entry.is_none();
-        let last_updated = reading.last_updated.filter(|_| !is_own).and_then(|node| {
-            let at = time::parse_fhir(tape_view(node).text(), JST)?;
-            at.zoned.then_some(at.from)
-        });
-        self.keep(resource, spot, reading, refs);
-        let around = self.around(&kind, resource, spot, reading);
-        let cells = self.taken.cells.len() as u32;
-        self.taken.cells.extend_from_slice(&reading.cells);
-        self.taken.rows.push(Row {
-            kind: kind.place as u16,
-            rival: reading.rival.map(|r| r as u16),
-            role: reading.role,
-            status: reading.status,
-            cells,
-            entry: spot.entry.unwrap_or(0),
-            place: resource.place(),
-            subject,
-            device,
-            performers: (first as u32, (self.taken.performers.len() - first) as u16),
-            claim,
-            around,
-            last_updated,
-            encounter: reading.encounter,
-            by_person,
-            coincident: reading.coincident,
-            refused,
-        });
-    }
-
-    /// Performers that the record does not carry are residue.
-    fn performers_of(&self, kind: &Kind, resource: View, reading: &mut Reading) {
-        let subject = resource.get("subject").and_then(|s| s.text_of("reference"));
-        for i in 0..reading.performers.len() {
-            let node = reading.performers[i];
-            let performer = resource.at(node);
-            let written = performer.text_of("reference");
-            let carried = if kind.laboratory.is_some() {
-                let named = performer.text_of("type").or_else(|| {
-                    let tail = reference::tail(written?)?;
-                    tail.split('/').next()
-                });
-                named.is_none_or(|kind| kind == "Organization")
-            } else {
-                written.is_some() && written == subject
-            };
-            if !carried {
-                reading.residue.push(node);
-            }
-        }
-    }
-
-    fn tell(&mut self, note: &Note, resource: View, spot: Spot) {
-        let fault = |pointer: String| {
-            Fault::new(note.code, pointer, resource.at(note.node).place())
-                .expected(note.expected.clone())
-                .found(&note.found)
-                .severity(note.severity)
-        };
-        let pointer = || expression(resource, spot, note.node, note.below);
-        if note.code == Code::FallbackUsed {
-            let field = note.expected.split(' ').next().unwrap_or_default();
-            self.taken.outcome.tally(note.code, field, pointer, fault);
-        } else {
-            self.taken.outcome.push(fault(pointer()));
-        }
-    }
-
-    /// Warns of values out of the ordinary.
-    fn plausible(&mut self, kind: &Kind, resource: View, spot: Spot, reading: &Reading) {
-        let outcome = &mut self.taken.outcome;
-        let at = |field: usize| match reading.nodes[field] {
-            0 => resource,
-            node => resource.at(node),
-        };
-        exchange::implausible(kind, &reading.cells, |field, code, expected, found| {
-            let pointer = expression(resource, spot, at(field).node(), "");
-            let fault = Fault::new(code, pointer, at(field).place());
-            outcome.push(fault.expected(expected).found(&found));
-        });
-        let (measured, updated) = (reading.cells[kind.time], reading.cells[kind.update]);
-        if !measured.is_absent()
-            && !updated.is_absent()
-            && updated.value() < measured.value() * 1000
-        {
-            let issued = at(kind.update);
-            let pointer = expression(resource, spot, issued.node(), "");
-            let fault = Fault::new(Code::Implausible, pointer, issued.place());
-            outcome.push(
-                fault
-                    .expected("not before it was measured")
-                    .found(issued.text()),
-            );
-        }
-    }
-
-    /// The identity in `identifier[record]`; `None` for a value that is none.
-    fn claim(&mut self, kind: &Kind, value: &str) -> Option<Claim> {
-        let mut parts = value.split(':');
-        let mut next = || parts.next();
-        let (consortium, person, name, at, source) = (next()?, next()?, next()?, next()?, next()?);
-        if name != kind.name || parts.next().is_some() {
-            return None;
-        }
-        let seconds = time::parse14(at)?;
-        let mut place = |part: &str| match part.contains('%') {
-            true => {
-                let part = id::split(part).into_iter().next().unwrap_or_default();
-                self.taken.texts.intern(&part)
-            }
-            false => self.taken.texts.intern(part),
-        };
-        Some(Claim {
-            consortium: place(consortium),
-            person: place(person),
-            seconds,
-            source: place(source),
-        })
     }
 
     /// A reference of a resource as a number.

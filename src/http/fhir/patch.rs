@@ -10,7 +10,7 @@ use super::condition::{self, Found};
 use super::read::{self, Current};
 use super::requests::{Ask, Request, Target, other_id};
 use super::written;
-use crate::decimal::Decimal;
+use crate::decimal;
 use crate::fault::{Code, Fault, Place};
 use crate::fhir::resource::Resource;
 use crate::http::body::Body;
@@ -162,13 +162,7 @@ fn name(operation: &PatchOperation) -> &'static str {
 /// Whether two values are equal as RFC 6902 §4.6 says: numbers by value.
 fn equal(a: &Value, b: &Value) -> bool {
     match (a, b) {
-        (Value::Number(a), Value::Number(b)) => {
-            let decimal = |n: &serde_json::Number| Decimal::parse(&n.to_string());
-            match (decimal(a), decimal(b)) {
-                (Some(a), Some(b)) => a.equals(b),
-                _ => a == b,
-            }
-        }
+        (Value::Number(a), Value::Number(b)) => decimal::equal(a, b),
         (Value::Array(a), Value::Array(b)) => {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b))
         }

@@ -44,7 +44,7 @@ impl Store {
         if !ours.rules.is_empty() {
             ids.extend(stored.values().filter_map(|raw| raw.residue));
         }
-        let kept = residue::kept(&mut work.tx, &ids).await?;
+        let contents = residue::contents(&mut work.tx, &ids).await?;
         let mut conflicts = 0;
         for p in pending.iter_mut() {
             let rule = ours.rules.get(p.row as usize);
@@ -55,7 +55,7 @@ impl Store {
             let device = p.device;
             let mut as_kept = true;
             if let Some(rule) = rule {
-                let stored = kept.get(&p.residue);
+                let stored = contents.get(&p.residue);
                 as_kept = residue::same(stored, rule.residue.as_ref());
                 p.fresh = rule.residue.is_some();
                 p.residue = NULL;

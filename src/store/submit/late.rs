@@ -4,12 +4,11 @@
 use super::decide::state;
 use super::rows::{count, keep_former, upsert};
 use super::{NULL, Pending};
-use crate::fhir::id::{Hash96, ObservationKey, source_hash};
+use crate::fhir::id::{Hash96, ObservationKey};
 use crate::mapping::Status;
 use crate::record::Cell;
-use crate::store::db::query;
 use crate::store::layout::Slot;
-use crate::store::read::{DELETED, FIXED, FIXED_COUNT, Raw};
+use crate::store::read::{DELETED, at_time};
 use crate::store::tally::Changes;
 use crate::store::work::Work;
 use crate::store::{Change, Outcome, Result, Store};
@@ -65,24 +64,16 @@ impl Store {
             return Ok(None);
         };
         let column = *column;
-        let comma = if layout.columns > 0 { ", " } else { "" };
-        // The time leads to a few records at most.
-        let rows = query(format!(
-            "SELECT {FIXED}{comma}{}, t.value FROM participant p \
-             CROSS JOIN record r LEFT JOIN text t ON t.id = r.source \
-             WHERE p.hash = ? AND r.participant = p.id AND r.kind = {} AND r.time = ?",
-            layout.column_list("r."),
-            layout.id
-        ))
-        .bind(&value.participant)
-        .bind(value.seconds)
-        .fetch_all(&mut work.tx)
-        .await?;
+        let kind = self.kinds.at(value.kind);
+        let there = at_time(
+            &mut work.tx,
+            kind,
+            layout,
+            &value.participant,
+            value.seconds,
+        );
         let (mut without, mut with) = (Vec::new(), Vec::new());
-        for row in rows {
-            let raw = Raw::read(value.kind, layout.columns, &row)?;
-            let source: Option<String> = row.try_get(FIXED_COUNT + layout.columns)?;
-            let source = source_hash(source.as_deref().unwrap_or_default());
+        for (raw, source) in there.await? {
             if raw.state == DELETED || value.source.is_some_and(|named| named != source) {
                 continue;
             }
@@ -96,7 +87,7 @@ impl Store {
         }
         let record = |source| ObservationKey {
             participant: value.participant,
-            kind: self.kinds.at(value.kind).hash,
+            kind: kind.hash,
             seconds: value.seconds,
             source,
         };
