@@ -4,6 +4,9 @@
 //! is steady where wall time is not. `KENKO_BARS_PARTICIPANTS` and `KENKO_BARS_DAYS` choose
 //! the size of the cohort (200 × 90).
 
+#[path = "../tests/support/history.rs"]
+mod history;
+
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
@@ -91,6 +94,7 @@ fn main() {
         "",
     );
     converter(&kinds, &read(&submissions[0]));
+    foreign(&kinds);
 
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
@@ -244,6 +248,27 @@ fn converter(kinds: &Kinds, submission: &exchange::Submission) {
     let got = format!("{backward:.0} MB a CPU s");
     let ratio = format!("Value: {value:.0}, ratio {:.2}", backward / value);
     line("converter to the protocol", got, &ratio, ">= 0.5 of Value");
+}
+
+/// A patient's whole history, of which little is ours, beside a parse of the same bytes.
+fn foreign(kinds: &Kinds) {
+    let mut text = Vec::new();
+    let records = history::write(&mut text, 50_000_000).expect("written");
+    let rate = |seconds: f64| text.len() as f64 / seconds / 1e6;
+    let read = rate(measure(|| {
+        let none = Registries::new();
+        let read = inbound::read_any(kinds, inbound::Options::default(), &text[..]);
+        let input = read.expect("readable");
+        let (submissions, _) = input.finish(kinds, inbound::Known::of(&none));
+        let rows = submissions.iter().flat_map(|s| &s.rows);
+        assert_eq!(rows.filter(|row| !row.refused).count(), records);
+    }));
+    let value = rate(measure(|| {
+        black_box(serde_json::from_slice::<serde_json::Value>(&text).is_ok());
+    }));
+    let got = format!("{read:.0} MB a CPU s");
+    let ratio = format!("Value: {value:.0}, ratio {:.2}", read / value);
+    line("50 MB of others' history", got, &ratio, ">= 0.25 of Value");
 }
 
 /// Q1, Q6e and Q7 without sockets: reads through the whole router.

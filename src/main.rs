@@ -7,6 +7,10 @@ use kenko_fhir::cli::{self, Exit};
 use kenko_fhir::config::{self, Command};
 use tracing_subscriber::EnvFilter;
 
+/// A request takes some hundred small pieces of memory, often on one thread and back on another.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = match config::parse(std::env::args_os()) {
         Ok(cli) => cli,

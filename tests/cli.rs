@@ -7,6 +7,8 @@ mod convert;
 #[path = "cli/documents.rs"]
 mod documents;
 mod faults;
+#[path = "support/history.rs"]
+mod history;
 #[path = "cli/memory.rs"]
 mod memory;
 #[path = "cli/run.rs"]

@@ -137,6 +137,7 @@ async fn referred(
     asked: &Asked,
     members: &[(&'static str, Found)],
 ) -> Result<Vec<Found>, Error> {
+    let outside = |r: &Resource| MEMBERS.iter().all(|(name, _)| *name != r.name());
     let mut references = Vec::new();
     for (_, found) in members {
         match found {
@@ -147,18 +148,18 @@ async fn referred(
             }
             Found::Instances(instances) => {
                 let bodies = instances.iter().map(|instance| &instance.body);
-                bodies.for_each(|body| include::references(body, &mut references));
+                bodies.for_each(|body| include::references(body, &outside, &mut references));
             }
         }
     }
+    references.retain(|text| include::split(text).is_some_and(|(resource, _)| outside(resource)));
     let mut seen = HashSet::new();
-    let outside = |r: &Resource| MEMBERS.iter().all(|(name, _)| *name != r.name());
     let mut out: Vec<Found> = Vec::new();
     while !references.is_empty() {
-        let found = include::follow(from, references, &mut seen, outside).await?;
+        let found = include::follow(from, references, &mut seen).await?;
         references = Vec::new();
         for instance in found.iter().flat_map(Found::instances) {
-            include::references(&instance.body, &mut references);
+            include::references(&instance.body, &outside, &mut references);
         }
         out.extend(found);
     }

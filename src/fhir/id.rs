@@ -210,13 +210,15 @@ pub fn decode_bytes(text: &str) -> Option<Vec<u8>> {
 }
 
 fn encode_into(bytes: &[u8], out: &mut Vec<u8>) {
-    for chunk in bytes.chunks(3) {
+    let (whole, rest) = bytes.as_chunks::<3>();
+    let digits = |word: u32| [18, 12, 6, 0].map(|shift| ALPHABET[(word >> shift & 63) as usize]);
+    for &[a, b, c] in whole {
+        out.extend_from_slice(&digits(u32::from_be_bytes([0, a, b, c])));
+    }
+    if !rest.is_empty() {
         let mut word = [0u8; 4];
-        word[1..=chunk.len()].copy_from_slice(chunk);
-        let word = u32::from_be_bytes(word);
-        for i in 0..=chunk.len() {
-            out.push(ALPHABET[(word >> (18 - 6 * i) & 63) as usize]);
-        }
+        word[1..=rest.len()].copy_from_slice(rest);
+        out.extend_from_slice(&digits(u32::from_be_bytes(word))[..=rest.len()]);
     }
 }
 
@@ -249,7 +251,7 @@ fn decode(id: &str) -> Option<Vec<u8>> {
 }
 
 fn ascii(bytes: Vec<u8>) -> String {
-    bytes.into_iter().map(char::from).collect()
+    String::from_utf8(bytes).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! reading what was written; of other resources the references stand where the parameter
 //! reads them. What refers to a resource is found by a search of our own.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
@@ -252,24 +252,24 @@ async fn fetch(from: Origin<'_>, references: &[String]) -> Result<Vec<Found>> {
     Ok(out)
 }
 
-/// The references within a resource: `Patient/{id}`. Those to what is contained, or
-/// elsewhere, are left out.
-pub fn references(value: &Value, out: &mut Vec<String>) {
+/// The references within a resource to resources that are wanted: `Patient/{id}`. Those to what
+/// is contained, or elsewhere, are left out.
+pub fn references(value: &Value, wanted: &impl Fn(&Resource) -> bool, out: &mut Vec<String>) {
     match value {
         Value::Object(members) => {
             for (name, value) in members {
                 match value {
                     Value::String(text) if name == "reference" => {
                         let text = without_version(text);
-                        if split(text).is_some() {
+                        if split(text).is_some_and(|(resource, _)| wanted(resource)) {
                             out.push(text.to_owned());
                         }
                     }
-                    _ => references(value, out),
+                    _ => references(value, wanted, out),
                 }
             }
         }
-        Value::Array(items) => items.iter().for_each(|item| references(item, out)),
+        Value::Array(items) => items.iter().for_each(|item| references(item, wanted, out)),
         _ => {}
     }
 }
@@ -279,13 +279,17 @@ pub fn of_records(records: &Records, element: &str, out: &mut Vec<String>) {
     // Few devices and laboratories stand in many records: nothing is written twice.
     let mut known = HashSet::new();
     let mut laboratories = HashSet::new();
+    let mut holes_of = HashMap::new();
     for row in &records.rows {
         let record = records.record(row);
-        let mut holes = Vec::new();
-        if let Some(node) = record.kind.mapping.panel.root.get(element) {
-            node.holes(&mut holes);
-        }
-        for hole in holes {
+        let holes = holes_of.entry(row.kind).or_insert_with(|| {
+            let mut holes = Vec::new();
+            if let Some(node) = record.kind.mapping.panel.root.get(element) {
+                node.holes(&mut holes);
+            }
+            holes
+        });
+        for &hole in holes.iter() {
             let reference = match hole {
                 Hole::Piece(Piece::Subject) => &row.person.reference,
                 Hole::Piece(Piece::Device) => match &row.device {
@@ -333,12 +337,8 @@ pub async fn follow(
     from: Origin<'_>,
     mut references: Vec<String>,
     seen: &mut HashSet<String>,
-    wanted: impl Fn(&Resource) -> bool,
 ) -> Result<Vec<Found>> {
-    references.retain(|reference| {
-        split(reference).is_some_and(|(resource, _)| wanted(resource))
-            && seen.insert(reference.clone())
-    });
+    references.retain(|reference| seen.insert(reference.clone()));
     fetch(from, &references).await
 }
 
@@ -357,7 +357,7 @@ mod tests {
             "unknown": { "reference": "Nothing/e" },
         });
         let mut out = Vec::new();
-        references(&value, &mut out);
+        references(&value, &|_| true, &mut out);
         assert_eq!(out, ["Patient/a", "Device/b"]);
     }
 

@@ -53,6 +53,16 @@ impl Page {
         self.out.push(b'}');
     }
 
+    /// Makes room for so many more entries like those written since the Bundle had `from` bytes.
+    pub fn reserve(&mut self, more: usize, from: usize) {
+        self.out.reserve(more * self.out.len().saturating_sub(from));
+    }
+
+    /// Bytes that were written.
+    pub fn written(&self) -> usize {
+        self.out.len()
+    }
+
     /// Adds a match, or what else a search gives, by its mode.
     pub fn found(&mut self, full_url: &str, mode: &str, resource: impl FnOnce(&mut Vec<u8>)) {
         self.entry(|out| {

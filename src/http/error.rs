@@ -3,7 +3,7 @@
 //! A handler gives a [`Problem`]; what is sent depends on where it happens: under `/fhir` an
 //! OperationOutcome, everywhere else problem details (RFC 9457), in the language asked for.
 //! The handler knows neither: it answers with the status and the problem as an extension of
-//! the response, and [`render`] (a layer around all routes) writes the body. Errors of the
+//! the response, and [`render`] (called around all routes) writes the body. Errors of the
 //! framework (no such route, wrong method, a limit, a panic) have a status only; the same
 //! layer gives them the same form.
 //!
@@ -36,13 +36,12 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header::{
     ACCEPT_LANGUAGE, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, HeaderName,
     HeaderValue, RETRY_AFTER,
 };
 use axum::http::{HeaderMap, StatusCode};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -383,15 +382,32 @@ impl From<tokio::task::JoinError> for Problem {
     }
 }
 
-/// The layer that gives every error its body.
-pub async fn render(State(app): State<App>, request: Request, next: Next) -> Response {
-    let path = request.uri().path();
-    let fhir = path == "/fhir" || path.starts_with("/fhir/");
-    let lang = language(request.headers());
-    let pretty = fhir
-        && query::pairs(request.uri().query().unwrap_or_default(), query::Plus::Kept)
-            .is_ok_and(|pairs| negotiate::pretty(&pairs));
-    let mut response = next.run(request).await;
+/// What of a request decides how an error is written.
+pub struct Asked {
+    fhir: bool,
+    lang: Lang,
+    pretty: bool,
+}
+
+impl Asked {
+    /// What this one asks for.
+    pub fn of(request: &Request) -> Asked {
+        let path = request.uri().path();
+        let fhir = path == "/fhir" || path.starts_with("/fhir/");
+        let pretty = |query| {
+            query::pairs(query, query::Plus::Kept).is_ok_and(|pairs| negotiate::pretty(&pairs))
+        };
+        Asked {
+            fhir,
+            lang: language(request.headers()),
+            pretty: fhir && request.uri().query().is_some_and(pretty),
+        }
+    }
+}
+
+/// Gives every error its body.
+pub fn render(app: &App, asked: &Asked, mut response: Response) -> Response {
+    let &Asked { fhir, lang, pretty } = asked;
     let status = response.status();
     if !status.is_client_error() && !status.is_server_error() {
         return response;

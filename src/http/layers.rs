@@ -1,32 +1,59 @@
 //! What every request passes through, beside its route.
 
 use std::any::Any;
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{Request, State};
 use axum::http::header::{self, CACHE_CONTROL, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{Method, Uri};
+use axum::http::{HeaderMap, Method, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Level};
 
 use super::App;
-use super::error::{Kind, Problem};
+use super::error::{self, Kind, Problem};
 
 /// The header that names a request in answers and logs.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Names the request and logs how it went. Addresses in logs are templates, never filled in,
-/// and without the query: ids and searched values are personal data.
-pub async fn log(request: Request, next: Next) -> Response {
+/// Words of the addresses that routes have: what of an address may be logged.
+#[derive(Debug, Clone)]
+pub struct Words(Arc<HashSet<String>>);
+
+impl Words {
+    /// Those of these templates, `/fhir/Observation/{id}`.
+    pub fn of<'a>(templates: impl Iterator<Item = &'a str>) -> Words {
+        let words = templates.flat_map(|template| template.split('/'));
+        let words = words.filter(|word| !word.starts_with('{'));
+        Words(Arc::new(words.map(str::to_owned).collect()))
+    }
+
+    /// An address without what was filled in.
+    fn template(&self, path: &str) -> String {
+        let word = |word| if self.0.contains(word) { word } else { "{}" };
+        path.split('/').map(word).collect::<Vec<_>>().join("/")
+    }
+}
+
+/// Names the request, limits its time, gives what failed its body, keeps browsers and caches
+/// from doing harm, and logs how it went: one layer, for each costs every request what a few
+/// tests of its headers cost.
+///
+/// Addresses in logs are templates, never filled in, and without the query: ids and searched
+/// values are personal data.
+pub async fn around(
+    State((app, words)): State<(App, Words)>,
+    request: Request,
+    next: Next,
+) -> Response {
     let given = request.headers().get(REQUEST_ID).filter(|v| is_plain(v));
     let id = given
         .cloned()
         .or_else(|| HeaderValue::from_str(&ulid::Ulid::generate().to_string()).ok());
-    let route = request.extensions().get::<MatchedPath>();
-    let route = route.map_or("-", MatchedPath::as_str).to_owned();
-    let method = request.method().clone();
+    let (method, uri) = (request.method().clone(), request.uri().clone());
     let text = id
         .as_ref()
         .and_then(|v| v.to_str().ok())
@@ -34,18 +61,25 @@ pub async fn log(request: Request, next: Next) -> Response {
     let span = tracing::info_span!("request", id = text);
     async move {
         let start = Instant::now();
-        let mut response = next.run(request).await;
+        let asked = error::Asked::of(&request);
+        let response = in_time(&app, next.run(request)).await;
+        let mut response = error::render(&app, &asked, response);
+        let headers = response.headers_mut();
+        secure(uri.path(), headers);
         if let Some(id) = id {
-            response.headers_mut().insert(REQUEST_ID, id);
+            headers.insert(REQUEST_ID, id);
         }
         let status = response.status().as_u16();
-        let millis = start.elapsed().as_micros() as f64 / 1000.0;
         // A line a request costs as much as a read of an Observation: only what failed is told
         // unless somebody asks (`RUST_LOG=kenko_fhir=debug`).
-        if status >= 500 {
-            tracing::warn!(%method, route, status, millis, "answered");
-        } else {
-            tracing::debug!(%method, route, status, millis, "answered");
+        if status >= 500 || tracing::enabled!(Level::DEBUG) {
+            let route = words.template(uri.path());
+            let millis = start.elapsed().as_micros() as f64 / 1000.0;
+            if status >= 500 {
+                tracing::warn!(%method, route, status, millis, "answered");
+            } else {
+                tracing::debug!(%method, route, status, millis, "answered");
+            }
         }
         response
     }
@@ -63,23 +97,18 @@ fn is_plain(id: &HeaderValue) -> bool {
 }
 
 /// Headers that keep browsers and caches from doing harm.
-pub async fn secure(request: Request, next: Next) -> Response {
-    let path = request.uri().path();
-    let personal = path.starts_with("/exchange") || path.starts_with("/fhir");
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
+fn secure(path: &str, headers: &mut HeaderMap) {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if personal {
+    if path.starts_with("/exchange") || path.starts_with("/fhir") {
         headers
             .entry(CACHE_CONTROL)
             .or_insert(HeaderValue::from_static("no-store"));
     }
-    response
 }
 
 /// Answers 503 when a request takes longer than it may.
-pub async fn time_limit(State(app): State<App>, request: Request, next: Next) -> Response {
-    match tokio::time::timeout(app.settings().request_timeout, next.run(request)).await {
+async fn in_time(app: &App, answer: impl Future<Output = Response>) -> Response {
+    match tokio::time::timeout(app.settings().request_timeout, answer).await {
         Ok(response) => response,
         Err(_) => Problem::new(Kind::Unavailable)
             .detail(
@@ -181,6 +210,19 @@ mod tests {
         );
         assert_eq!(path("/docs/"), "/docs/");
         assert_eq!(path("/"), "/");
+    }
+
+    #[test]
+    fn what_was_filled_in_is_not_logged() {
+        let words = Words::of(["/", "/fhir/Observation/{id}", "/fhir/_history"].into_iter());
+        for (path, logged) in [
+            ("/fhir/Observation/P1", "/fhir/Observation/{}"),
+            ("/fhir/_history", "/fhir/_history"),
+            ("/fhir/P1/Observation/", "/fhir/{}/Observation/"),
+            ("/", "/"),
+        ] {
+            assert_eq!(words.template(path), logged);
+        }
     }
 
     #[test]

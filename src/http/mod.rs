@@ -5,8 +5,9 @@
 //! addresses and a `router()`; routes carry their OpenAPI description, so the document and the
 //! router cannot disagree. Errors are [`error::Problem`]s everywhere.
 //!
-//! A request passes, from the outside in: `x-request-id` and the log, security headers, CORS,
-//! gzip, the writer of error bodies, the catcher of panics, the time limit, its route.
+//! A request passes, from the outside in: gzip, what is around every request (its id, the time
+//! limit, the writer of error bodies, security headers, the log), CORS, the catcher of panics,
+//! its route.
 
 pub mod body;
 pub mod error;
@@ -28,8 +29,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::middleware::{from_fn, from_fn_with_state};
-use tower::ServiceExt as _;
+use axum::middleware::from_fn_with_state;
+use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use utoipa_axum::router::OpenApiRouter;
@@ -37,6 +38,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::kind::Kinds;
 use crate::store::{Access, Store};
 use error::{Kind, Problem};
+use layers::Words;
 
 pub use serve::{serve, signals};
 
@@ -152,32 +154,37 @@ fn routes() -> OpenApiRouter<App> {
         .merge(pages::router())
         .merge(health::router())
         .nest("/exchange", exchange::router())
-        .nest("/fhir", fhir::router())
+        .merge(fhir::router())
 }
 
 /// The router.
 pub fn app(app: App) -> Router {
-    layered(Router::from(routes()), app)
+    let (routes, document) = routes().split_for_parts();
+    let words = Words::of(document.paths.paths.keys().map(String::as_str));
+    layered(routes, words, app)
 }
 
 /// Routes with what every request passes through.
-fn layered(routes: Router<App>, app: App) -> Router {
-    let inner = routes
-        .fallback(async || Problem::new(Kind::NotFound))
-        .layer(from_fn_with_state(app.clone(), layers::time_limit))
-        .layer(CatchPanicLayer::custom(layers::panicked))
-        .layer(from_fn_with_state(app.clone(), error::render))
-        .layer(CompressionLayer::new());
-    let inner = match app.settings().cors_origins.as_slice() {
-        [] => inner,
-        origins => inner.layer(layers::cors(origins)),
+///
+/// The layers are put around the router, not around each of its routes: there a request pays
+/// for each of them with copies of all below it.
+fn layered(routes: Router<App>, words: Words, app: App) -> Router {
+    let cors = match app.settings().cors_origins.as_slice() {
+        [] => None,
+        origins => Some(layers::cors(origins)),
     };
-    let inner = inner
-        .layer(from_fn(layers::secure))
-        .layer(from_fn(layers::log))
-        .with_state(app);
-    let inner = inner.map_request(|request: Request| layers::without_slash(request));
-    Router::new().fallback_service(inner)
+    let service = ServiceBuilder::new()
+        .map_request(|request: Request| layers::without_slash(request))
+        .layer(CompressionLayer::new())
+        .layer(from_fn_with_state((app.clone(), words), layers::around))
+        .option_layer(cors)
+        .layer(CatchPanicLayer::custom(layers::panicked))
+        .service(
+            routes
+                .fallback(async || Problem::new(Kind::NotFound))
+                .with_state(app),
+        );
+    Router::new().fallback_service(service)
 }
 
 #[cfg(test)]
@@ -186,6 +193,7 @@ mod tests {
     use axum::body::Body;
     use axum::routing::get;
     use http_body_util::BodyExt as _;
+    use tower::ServiceExt as _;
 
     async fn panics() -> &'static str {
         panic!("P0000000000000000001")
@@ -200,7 +208,8 @@ mod tests {
         let routes = Router::new()
             .route("/panic", get(panics))
             .route("/fhir/panic", get(panics));
-        let router = layered(routes, App::new(store, Settings::default()));
+        let words = Words::of(std::iter::empty());
+        let router = layered(routes, words, App::new(store, Settings::default()));
         for (path, media, told) in [
             ("/panic", error::PROBLEM_JSON, "\"status\":500"),
             (

@@ -366,7 +366,7 @@ impl<'r, T> Column<'r> for T where
 fn read<T: FromSql>(values: &[Value], column: usize) -> Result<T> {
     let value = values
         .get(column)
-        .ok_or(rusqlite::Error::InvalidColumnIndex(column))?;
+        .ok_or_else(|| rusqlite::Error::InvalidColumnIndex(column))?;
     let ty = value.data_type();
     Ok(T::column_result(value.into())
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, ty, Box::new(error)))?)

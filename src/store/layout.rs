@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 
 use super::db::{Transaction, query};
+use super::read::FIXED;
 use super::{Error, Result, sql, tally};
 use crate::kind::{Field, Kind, Kinds, Type};
 
@@ -35,6 +36,9 @@ pub struct KindLayout {
     pub slots: Vec<Slot>,
     /// How many numbered columns it has.
     pub columns: usize,
+    /// What is selected of `record r`, or of a former version: the fixed columns, then the
+    /// numbered ones.
+    pub selected: String,
     /// The numbered columns, from 0, whose numbers are counted in `tally`.
     pub tallied: Vec<usize>,
     /// For each field its codes as `text.id`; empty for other fields.
@@ -210,10 +214,13 @@ async fn register_kind(tx: &mut Transaction, kind: &Kind) -> Result<KindLayout> 
         .iter()
         .map(|s| if let Slot::Column(n) = s { n + 1 } else { 0 })
         .max();
+    let columns = columns.unwrap_or(0);
+    let comma = if columns > 0 { ", " } else { "" };
     Ok(KindLayout {
         id,
         slots,
-        columns: columns.unwrap_or(0),
+        columns,
+        selected: format!("{FIXED}{comma}{}", sql::columns("r.", columns)),
         tallied,
         codes,
     })

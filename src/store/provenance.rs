@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use super::db::{Bound, bind, query};
 use super::dictionary::person;
-use super::read::{DELETED, Person};
+use super::read::{DELETED, NO_SOURCE, Person};
 use super::registered::{Did, Registered};
 use super::{Access, Error, Result, Store, registry, sql};
-use crate::fhir::id::{self, ObservationKey};
+use crate::fhir::id::ObservationKey;
 use crate::registry::PARTICIPANTS;
 
 /// A write and a participant, as the store numbers them.
@@ -67,7 +67,6 @@ impl Store {
         // No source is no text.
         sources.retain(|&source| source != 0);
         let words = self.dictionary.words(&self.read, &sources).await?;
-        let nothing = id::source_hash("");
         let mut out = Vec::with_capacity(keys.len());
         for key in keys {
             if key.participant != 0 && !people.contains_key(&key.participant) {
@@ -88,7 +87,9 @@ impl Store {
                     participant: person?.hash,
                     kind: self.kinds.at(self.layout.place(record.kind)?).hash,
                     seconds: record.time,
-                    source: words.get(&record.source).map_or(nothing, |word| word.hash),
+                    source: words
+                        .get(&record.source)
+                        .map_or(*NO_SOURCE, |word| word.hash),
                 })
             });
             out.push(Delivery {
@@ -171,8 +172,7 @@ impl Store {
                 let these = format!("participant = ? AND write IN ({})", sql::list(chunk.len()));
                 let text = format!(
                     "SELECT {columns} FROM record WHERE {these} \
-                     UNION ALL SELECT {columns} FROM record_version WHERE {these} \
-                     ORDER BY write, kind, time, source"
+                     UNION ALL SELECT {columns} FROM record_version WHERE {these}"
                 );
                 let own = std::iter::once(participant).chain(chunk.iter().copied());
                 let bound: Vec<Bound> = own.clone().chain(own).map(Bound::Int).collect();
@@ -188,6 +188,9 @@ impl Store {
                     });
                 }
             }
+        }
+        for touched in out.values_mut() {
+            touched.sort_unstable_by_key(|record| (record.kind, record.time, record.source));
         }
         Ok(out)
     }

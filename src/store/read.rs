@@ -1,9 +1,10 @@
 //! Reading records: by key, with their versions; and what a read row becomes.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use super::db::{self, Transaction, bind};
+use super::db::{self, Transaction};
 use super::dictionary::{DevicePart, Word};
 use super::layout::{KindLayout, Slot};
 use super::{Access, Error, RecordKey, Result, Store};
@@ -33,6 +34,9 @@ pub(super) fn status(state: i64, version: i64) -> &'static str {
         _ => "final",
     }
 }
+
+/// The hash of no source.
+pub(super) static NO_SOURCE: LazyLock<Hash96> = LazyLock::new(|| source_hash(""));
 
 /// One version of one stored record.
 #[derive(Debug, Clone)]
@@ -153,12 +157,10 @@ pub(super) async fn at_time(
     seconds: i64,
 ) -> Result<Vec<(Raw, Hash96)>> {
     let statement = db::query(format!(
-        "SELECT {FIXED}{}{}, t.value FROM participant p \
+        "SELECT {}, t.value FROM participant p \
          CROSS JOIN record r LEFT JOIN text t ON t.id = r.source \
          WHERE p.hash = ? AND r.participant = p.id AND r.kind = {} AND r.time = ?",
-        comma(layout),
-        layout.column_list("r."),
-        layout.id
+        layout.selected, layout.id
     ));
     let rows = statement.bind(participant).bind(seconds).fetch_all(tx);
     let mut out = Vec::new();
@@ -185,8 +187,9 @@ impl Store {
     /// [`Error::Database`], [`Error::Damaged`].
     pub async fn history(&self, access: &Access, id: &ObservationKey) -> Result<Records> {
         let mut records = self.current(access, id).await?;
-        let former = self.versions_from("record_version", id).await?;
-        for row in former.rows.iter().rev() {
+        let mut former = self.versions_from("record_version", id).await?;
+        former.rows.sort_by_key(|row| Reverse(row.version));
+        for row in &former.rows {
             let at = records.cells.len();
             let kind = records.kinds.at(row.kind).clone();
             let cells = &former.cells[row.cells..row.cells + kind.fields.len()];
@@ -207,21 +210,19 @@ impl Store {
         Ok(records)
     }
 
+    /// What a table has of the record with this id, in no order.
     async fn versions_from(&self, table: &'static str, id: &ObservationKey) -> Result<Records> {
         let Some(kind) = self.kinds.by_hash(id.kind) else {
             return Ok(Records::new(&self.kinds));
         };
         let layout = self.layout.of(kind.place);
         let sql = format!(
-            "SELECT {FIXED}{}{} FROM participant p CROSS JOIN {table} r \
-             WHERE p.hash = ? AND r.participant = p.id AND r.kind = {} AND r.time = ? \
-             ORDER BY r.version",
-            comma(layout),
-            layout.column_list("r."),
-            layout.id,
+            "SELECT {} FROM participant p CROSS JOIN {table} r \
+             WHERE p.hash = ? AND r.participant = p.id AND r.kind = {} AND r.time = ?",
+            layout.selected, layout.id,
         );
-        let bound = [(&id.participant).into(), id.seconds.into()];
-        let rows = bind(&sql, &bound).fetch_all(&self.read).await?;
+        let statement = db::query(sql).bind(&id.participant).bind(id.seconds);
+        let rows = statement.fetch_all(&self.read).await?;
         let raw = rows
             .iter()
             .map(|row| Raw::read(kind.place, layout.columns, row))
@@ -278,7 +279,6 @@ impl Store {
         let mut places = Places {
             map: HashMap::default(),
         };
-        let nothing = source_hash("");
         for r in raw {
             let damaged =
                 |what: &str| Error::Damaged(format!("a record names a {what} that is not there"));
@@ -348,7 +348,7 @@ impl Store {
                     participant: person.hash,
                     kind: kind.hash,
                     seconds: r.time,
-                    source: source.map_or(nothing, |w| w.hash),
+                    source: source.map_or(*NO_SOURCE, |w| w.hash),
                 },
                 residue: r.residue.and_then(|id| residues.get(&id).cloned()),
                 person: person.clone(),
@@ -379,8 +379,4 @@ impl Places {
             .or_insert_with(|| texts.push(text.clone()));
         Cell::plain(i64::from(place))
     }
-}
-
-fn comma(layout: &KindLayout) -> &'static str {
-    if layout.columns > 0 { ", " } else { "" }
 }

@@ -1,5 +1,7 @@
 //! What every FHIR interaction knows of its request, and how it answers.
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use axum::body::Body as HttpBody;
 use axum::extract::FromRequestParts;
 use axum::http::header::{
@@ -8,7 +10,6 @@ use axum::http::header::{
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use chrono::{DateTime, NaiveDateTime};
 use serde_json::Value;
 
 use crate::fault::Lang;
@@ -175,16 +176,16 @@ pub fn has_etag(headers: &HeaderMap, name: HeaderName, etag: &str) -> bool {
         .any(|tag| tag.trim() == "*" || opaque(tag) == opaque(etag))
 }
 
-const HTTP_DATE: &str = "%a, %d %b %Y %H:%M:%S GMT";
-
 fn http_date(millis: i64) -> String {
-    let at = DateTime::from_timestamp_millis(millis).unwrap_or_default();
-    at.format(HTTP_DATE).to_string()
+    let since = Duration::from_millis(millis.try_into().unwrap_or_default());
+    httpdate::fmt_http_date(UNIX_EPOCH + since)
 }
 
+/// Seconds since the epoch.
 fn read_http_date(text: &str) -> Option<i64> {
-    let at = NaiveDateTime::parse_from_str(text.trim(), HTTP_DATE).ok()?;
-    Some(at.and_utc().timestamp())
+    let at = httpdate::parse_http_date(text.trim()).ok()?;
+    let since = at.duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_secs()).ok()
 }
 
 impl From<Invalid> for Problem {

@@ -73,7 +73,12 @@ impl<'a> Entries<'a> {
         let start = url.len();
         let mut id = Vec::with_capacity(48);
         let mut written = Vec::new();
-        for row in &records.rows {
+        let from = self.page.written();
+        for (at, row) in records.rows.iter().enumerate() {
+            if at == 1 {
+                // They are much alike.
+                self.page.reserve(records.rows.len(), from);
+            }
             id.clear();
             row.id.encode_into(&mut id);
             url.truncate(start);

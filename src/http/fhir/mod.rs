@@ -26,7 +26,8 @@ mod written;
 use axum::Router;
 use axum::extract::Path;
 use axum::http::Uri;
-use axum::routing::{MethodRouter, delete, get, patch, post, put};
+use axum::routing::{MethodRouter, any, delete, get, patch, post, put};
+use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::App;
@@ -38,16 +39,20 @@ use crate::fhir::resource::{self, Interaction, RESOURCES, Resource, SystemIntera
 use call::Call;
 use requests::Target;
 
-/// The routes, relative to the FHIR base.
+/// The routes, with the FHIR base in each: a nested router would have every request pay for
+/// taking it off and putting it back.
 pub fn router() -> OpenApiRouter<App> {
-    let mut router = OpenApiRouter::with_openapi(openapi::document());
+    let document = OpenApi::default().nest("/fhir", openapi::document());
+    let mut router = OpenApiRouter::with_openapi(document);
     for (path, handler) in routes() {
-        router = router.route(&path, handler);
+        router = router.route(&format!("/fhir{path}"), handler);
     }
-    router.route("/", post(bundle::post)).fallback(unknown)
+    router
+        .route("/fhir", post(bundle::post))
+        .route("/fhir/{*path}", any(unknown))
 }
 
-/// The same routes without their description, for the entries of a Bundle.
+/// The same routes without the base and their description, for the entries of a Bundle.
 fn plain() -> Router<App> {
     let mut router = Router::new();
     for (path, handler) in routes() {

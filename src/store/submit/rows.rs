@@ -9,7 +9,7 @@ use crate::store::Result;
 use crate::store::bulk::{Each, ROWS, Rows};
 use crate::store::db::{Transaction, query};
 use crate::store::layout::KindLayout;
-use crate::store::read::{FIXED, Raw};
+use crate::store::read::Raw;
 use crate::store::tally::Changes;
 
 /// Stored records by participant, time and source.
@@ -24,12 +24,7 @@ pub(super) async fn stored(
 ) -> Result<StoredRows> {
     let mut stored = StoredRows::default();
     for block in tx.blocks(pending) {
-        let comma = if layout.columns > 0 { ", " } else { "" };
-        let text = format!(
-            "SELECT {FIXED}{comma}{} FROM {}",
-            layout.column_list("r."),
-            at_keys(tx, layout)
-        );
+        let text = format!("SELECT {} FROM {}", layout.selected, at_keys(tx, layout));
         let statement = query(text).rows(keys(block));
         for row in statement.fetch_all(&mut *tx).await? {
             let raw = Raw::read(kind.place, layout.columns, &row)?;
