@@ -81,7 +81,7 @@ pub use registry::{
 pub use residue::{Residue, ResidueValue};
 pub use rows::{RowKey, RowPage, RowQuery};
 pub use search::Page;
-pub use submit::{Handling, Joined, LateValue, Submit};
+pub use submit::{Handling, Joined, LateValue, Said, Submit};
 pub use table::Table;
 pub use test::{ColumnTest, Comparison, FieldTest, Holds, Relation, ResidueTest, Test};
 pub use told::Told;

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 
-use super::db::{Transaction, query};
+use super::db::{Db, Transaction, query};
 use super::test::{ResidueTest, Test};
 use super::work::Work;
 use super::{Result, Store, sql};
@@ -49,32 +49,44 @@ pub(super) fn same(stored: Option<&String>, written: Option<&Residue>) -> bool {
     stored == written || (!stored.is_empty() && value(stored) == value(written))
 }
 
-impl Store {
-    /// The residues of these numbers, each as the JSON of a list: `[content, aside]`, of which
-    /// either may be missing.
-    pub(super) async fn residues(
-        &self,
-        ids: impl Iterator<Item = i64>,
-    ) -> Result<HashMap<i64, Arc<str>>> {
-        let mut ids: Vec<i64> = ids.collect();
-        ids.sort_unstable();
-        ids.dedup();
-        let mut out = HashMap::with_capacity(ids.len());
-        for chunk in sql::chunks(&ids) {
-            let text = format!(
-                "SELECT id, content, aside FROM residue WHERE id IN ({})",
-                sql::list(chunk.len())
-            );
-            let rows = query(text).bind_all(chunk).fetch_all(&self.read).await?;
-            for row in rows {
-                let parts: [Option<String>; 2] = [row.try_get(1)?, row.try_get(2)?];
-                let parts: Vec<String> = parts.into_iter().flatten().collect();
-                out.insert(row.try_get(0)?, format!("[{}]", parts.join(",")).into());
-            }
+/// The residues of these numbers, each as the JSON of a list: `[content, aside]`, of which
+/// either may be missing.
+pub(super) async fn read(
+    db: &mut Db<'_>,
+    ids: impl Iterator<Item = i64>,
+) -> Result<HashMap<i64, Arc<str>>> {
+    let mut ids: Vec<i64> = ids.collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let mut out = HashMap::with_capacity(ids.len());
+    for chunk in sql::chunks(&ids) {
+        let text = format!(
+            "SELECT id, content, aside FROM residue WHERE id IN ({})",
+            sql::list(chunk.len())
+        );
+        for row in query(text).bind_all(chunk).fetch_all(db.again()).await? {
+            let parts: [Option<String>; 2] = [row.try_get(1)?, row.try_get(2)?];
+            let parts = parts.map(Option::unwrap_or_default);
+            out.insert(row.try_get(0)?, list(&parts[0], &parts[1]).into());
         }
-        Ok(out)
     }
+    Ok(out)
+}
 
+/// A residue as the JSON of a list.
+fn list(content: &str, aside: &str) -> String {
+    let parts = [content, aside].into_iter().filter(|part| !part.is_empty());
+    format!("[{}]", parts.collect::<Vec<_>>().join(","))
+}
+
+impl Residue {
+    /// Whether it is what is kept, read so.
+    pub(super) fn is(&self, kept: Option<&str>) -> bool {
+        kept == Some(list(&self.content, &self.aside).as_str())
+    }
+}
+
+impl Store {
     /// Whether there is any: what was written by others is seen, too.
     async fn has_residue(&self) -> Result<bool> {
         if self.has_residue.load(Ordering::Relaxed) {

@@ -20,6 +20,7 @@ mod model;
 mod model_rows;
 mod operations;
 mod participants;
+mod parts;
 mod patch;
 mod provenance;
 mod reading;
