@@ -5,7 +5,7 @@
 //! correction by the protocol, which cannot say such things, goes on naming it.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -25,6 +25,36 @@ pub struct Residue {
     pub aside: String,
     /// What searches find in it.
     pub values: Vec<ResidueValue>,
+    /// What searches by quantity find.
+    pub quantities: Vec<ResidueQuantity>,
+}
+
+/// A unit of quantities.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct QuantityUnit {
+    /// The system of its code; empty where there is none.
+    pub system: String,
+    /// Its code.
+    pub code: String,
+    /// Its text for people.
+    pub unit: String,
+    /// Decimals of the numbers.
+    pub decimals: u8,
+}
+
+/// A quantity beside a code.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ResidueQuantity {
+    /// Whether it stands in a component, or in the Observation itself.
+    pub component: bool,
+    /// The system of the code; empty where there is none.
+    pub system: String,
+    /// The code; empty where there is none.
+    pub code: String,
+    /// The number, as a whole number of its last decimal.
+    pub number: i64,
+    /// Its unit.
+    pub unit: QuantityUnit,
 }
 
 /// What one search parameter reads.
@@ -102,30 +132,54 @@ impl Store {
     }
 
     /// The test without what no residue can answer, so that what is left of it is as little
-    /// as where there is no residue.
+    /// as where there is no residue; and with the numbers that quantities mean.
     pub(super) async fn without_residue<'t>(&self, test: &'t Test) -> Result<Cow<'t, Test>> {
         let mut asked = Vec::new();
         test.residues(&mut asked);
         if asked.is_empty() {
             return Ok(Cow::Borrowed(test));
         }
-        let mut none = Vec::new();
         let has_any = self.has_residue().await?;
-        for one in asked {
-            if !has_any || !self.is_found(one).await? {
-                none.push(one.clone());
-            }
+        let mut units = Vec::new();
+        if has_any && asked.iter().any(|test| test.asks_units()) {
+            units = self.residue_units().await?;
         }
-        Ok(match none.is_empty() {
-            true => Cow::Borrowed(test),
-            false => Cow::Owned(test.without_residues(&none)),
-        })
+        let mut known = Vec::with_capacity(asked.len());
+        for one in asked {
+            let settled = one.settled(&units);
+            let is = match has_any && self.is_found(&settled).await? {
+                true => Test::Residue(settled),
+                false => Test::NEVER,
+            };
+            known.push((one.clone(), is));
+        }
+        Ok(Cow::Owned(test.with_residues(&known)))
+    }
+
+    /// The units of what is kept, by number.
+    async fn residue_units(&self) -> Result<Vec<(i64, QuantityUnit)>> {
+        let statement = query("SELECT id, system, code, unit, decimals FROM residue_unit");
+        let rows = statement.fetch_all(&self.read).await?;
+        let each = rows.iter().map(|row| {
+            let unit = QuantityUnit {
+                system: row.try_get(1)?,
+                code: row.try_get(2)?,
+                unit: row.try_get(3)?,
+                decimals: row.try_get::<i64>(4)?.try_into().unwrap_or_default(),
+            };
+            Ok((row.try_get(0)?, unit))
+        });
+        each.collect()
     }
 
     async fn is_found(&self, test: &ResidueTest) -> Result<bool> {
         let condition = test.condition("v");
+        if condition.is_never() {
+            return Ok(false);
+        }
         let text = format!(
-            "SELECT 1 FROM residue_value v WHERE {} LIMIT 1",
+            "SELECT 1 FROM {} v WHERE {} LIMIT 1",
+            test.table(),
             condition.sql
         );
         let statement = query(text).bind_all(condition.bound);
@@ -191,7 +245,60 @@ impl Work {
             }
             statement.execute(&mut self.tx).await?;
         }
+        self.keep_quantities(&rows).await?;
         Ok(ids)
+    }
+
+    async fn keep_quantities(&mut self, rows: &[(i64, i64, &Residue)]) -> Result<()> {
+        let mut units: BTreeMap<&QuantityUnit, i64> = BTreeMap::new();
+        let mut quantities: Vec<(i64, i64, &ResidueQuantity)> = Vec::new();
+        for (id, participant, residue) in rows {
+            for quantity in &residue.quantities {
+                if !units.contains_key(&quantity.unit) {
+                    let unit = self.unit_number(&quantity.unit).await?;
+                    units.insert(&quantity.unit, unit);
+                }
+                quantities.push((*id, *participant, quantity));
+            }
+        }
+        for chunk in sql::chunks(&quantities) {
+            let mut statement = query(format!(
+                "INSERT INTO residue_quantity \
+                 (component, unit, number, code, system, residue, participant) VALUES {}",
+                sql::values(chunk.len(), 7)
+            ));
+            for (id, participant, quantity) in chunk {
+                let unit = units.get(&quantity.unit).copied().unwrap_or_default();
+                statement =
+                    statement.bind_all([i64::from(quantity.component), unit, quantity.number]);
+                statement = statement.bind_all([&quantity.code, &quantity.system]);
+                statement = statement.bind_all([id, participant]);
+            }
+            statement.execute(&mut self.tx).await?;
+        }
+        Ok(())
+    }
+
+    /// The number of a unit, given one where it is new.
+    async fn unit_number(&mut self, unit: &QuantityUnit) -> Result<i64> {
+        let texts = [&unit.system, &unit.code, &unit.unit];
+        let decimals = i64::from(unit.decimals);
+        query(
+            "INSERT INTO residue_unit (system, code, unit, decimals) VALUES (?, ?, ?, ?) \
+             ON CONFLICT (system, code, unit, decimals) DO NOTHING",
+        )
+        .bind_all(texts)
+        .bind(decimals)
+        .execute(&mut self.tx)
+        .await?;
+        let row = query(
+            "SELECT id FROM residue_unit WHERE system = ? AND code = ? AND unit = ? AND decimals = ?",
+        )
+        .bind_all(texts)
+        .bind(decimals)
+        .fetch_one(&mut self.tx)
+        .await?;
+        row.try_get(0)
     }
 }
 

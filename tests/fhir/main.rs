@@ -27,6 +27,7 @@ mod reading;
 mod reads_within;
 mod registry;
 mod residue;
+mod residue_search;
 mod rows;
 mod rules;
 mod search;

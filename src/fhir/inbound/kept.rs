@@ -300,7 +300,10 @@ impl Finish<'_> {
             let fault = |name: String| not_kept(self.pointer(own, ""), &name, own.place);
             faults.extend(lost.into_iter().map(|name| (one.own, fault(name))));
         }
-        (difference(self.kinds, &rendered, &whole), faults)
+        (
+            difference(self.kinds, record.kind, &rendered, &whole),
+            faults,
+        )
     }
 
     /// What a row says beside its value that joins a stored record; `others` are the further
@@ -382,7 +385,7 @@ impl Said for Beside {
         }
         let fault = |name: String| not_kept(self.pointer.clone(), &name, self.place);
         (
-            difference(kinds, &rendered, &now_whole),
+            difference(kinds, now.kind, &rendered, &now_whole),
             lost.into_iter().map(fault).collect(),
         )
     }
@@ -443,14 +446,15 @@ fn without_own(written: &mut Value, rendered: &Value) {
 }
 
 /// What of a resource its record does not render.
-fn difference(kinds: &Kinds, rendered: &Value, whole: &Value) -> Option<Residue> {
+fn difference(kinds: &Kinds, kind: &Kind, rendered: &Value, whole: &Value) -> Option<Residue> {
     let form = residue::of(rendered, whole)?;
     let (content, aside) = residue::apart(form);
     let text = |form: Option<Value>| form.map_or_else(String::new, |form| form.to_string());
     Some(Residue {
         content: text(content),
         aside: text(aside),
-        values: search::residue::values(kinds, rendered, whole),
+        values: search::residue::values(kinds, kind, rendered, whole),
+        quantities: search::residue::quantities(kinds, rendered, whole),
     })
 }
 
