@@ -15,6 +15,7 @@ mod include;
 mod interactions;
 mod joins;
 mod lastn;
+mod linking;
 mod matching;
 mod model;
 mod model_rows;
