@@ -23,6 +23,7 @@ mod operations;
 mod participants;
 mod parts;
 mod patch;
+mod pitfalls;
 mod provenance;
 mod reading;
 mod reads_within;
