@@ -428,7 +428,8 @@ fn put(
 }
 
 /// Takes away what the server says itself, whatever was written: the id, the version, the
-/// status that a version shows; the time of issue, unless it is another form of the same.
+/// status that a version shows; the time of issue, unless it is another form of the same. A
+/// time has the type that the record gives it.
 fn without_own(written: &mut Value, rendered: &Value) {
     let instant = |of: &Value| Some(time::parse_fhir(of["issued"].as_str()?, JST)?.from);
     let same_issue = instant(written) == instant(rendered);
@@ -443,6 +444,19 @@ fn without_own(written: &mut Value, rendered: &Value) {
     if let Some(meta) = members.get_mut("meta").and_then(Value::as_object_mut) {
         meta.retain(|name, _| !matches!(name.as_str(), "versionId" | "lastUpdated"));
     }
+    if let Some(start) = members.get("effectivePeriod").and_then(only_instant) {
+        members.insert("effectiveDateTime".into(), start);
+        members.shift_remove("effectivePeriod");
+    }
+}
+
+/// The time that a Period of no length is: R4's vital signs are at a dateTime (vs-1), and it
+/// says no more than that.
+fn only_instant(period: &Value) -> Option<Value> {
+    let at = |name: &str| Some(time::parse_fhir(period[name].as_str()?, JST)?.from);
+    let says_more = period.as_object()?.len() > 2;
+    let same = at("start")? == at("end")?;
+    (same && !says_more).then(|| period["start"].clone())
 }
 
 /// What of a resource its record does not render.
