@@ -85,7 +85,7 @@ pub use submit::{Handling, Joined, LateValue, Said, Submit};
 pub use table::Table;
 pub use test::{
     Amount, Asked, ColumnTest, Compares, Comparison, FieldTest, Holds, Pair, Relation, ResidueTest,
-    Test,
+    Test, Within,
 };
 pub use told::Told;
 pub use walk::{Block, Selection, Walk};

@@ -51,9 +51,17 @@ pub enum Amount {
     Present,
     /// A comparison holds. Which numbers that means is known when the units are.
     Asked(Asked),
-    /// Of the numbers in one of some units (by number) it is within a range of them, both ends
-    /// included.
-    Within(Vec<(Vec<i64>, Vec<(i64, i64)>)>),
+    /// It is one of these.
+    Within(Vec<Within>),
+}
+
+/// Numbers of some units.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Within {
+    /// The numbers of the units.
+    units: Vec<i64>,
+    /// The ranges of numbers in them, both ends included.
+    ranges: Vec<(i64, i64)>,
 }
 
 /// A comparison with numbers of any unit.
@@ -87,13 +95,16 @@ impl ResidueTest {
             && let Amount::Asked(Asked(comparison)) = amount
         {
             // Many units have the same numbers: they differ in their text, say.
-            let mut within: Vec<(Vec<i64>, Vec<(i64, i64)>)> = Vec::new();
+            let mut within: Vec<Within> = Vec::new();
             for (id, unit) in units {
                 let ranges = comparison.within(unit);
-                match within.iter_mut().find(|(_, own)| *own == ranges) {
+                match within.iter_mut().find(|one| one.ranges == ranges) {
                     _ if ranges.is_empty() => {}
-                    Some((ids, _)) => ids.push(*id),
-                    None => within.push((vec![*id], ranges)),
+                    Some(one) => one.units.push(*id),
+                    None => within.push(Within {
+                        units: vec![*id],
+                        ranges,
+                    }),
                 }
             }
             *amount = Amount::Within(within);
@@ -163,12 +174,10 @@ fn begins(name: &str, starts: &[String]) -> Condition {
     }))
 }
 
-fn is_within(name: &str, within: &[(Vec<i64>, Vec<(i64, i64)>)]) -> Condition {
-    Condition::any(within.iter().map(|(units, ranges)| {
-        let mut one = Condition::new(
-            format!("{name}.unit IN ({})", sql::numbers(units)),
-            Vec::new(),
-        );
+fn is_within(name: &str, within: &[Within]) -> Condition {
+    Condition::any(within.iter().map(|Within { units, ranges }| {
+        let units = format!("{name}.unit IN ({})", sql::numbers(units));
+        let mut one = Condition::new(units, Vec::new());
         one.and_ranges(&format!("{name}.number"), ranges);
         one.in_brackets()
     }))
