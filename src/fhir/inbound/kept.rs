@@ -4,7 +4,7 @@
 //! nothing. Else the resource waits as JSON; at the end it is compared with what its record
 //! renders ([`crate::fhir::residue`]). An Observation that became a part of a record is
 //! compared with that part, and what it says of its value goes to the component; what several
-//! say of one record comes together ([`Finish::residue`], [`Beside`]).
+//! say of one record comes together ([`Finish::residue`], [`super::beside`]).
 
 use std::collections::HashMap;
 
@@ -16,10 +16,10 @@ use super::reference::{self, Ref, Target};
 use super::{Inbound, Spot};
 use crate::fault::{Code, Fault, Place, Severity};
 use crate::fhir::{id, residue, search};
-use crate::kind::{Kind, Kinds, Type};
+use crate::kind::{Kind, Kinds};
 use crate::mapping::{Context, Hole, Program, Reading, Unregistered, forward};
-use crate::record::{Cell, Record};
-use crate::store::{Residue, Said};
+use crate::record::Record;
+use crate::store::Residue;
 use crate::tape::View;
 use crate::time::{self, JST};
 
@@ -34,7 +34,7 @@ pub(super) struct Kept {
     part: Option<String>,
     /// What relative references in it belong to.
     base: String,
-    value: Value,
+    pub value: Value,
     /// Its performers that may be laboratories: place in the array, and reference.
     performers: Vec<(usize, Ref)>,
 }
@@ -271,7 +271,7 @@ impl Finish<'_> {
     }
 
     /// What was kept of a row.
-    fn kept_of(&self, row: usize) -> &[Kept] {
+    pub(super) fn kept_of(&self, row: usize) -> &[Kept] {
         // They stand in the order of their rows.
         let all = &self.taken.kept;
         let from = all.partition_point(|kept| kept.row < row);
@@ -305,24 +305,6 @@ impl Finish<'_> {
             faults,
         )
     }
-
-    /// What a row says beside its value that joins a stored record; `others` are the further
-    /// fields of that record's kind that it says.
-    pub(super) fn beside(
-        &self,
-        row: usize,
-        field: String,
-        others: Vec<(usize, Cell, String)>,
-    ) -> Beside {
-        let own = &self.taken.rows[row];
-        Beside {
-            field,
-            value: self.kept_of(row).first().map(|kept| kept.value.clone()),
-            others,
-            pointer: self.pointer(own, ""),
-            place: own.place,
-        }
-    }
 }
 
 impl Kept {
@@ -331,68 +313,8 @@ impl Kept {
     }
 }
 
-/// What an Observation says beside the value with which it comes late.
-#[derive(Debug)]
-pub(super) struct Beside {
-    field: String,
-    /// The Observation, where it says more than the value.
-    value: Option<Value>,
-    others: Vec<(usize, Cell, String)>,
-    pointer: String,
-    place: Place,
-}
-
-impl Said for Beside {
-    fn agrees(&self, record: &Record) -> bool {
-        self.others.iter().all(|(field, cell, text)| {
-            let stored = record.cells[*field];
-            stored.is_absent()
-                || match record.kind.fields[*field].ty {
-                    Type::Number { .. } => stored.scaled() == cell.scaled(),
-                    Type::Text { .. } => record.text(*field) == text,
-                    _ => stored == *cell,
-                }
-        })
-    }
-
-    fn residue(
-        &self,
-        kinds: &Kinds,
-        [before, now]: [&Record; 2],
-        kept: Option<&str>,
-    ) -> (Option<Residue>, Vec<Fault>) {
-        let program = &now.kind.mapping.panel.program;
-        let rendered = render(before, program, None).zip(render(now, program, None));
-        let Some((mut whole, rendered)) = rendered else {
-            return (None, Vec::new());
-        };
-        let forms = kept.and_then(|kept| serde_json::from_str::<Vec<Value>>(kept).ok());
-        for form in forms.iter().flatten() {
-            residue::onto(&mut whole, form);
-        }
-        // What was about the values of the record is about them still: they stayed.
-        let mut now_whole = rendered.clone();
-        put(kinds, now, &rendered, &mut now_whole, (None, &whole));
-        let mut lost = Vec::new();
-        if let Some(value) = &self.value {
-            let mut value = value.clone();
-            // It is that of the record, which has its own form of it.
-            if let Some(members) = value.as_object_mut() {
-                members.retain(|name, _| !name.starts_with("effective"));
-            }
-            let said = (Some(self.field.as_str()), &value);
-            lost = put(kinds, now, &rendered, &mut now_whole, said);
-        }
-        let fault = |name: String| not_kept(self.pointer.clone(), &name, self.place);
-        (
-            difference(kinds, now.kind, &rendered, &now_whole),
-            lost.into_iter().map(fault).collect(),
-        )
-    }
-}
-
 /// Says that an element has no place beside the record that its Observation is part of.
-fn not_kept(mut pointer: String, path: &str, place: Place) -> Fault {
+pub(super) fn not_kept(mut pointer: String, path: &str, place: Place) -> Fault {
     // What a part says of its value stands at the component.
     let path = path.strip_prefix("component.").unwrap_or(path);
     pointer.push('.');
@@ -404,7 +326,7 @@ fn not_kept(mut pointer: String, path: &str, place: Place) -> Fault {
 
 /// Puts what was written to a record as it renders and what else was written of it; the paths
 /// of what found no place.
-fn put(
+pub(super) fn put(
     kinds: &Kinds,
     record: &Record,
     rendered: &Value,
@@ -460,7 +382,12 @@ fn only_instant(period: &Value) -> Option<Value> {
 }
 
 /// What of a resource its record does not render.
-fn difference(kinds: &Kinds, kind: &Kind, rendered: &Value, whole: &Value) -> Option<Residue> {
+pub(super) fn difference(
+    kinds: &Kinds,
+    kind: &Kind,
+    rendered: &Value,
+    whole: &Value,
+) -> Option<Residue> {
     let form = residue::of(rendered, whole)?;
     let (content, aside) = residue::apart(form);
     let text = |form: Option<Value>| form.map_or_else(String::new, |form| form.to_string());
@@ -493,7 +420,7 @@ fn lead(kinds: &Kinds, members: &mut Map<String, Value>, own: String) {
 const WRITTEN_REFERENCE: &str = "written-reference";
 
 /// A record as it will be rendered, without what the server adds and what registries derive.
-fn render(record: &Record, program: &Program, item: Option<&str>) -> Option<Value> {
+pub(super) fn render(record: &Record, program: &Program, item: Option<&str>) -> Option<Value> {
     let kind = record.kind;
     let person = id::participant(record.consortium_id, record.person_id);
     let device = kind.device.map(|fields| {
