@@ -142,6 +142,12 @@ impl Decimal {
         }
     }
 
+    /// The whole number of its last decimal, and its decimals; `None` where it does not fit.
+    pub fn whole(self) -> Option<(i64, u8)> {
+        let number = i64::try_from(self.mantissa).ok()?;
+        Some((number, u8::try_from(self.scale).ok()?))
+    }
+
     /// Whether two numbers have the same value, however they are written.
     pub fn equals(self, other: Decimal) -> bool {
         let negated = Decimal {

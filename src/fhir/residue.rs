@@ -22,6 +22,7 @@
 //! | `{"o": {name: form}}` | members of an object |
 //! | `{"&": [form]}` | several of them, one after the other |
 //! | `{"a": [[key, form]], "+": [value]}` | elements of an array, each by its key; elements more |
+//! | `…, "*": [value]` | the same, beside one of that key |
 
 use serde_json::{Map, Value, json};
 
@@ -123,23 +124,36 @@ fn numbers(of: &Map<String, Value>) -> Vec<&Value> {
 
 fn array(ours: &[Value], theirs: &[Value]) -> Option<Value> {
     let mut used = vec![false; ours.len()];
-    let mut changed = Vec::new();
-    let mut more = Vec::new();
+    let mut others = Vec::new();
     for value in theirs {
-        let own = (0..ours.len()).find(|&i| !used[i] && same(&ours[i], value));
-        let Some(at) = own else {
-            more.push(value.clone());
-            continue;
-        };
-        used[at] = true;
-        changed.extend(of(&ours[at], value).map(|form| json!([key(&ours[at]), form])));
+        let says = |own: &Value| same(own, value) && of(own, value).is_none();
+        match ours.iter().position(says) {
+            // An array is a set: what one says once it need not say again.
+            Some(at) => used[at] = true,
+            None => others.push(value),
+        }
+    }
+    let mut changed = Vec::new();
+    let (mut more, mut beside) = (Vec::new(), Vec::new());
+    for value in others {
+        let alike: Vec<usize> = (0..ours.len()).filter(|&i| same(&ours[i], value)).collect();
+        match alike.as_slice() {
+            [] => more.push(value.clone()),
+            &[at] if !used[at] => {
+                used[at] = true;
+                changed.extend(of(&ours[at], value).map(|form| json!([key(&ours[at]), form])));
+            }
+            _ => beside.push(value.clone()),
+        }
     }
     let mut out = Map::new();
     if !changed.is_empty() {
         out.insert("a".into(), changed.into());
     }
-    if !more.is_empty() {
-        out.insert("+".into(), more.into());
+    for (sign, list) in [("+", more), ("*", beside)] {
+        if !list.is_empty() {
+            out.insert(sign.into(), list.into());
+        }
     }
     (!out.is_empty()).then_some(Value::Object(out))
 }
@@ -207,74 +221,181 @@ fn without_digits(form: Value) -> (Option<Value>, Option<Value>) {
 
 /// Lays a residue onto what a record renders.
 pub fn onto(rendered: &mut Value, residue: &Value) {
-    if let Some([was, is]) = residue["~"].as_array().map(Vec::as_slice) {
-        if rendered == was {
-            rendered.clone_from(is);
-        }
-        return;
-    }
-    match rendered {
-        Value::Object(members) => {
-            let before: Vec<Value> = numbers(members).into_iter().cloned().collect();
-            for (name, form) in residue["o"].as_object().into_iter().flatten() {
-                member(members, name, form, &before);
-            }
-        }
-        Value::Array(items) => elements(items, residue),
-        _ => {}
-    }
+    Laying::default().onto(rendered, residue);
 }
 
-/// Lays a form onto a member; `before` are the values as the record renders them.
-fn member(members: &mut Map<String, Value>, name: &str, form: &Value, before: &[Value]) {
-    let about = form.get("while").map(|of| of.as_array());
-    if about.is_some_and(|about| about.is_none_or(|about| about != before)) {
-        return;
-    }
-    if let Some(forms) = form["&"].as_array() {
-        for form in forms {
-            member(members, name, form, before);
+/// Adds what a part of a record says to the whole. What stands there stays: members come to
+/// where nothing stands, elements to arrays. The paths of what the whole says otherwise, and
+/// which therefore could not be added.
+pub fn add(whole: &mut Value, form: &Value) -> Vec<String> {
+    let mut laying = Laying {
+        adds: true,
+        ..Laying::default()
+    };
+    laying.onto(whole, form);
+    laying.lost
+}
+
+/// A residue on its way onto a resource.
+#[derive(Default)]
+struct Laying {
+    /// Whether the resource has residue already, to which this comes.
+    adds: bool,
+    /// The names that lead to the element.
+    at: Vec<String>,
+    /// What found no place.
+    lost: Vec<String>,
+}
+
+impl Laying {
+    fn lose(&mut self) {
+        if self.adds {
+            self.lost.push(self.at.join("."));
         }
-        return;
     }
-    if let Some(own) = members.get_mut(name) {
-        // What only stood where there was nothing, the record says itself by now.
-        if form.get("=").is_none() {
-            onto(own, form);
-        }
-        return;
-    }
-    let Some(value) = form.get("=") else { return };
-    if let Some([Value::String(other), was]) = form["for"].as_array().map(Vec::as_slice) {
-        if members.get(other) != Some(was) {
+
+    fn onto(&mut self, value: &mut Value, form: &Value) {
+        if let Some([was, is]) = form["~"].as_array().map(Vec::as_slice) {
+            if value == was {
+                value.clone_from(is);
+            } else if value != is {
+                self.lose();
+            }
             return;
         }
-        members.shift_remove(other);
-    }
-    members.insert(name.to_owned(), value.clone());
-}
-
-fn elements(items: &mut Vec<Value>, residue: &Value) {
-    let mut used = vec![false; items.len()];
-    for pair in residue["a"].as_array().into_iter().flatten() {
-        let own = (0..items.len()).find(|&i| !used[i] && same(&items[i], &pair[0]));
-        if let Some(at) = own {
-            used[at] = true;
-            onto(&mut items[at], &pair[1]);
-        }
-    }
-    for value in residue["+"].as_array().into_iter().flatten() {
-        // What a record renders may depend on what was registered since.
-        let own = (0..used.len()).find(|&i| !used[i] && same(&items[i], value));
-        match own {
-            Some(at) => {
-                used[at] = true;
-                if let Some(form) = of(&items[at], value) {
-                    onto(&mut items[at], &form);
+        match value {
+            Value::Object(members) => {
+                let before: Vec<Value> = numbers(members).into_iter().cloned().collect();
+                for (name, form) in form["o"].as_object().into_iter().flatten() {
+                    self.at.push(name.clone());
+                    self.member(members, name, form, &before);
+                    self.at.pop();
                 }
             }
-            None => items.push(value.clone()),
+            Value::Array(items) => self.elements(items, form),
+            _ => {}
         }
+    }
+
+    /// Lays a form onto a member; `before` are the values as the record renders them.
+    fn member(
+        &mut self,
+        members: &mut Map<String, Value>,
+        name: &str,
+        form: &Value,
+        before: &[Value],
+    ) {
+        let about = form.get("while").map(|of| of.as_array());
+        if about.is_some_and(|about| about.is_none_or(|about| about != before)) {
+            return self.lose();
+        }
+        if let Some(forms) = form["&"].as_array() {
+            for form in forms {
+                self.member(members, name, form, before);
+            }
+            return;
+        }
+        if let Some(own) = members.get_mut(name) {
+            match form.get("=") {
+                None => self.onto(own, form),
+                Some(value) if self.adds => {
+                    if !fill(own, value) {
+                        self.lose();
+                    }
+                }
+                // What only stood where there was nothing, the record says itself by now.
+                Some(_) => {}
+            }
+            return;
+        }
+        let Some(value) = form.get("=") else {
+            return self.lose();
+        };
+        if let Some([Value::String(other), was]) = form["for"].as_array().map(Vec::as_slice) {
+            if members.get(other) != Some(was) {
+                return self.lose();
+            }
+            members.shift_remove(other);
+        }
+        members.insert(name.to_owned(), value.clone());
+    }
+
+    fn elements(&mut self, items: &mut Vec<Value>, form: &Value) {
+        let mut used = vec![false; items.len()];
+        for pair in form["a"].as_array().into_iter().flatten() {
+            let own = (0..items.len()).find(|&i| !used[i] && same(&items[i], &pair[0]));
+            match own {
+                Some(at) => {
+                    used[at] = true;
+                    self.onto(&mut items[at], &pair[1]);
+                }
+                None => self.lose(),
+            }
+        }
+        for value in form["+"].as_array().into_iter().flatten() {
+            let mut unused = (0..used.len()).filter(|&i| !used[i] && same(&items[i], value));
+            let own = match self.adds {
+                true => unused
+                    .collect::<Vec<_>>()
+                    .into_iter()
+                    .find(|&at| fill(&mut items[at], value)),
+                false => unused.next(),
+            };
+            let Some(at) = own else {
+                items.push(value.clone());
+                continue;
+            };
+            used[at] = true;
+            // What a record renders may depend on what was registered since.
+            if let Some(form) = of(&items[at], value).filter(|_| !self.adds) {
+                self.onto(&mut items[at], &form);
+            }
+        }
+        for value in form["*"].as_array().into_iter().flatten() {
+            let is_said = |own: &Value| same(own, value) && of(own, value).is_none();
+            if !items.iter().any(is_said) {
+                items.push(value.clone());
+            }
+        }
+    }
+}
+
+/// Puts a value to what stands in its place, which stays; false where they contradict one
+/// another, and then nothing was changed.
+fn fill(own: &mut Value, value: &Value) -> bool {
+    match (own, value) {
+        (Value::Object(own), Value::Object(more)) => {
+            let mut whole = own.clone();
+            for (name, value) in more {
+                let own = whole.entry(name.clone()).or_insert_with(|| value.clone());
+                if !fill(own, value) {
+                    return false;
+                }
+            }
+            *own = whole;
+            true
+        }
+        (Value::Array(own), Value::Array(more)) => {
+            let mut whole = own.clone();
+            let mut used = vec![false; own.len()];
+            for value in more {
+                let alike = |&i: &usize| same(&own[i], value);
+                let mut places = (0..used.len()).filter(alike);
+                match places.find(|&i| !used[i] && fill(&mut whole[i], value)) {
+                    Some(at) => used[at] = true,
+                    // Two contained resources of one id cannot be told apart.
+                    None if value.get("resourceType").is_some()
+                        && (0..used.len()).any(|i| alike(&i)) =>
+                    {
+                        return false;
+                    }
+                    None => whole.push(value.clone()),
+                }
+            }
+            *own = whole;
+            true
+        }
+        (own, value) => own == value,
     }
 }
 
@@ -290,7 +411,12 @@ pub(super) fn key(element: &Value) -> Value {
         });
         Value::Object(named.collect())
     };
-    for names in [&["url"][..], &["reference"], &["system", "code", "value"]] {
+    for names in [
+        &["url"][..],
+        &["reference"],
+        &["system", "code", "value"],
+        &["resourceType", "id"],
+    ] {
         if members.contains_key(names[0]) {
             return pick(names);
         }
@@ -324,6 +450,9 @@ fn same(a: &Value, b: &Value) -> bool {
     }
     if both("system") {
         return ["system", "code", "value"].into_iter().all(alike);
+    }
+    if both("resourceType") {
+        return ["resourceType", "id"].into_iter().all(alike);
     }
     if both("coding") {
         return shares(&a["coding"], &b["coding"]);

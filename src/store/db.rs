@@ -444,6 +444,21 @@ impl Reads {
     }
 }
 
+impl Db<'_> {
+    /// The same, for a further statement.
+    pub fn again(&mut self) -> Db<'_> {
+        match self {
+            Db::Writing(tx) => Db::Writing(tx),
+            Db::Reading(readers) => Db::Reading(readers),
+        }
+    }
+
+    /// Whether what is read is durable.
+    pub fn is_durable(&self) -> bool {
+        matches!(self, Db::Reading(_))
+    }
+}
+
 impl<'a> From<&'a mut Transaction> for Db<'a> {
     fn from(tx: &'a mut Transaction) -> Db<'a> {
         Db::Writing(tx)

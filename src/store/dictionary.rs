@@ -1,14 +1,15 @@
 //! Texts, devices and participants by their numbers, cached.
 //!
 //! Everything cached here never changes once it is committed (a number is not given
-//! twice), so other processes on the same database cannot make it wrong.
+//! twice), so other processes on the same database cannot make it wrong. What a transaction
+//! reads may never be committed, and is not cached.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use quick_cache::sync::Cache;
 
-use super::db::{Reads, Transaction, query};
+use super::db::{Db, Transaction, query};
 use super::{Result, sql};
 use crate::fhir::id::{self, Hash96};
 
@@ -77,7 +78,7 @@ impl Dictionary {
     /// The texts of these numbers.
     pub async fn words(
         &self,
-        db: &Reads,
+        db: &mut Db<'_>,
         ids: &[i64],
     ) -> Result<HashMap<i64, Arc<Word>, foldhash::fast::RandomState>> {
         let mut out = HashMap::default();
@@ -87,14 +88,16 @@ impl Dictionary {
                 "SELECT id, value FROM text WHERE id IN ({})",
                 sql::list(chunk.len())
             );
-            for row in query(text).bind_all(chunk).fetch_all(db).await? {
+            for row in query(text).bind_all(chunk).fetch_all(db.again()).await? {
                 let (id, value): (i64, String) = (row.try_get(0)?, row.try_get(1)?);
                 let hash = id::source_hash(&value);
                 let word = Arc::new(Word {
                     text: value.into(),
                     hash,
                 });
-                self.words.insert(id, word.clone());
+                if db.is_durable() {
+                    self.words.insert(id, word.clone());
+                }
                 out.insert(id, word);
             }
         }
@@ -104,7 +107,7 @@ impl Dictionary {
     /// The device parts of these numbers.
     pub async fn devices(
         &self,
-        db: &Reads,
+        db: &mut Db<'_>,
         ids: &[i64],
     ) -> Result<HashMap<i64, Arc<DevicePart>, foldhash::fast::RandomState>> {
         let mut out = HashMap::default();
@@ -115,7 +118,7 @@ impl Dictionary {
                  FROM device WHERE id IN ({})",
                 sql::list(chunk.len())
             );
-            for row in query(text).bind_all(chunk).fetch_all(db).await? {
+            for row in query(text).bind_all(chunk).fetch_all(db.again()).await? {
                 let id: i64 = row.try_get(0)?;
                 let part = |i| row.try_get::<String>(i).map(Arc::<str>::from);
                 let (maker, model, serial) = (part(1)?, part(2)?, part(3)?);
@@ -126,7 +129,9 @@ impl Dictionary {
                     serial,
                     reference,
                 });
-                self.devices.insert(id, device.clone());
+                if db.is_durable() {
+                    self.devices.insert(id, device.clone());
+                }
                 out.insert(id, device);
             }
         }
@@ -136,7 +141,7 @@ impl Dictionary {
     /// The participants of these numbers.
     pub async fn people(
         &self,
-        db: &Reads,
+        db: &mut Db<'_>,
         ids: &[i64],
     ) -> Result<HashMap<i64, Arc<Person>, foldhash::fast::RandomState>> {
         let mut out = HashMap::default();
@@ -146,9 +151,11 @@ impl Dictionary {
                 "SELECT id, consortium_id, person_id FROM participant WHERE id IN ({})",
                 sql::list(chunk.len())
             );
-            for row in query(text).bind_all(chunk).fetch_all(db).await? {
+            for row in query(text).bind_all(chunk).fetch_all(db.again()).await? {
                 let person = person(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-                self.people.insert(person.id, person.clone());
+                if db.is_durable() {
+                    self.people.insert(person.id, person.clone());
+                }
                 out.insert(person.id, person);
             }
         }
@@ -158,7 +165,7 @@ impl Dictionary {
     /// When these writes were made, in milliseconds since the epoch.
     pub async fn writes(
         &self,
-        db: &Reads,
+        db: &mut Db<'_>,
         ids: &[i64],
     ) -> Result<HashMap<i64, i64, foldhash::fast::RandomState>> {
         let mut out = HashMap::default();
@@ -168,9 +175,11 @@ impl Dictionary {
                 "SELECT id, at FROM write WHERE id IN ({})",
                 sql::list(chunk.len())
             );
-            for row in query(text).bind_all(chunk).fetch_all(db).await? {
+            for row in query(text).bind_all(chunk).fetch_all(db.again()).await? {
                 let (id, at): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
-                self.writes.insert(id, at);
+                if db.is_durable() {
+                    self.writes.insert(id, at);
+                }
                 out.insert(id, at);
             }
         }

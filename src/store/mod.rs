@@ -78,12 +78,15 @@ pub use registry::{
     Changed, ParticipantChange, ParticipantChanged, ParticipantDeletion, RowChange, RowChangeQuery,
     RowVersion, Stored,
 };
-pub use residue::{Residue, ResidueValue};
+pub use residue::{QuantityUnit, Residue, ResidueQuantity, ResidueValue};
 pub use rows::{RowKey, RowPage, RowQuery};
 pub use search::Page;
-pub use submit::{Handling, Joined, LateValue, Submit};
+pub use submit::{Handling, Joined, LateValue, Said, Submit};
 pub use table::Table;
-pub use test::{ColumnTest, Comparison, FieldTest, Holds, Relation, ResidueTest, Test};
+pub use test::{
+    Amount, Asked, ColumnTest, Compares, Comparison, FieldTest, Holds, Pair, Relation, ResidueTest,
+    Test, Within,
+};
 pub use told::Told;
 pub use walk::{Block, Selection, Walk};
 pub use wanted::Wanted;

@@ -57,7 +57,10 @@ impl Store {
         keys: &[DeliveryKey],
     ) -> Result<Vec<Delivery>> {
         let ids: Vec<i64> = keys.iter().map(|k| k.participant).collect();
-        let mut people = self.dictionary.people(&self.read, &ids).await?;
+        let mut people = self
+            .dictionary
+            .people(&mut (&self.read).into(), &ids)
+            .await?;
         let writes = self.senders(keys).await?;
         let mut registered = self.registered_by(keys).await?;
         let touched = self.touched(keys).await?;
@@ -66,7 +69,10 @@ impl Store {
         sources.dedup();
         // No source is no text.
         sources.retain(|&source| source != 0);
-        let words = self.dictionary.words(&self.read, &sources).await?;
+        let words = self
+            .dictionary
+            .words(&mut (&self.read).into(), &sources)
+            .await?;
         let mut out = Vec::with_capacity(keys.len());
         for key in keys {
             if key.participant != 0 && !people.contains_key(&key.participant) {

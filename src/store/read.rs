@@ -4,10 +4,10 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
-use super::db::{self, Transaction};
+use super::db::{self, Db, Transaction};
 use super::dictionary::{DevicePart, Word};
 use super::layout::{KindLayout, Slot};
-use super::{Access, Error, RecordKey, Result, Store};
+use super::{Access, Error, RecordKey, Result, Store, residue};
 use crate::fhir::id::{Hash96, ObservationKey, source_hash};
 use crate::kind::{Kind, Kinds, Type};
 use crate::record::{Cell, Record, Texts};
@@ -111,6 +111,7 @@ impl Records {
 }
 
 /// A row as it was read, before its numbers are resolved.
+#[derive(Debug, Clone)]
 pub(super) struct Raw {
     pub kind: usize,
     pub participant: i64,
@@ -250,7 +251,11 @@ impl Store {
 
     /// Resolves the numbers of rows: people, texts, devices, writes.
     pub(super) async fn resolve(&self, raw: Vec<Raw>) -> Result<Records> {
-        let db = &self.read;
+        self.resolve_in(&mut (&self.read).into(), raw).await
+    }
+
+    /// The same, of rows that were read there.
+    pub(super) async fn resolve_in(&self, db: &mut Db<'_>, raw: Vec<Raw>) -> Result<Records> {
         let mut ids: Vec<i64> = raw.iter().map(|r| r.participant).collect();
         let people = self.dictionary.people(db, &ids).await?;
         ids.clear();
@@ -272,7 +277,7 @@ impl Store {
             }
         }
         let words = self.dictionary.words(db, &ids).await?;
-        let residues = self.residues(raw.iter().filter_map(|r| r.residue)).await?;
+        let residues = residue::read(db, raw.iter().filter_map(|r| r.residue)).await?;
 
         let mut out = Records::new(&self.kinds);
         out.rows.reserve(raw.len());

@@ -204,11 +204,11 @@ impl Store {
         };
         let people = self
             .dictionary
-            .people(&self.read, &ids(|c| c.participant))
+            .people(&mut (&self.read).into(), &ids(|c| c.participant))
             .await?;
         let words = self
             .dictionary
-            .words(&self.read, &ids(|c| c.source))
+            .words(&mut (&self.read).into(), &ids(|c| c.source))
             .await?;
         let mut told = told.into_iter().peekable();
         let mut out = Vec::with_capacity(compact.len());

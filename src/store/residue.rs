@@ -5,13 +5,13 @@
 //! correction by the protocol, which cannot say such things, goes on naming it.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 
-use super::db::{Transaction, query};
+use super::db::{Db, Transaction, query};
 use super::test::{ResidueTest, Test};
 use super::work::Work;
 use super::{Result, Store, sql};
@@ -25,6 +25,36 @@ pub struct Residue {
     pub aside: String,
     /// What searches find in it.
     pub values: Vec<ResidueValue>,
+    /// What searches by quantity find.
+    pub quantities: Vec<ResidueQuantity>,
+}
+
+/// A unit of quantities.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct QuantityUnit {
+    /// The system of its code; empty where there is none.
+    pub system: String,
+    /// Its code.
+    pub code: String,
+    /// Its text for people.
+    pub unit: String,
+    /// Decimals of the numbers.
+    pub decimals: u8,
+}
+
+/// A quantity beside a code.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ResidueQuantity {
+    /// Whether it stands in a component, or in the Observation itself.
+    pub component: bool,
+    /// The system of the code; empty where there is none.
+    pub system: String,
+    /// The code; empty where there is none.
+    pub code: String,
+    /// The number, as a whole number of its last decimal.
+    pub number: i64,
+    /// Its unit.
+    pub unit: QuantityUnit,
 }
 
 /// What one search parameter reads.
@@ -49,32 +79,44 @@ pub(super) fn same(stored: Option<&String>, written: Option<&Residue>) -> bool {
     stored == written || (!stored.is_empty() && value(stored) == value(written))
 }
 
-impl Store {
-    /// The residues of these numbers, each as the JSON of a list: `[content, aside]`, of which
-    /// either may be missing.
-    pub(super) async fn residues(
-        &self,
-        ids: impl Iterator<Item = i64>,
-    ) -> Result<HashMap<i64, Arc<str>>> {
-        let mut ids: Vec<i64> = ids.collect();
-        ids.sort_unstable();
-        ids.dedup();
-        let mut out = HashMap::with_capacity(ids.len());
-        for chunk in sql::chunks(&ids) {
-            let text = format!(
-                "SELECT id, content, aside FROM residue WHERE id IN ({})",
-                sql::list(chunk.len())
-            );
-            let rows = query(text).bind_all(chunk).fetch_all(&self.read).await?;
-            for row in rows {
-                let parts: [Option<String>; 2] = [row.try_get(1)?, row.try_get(2)?];
-                let parts: Vec<String> = parts.into_iter().flatten().collect();
-                out.insert(row.try_get(0)?, format!("[{}]", parts.join(",")).into());
-            }
+/// The residues of these numbers, each as the JSON of a list: `[content, aside]`, of which
+/// either may be missing.
+pub(super) async fn read(
+    db: &mut Db<'_>,
+    ids: impl Iterator<Item = i64>,
+) -> Result<HashMap<i64, Arc<str>>> {
+    let mut ids: Vec<i64> = ids.collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let mut out = HashMap::with_capacity(ids.len());
+    for chunk in sql::chunks(&ids) {
+        let text = format!(
+            "SELECT id, content, aside FROM residue WHERE id IN ({})",
+            sql::list(chunk.len())
+        );
+        for row in query(text).bind_all(chunk).fetch_all(db.again()).await? {
+            let parts: [Option<String>; 2] = [row.try_get(1)?, row.try_get(2)?];
+            let parts = parts.map(Option::unwrap_or_default);
+            out.insert(row.try_get(0)?, list(&parts[0], &parts[1]).into());
         }
-        Ok(out)
     }
+    Ok(out)
+}
 
+/// A residue as the JSON of a list.
+fn list(content: &str, aside: &str) -> String {
+    let parts = [content, aside].into_iter().filter(|part| !part.is_empty());
+    format!("[{}]", parts.collect::<Vec<_>>().join(","))
+}
+
+impl Residue {
+    /// Whether it is what is kept, read so.
+    pub(super) fn is(&self, kept: Option<&str>) -> bool {
+        kept == Some(list(&self.content, &self.aside).as_str())
+    }
+}
+
+impl Store {
     /// Whether there is any: what was written by others is seen, too.
     async fn has_residue(&self) -> Result<bool> {
         if self.has_residue.load(Ordering::Relaxed) {
@@ -90,30 +132,54 @@ impl Store {
     }
 
     /// The test without what no residue can answer, so that what is left of it is as little
-    /// as where there is no residue.
+    /// as where there is no residue; and with the numbers that quantities mean.
     pub(super) async fn without_residue<'t>(&self, test: &'t Test) -> Result<Cow<'t, Test>> {
         let mut asked = Vec::new();
         test.residues(&mut asked);
         if asked.is_empty() {
             return Ok(Cow::Borrowed(test));
         }
-        let mut none = Vec::new();
         let has_any = self.has_residue().await?;
-        for one in asked {
-            if !has_any || !self.is_found(one).await? {
-                none.push(one.clone());
-            }
+        let mut units = Vec::new();
+        if has_any && asked.iter().any(|test| test.asks_units()) {
+            units = self.residue_units().await?;
         }
-        Ok(match none.is_empty() {
-            true => Cow::Borrowed(test),
-            false => Cow::Owned(test.without_residues(&none)),
-        })
+        let mut known = Vec::with_capacity(asked.len());
+        for one in asked {
+            let settled = one.settled(&units);
+            let is = match has_any && self.is_found(&settled).await? {
+                true => Test::Residue(settled),
+                false => Test::NEVER,
+            };
+            known.push((one.clone(), is));
+        }
+        Ok(Cow::Owned(test.with_residues(&known)))
+    }
+
+    /// The units of what is kept, by number.
+    async fn residue_units(&self) -> Result<Vec<(i64, QuantityUnit)>> {
+        let statement = query("SELECT id, system, code, unit, decimals FROM residue_unit");
+        let rows = statement.fetch_all(&self.read).await?;
+        let each = rows.iter().map(|row| {
+            let unit = QuantityUnit {
+                system: row.try_get(1)?,
+                code: row.try_get(2)?,
+                unit: row.try_get(3)?,
+                decimals: row.try_get::<i64>(4)?.try_into().unwrap_or_default(),
+            };
+            Ok((row.try_get(0)?, unit))
+        });
+        each.collect()
     }
 
     async fn is_found(&self, test: &ResidueTest) -> Result<bool> {
         let condition = test.condition("v");
+        if condition.is_never() {
+            return Ok(false);
+        }
         let text = format!(
-            "SELECT 1 FROM residue_value v WHERE {} LIMIT 1",
+            "SELECT 1 FROM {} v WHERE {} LIMIT 1",
+            test.table(),
             condition.sql
         );
         let statement = query(text).bind_all(condition.bound);
@@ -179,7 +245,60 @@ impl Work {
             }
             statement.execute(&mut self.tx).await?;
         }
+        self.keep_quantities(&rows).await?;
         Ok(ids)
+    }
+
+    async fn keep_quantities(&mut self, rows: &[(i64, i64, &Residue)]) -> Result<()> {
+        let mut units: BTreeMap<&QuantityUnit, i64> = BTreeMap::new();
+        let mut quantities: Vec<(i64, i64, &ResidueQuantity)> = Vec::new();
+        for (id, participant, residue) in rows {
+            for quantity in &residue.quantities {
+                if !units.contains_key(&quantity.unit) {
+                    let unit = self.unit_number(&quantity.unit).await?;
+                    units.insert(&quantity.unit, unit);
+                }
+                quantities.push((*id, *participant, quantity));
+            }
+        }
+        for chunk in sql::chunks(&quantities) {
+            let mut statement = query(format!(
+                "INSERT INTO residue_quantity \
+                 (component, unit, number, code, system, residue, participant) VALUES {}",
+                sql::values(chunk.len(), 7)
+            ));
+            for (id, participant, quantity) in chunk {
+                let unit = units.get(&quantity.unit).copied().unwrap_or_default();
+                statement =
+                    statement.bind_all([i64::from(quantity.component), unit, quantity.number]);
+                statement = statement.bind_all([&quantity.code, &quantity.system]);
+                statement = statement.bind_all([id, participant]);
+            }
+            statement.execute(&mut self.tx).await?;
+        }
+        Ok(())
+    }
+
+    /// The number of a unit, given one where it is new.
+    async fn unit_number(&mut self, unit: &QuantityUnit) -> Result<i64> {
+        let texts = [&unit.system, &unit.code, &unit.unit];
+        let decimals = i64::from(unit.decimals);
+        query(
+            "INSERT INTO residue_unit (system, code, unit, decimals) VALUES (?, ?, ?, ?) \
+             ON CONFLICT (system, code, unit, decimals) DO NOTHING",
+        )
+        .bind_all(texts)
+        .bind(decimals)
+        .execute(&mut self.tx)
+        .await?;
+        let row = query(
+            "SELECT id FROM residue_unit WHERE system = ? AND code = ? AND unit = ? AND decimals = ?",
+        )
+        .bind_all(texts)
+        .bind(decimals)
+        .fetch_one(&mut self.tx)
+        .await?;
+        row.try_get(0)
     }
 }
 

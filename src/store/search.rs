@@ -190,7 +190,10 @@ impl Store {
             let hash = match source {
                 0 => id::source_hash(""),
                 _ => {
-                    let words = self.dictionary.words(&self.read, &[source]).await?;
+                    let words = self
+                        .dictionary
+                        .words(&mut (&self.read).into(), &[source])
+                        .await?;
                     words
                         .get(&source)
                         .map_or([0; 12], |w: &std::sync::Arc<Word>| w.hash)

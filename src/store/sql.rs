@@ -49,6 +49,12 @@ pub fn list(n: usize) -> String {
     out
 }
 
+/// `3, 7`: numbers of our own in a list.
+pub fn numbers(numbers: &[i64]) -> String {
+    let texts: Vec<String> = numbers.iter().map(i64::to_string).collect();
+    texts.join(", ")
+}
+
 /// `prefixc1, prefixc2, …`: the first `n` numbered columns.
 pub fn columns(prefix: &str, n: usize) -> String {
     let mut out = String::new();

@@ -15,7 +15,7 @@ mod residue;
 mod sql;
 
 pub use relation::Relation;
-pub use residue::{Holds, ResidueTest};
+pub use residue::{Amount, Asked, Compares, Holds, Pair, ResidueTest, Within};
 pub(super) use sql::{At, Compiler, Known};
 
 use super::{Table, TimeTest};

@@ -22,19 +22,19 @@ fn vital(code: &str, value: u32, unit: &str) -> Value {
     })
 }
 
-fn systolic(value: u32) -> Value {
+pub fn systolic(value: u32) -> Value {
     vital("8480-6", value, "mm[Hg]")
 }
 
-fn diastolic(value: u32) -> Value {
+pub fn diastolic(value: u32) -> Value {
     vital("8462-4", value, "mm[Hg]")
 }
 
-fn pulse(value: u32) -> Value {
+pub fn pulse(value: u32) -> Value {
     vital("8867-4", value, "/min")
 }
 
-fn bundle(bundle_type: &str, resources: &[Value]) -> Value {
+pub fn bundle(bundle_type: &str, resources: &[Value]) -> Value {
     let entry = |resource: &Value| {
         json!({ "resource": resource,
             "request": { "method": "POST", "url": resource["resourceType"] } })
@@ -43,12 +43,12 @@ fn bundle(bundle_type: &str, resources: &[Value]) -> Value {
     json!({ "resourceType": "Bundle", "type": bundle_type, "entry": entries })
 }
 
-async fn post(server: &Server, resource: &Value) -> Answer {
+pub async fn post(server: &Server, resource: &Value) -> Answer {
     server.write("POST", "/Observation", &[], resource).await
 }
 
 /// Status and record of each entry.
-fn answers(answer: &Answer) -> Vec<(String, String)> {
+pub fn answers(answer: &Answer) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let each = |entry: &Value| {
         let response = &entry["response"];

@@ -149,6 +149,47 @@ fn submission((consortium, person): (&str, &str), round: usize, update: &str) ->
     .to_string()
 }
 
+/// An Observation with more than the protocol can say; what that is changes with `n`.
+fn richer(observation: &Value, n: usize) -> Value {
+    let mut out = observation.clone();
+    let hospital = |code: &str, display: &str| json!({ "system": "http://hospital.example/codes", "code": code, "display": display });
+    let number = |text: &str| -> Value { serde_json::from_str(text).unwrap() };
+    if n.is_multiple_of(2) {
+        let code = hospital(&format!("own-{}", n % 3), "Körperwert");
+        out["code"]["coding"].as_array_mut().unwrap().push(code);
+        out["performer"] = json!([{ "reference": format!("Practitioner/p{}", n % 3) }]);
+    }
+    if n.is_multiple_of(3) {
+        out["category"].as_array_mut().unwrap().push(json!({
+            "coding": [{ "system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "exam" }],
+        }));
+        out["encounter"] = json!({ "reference": "Encounter/e1" });
+        out["meta"]["tag"] = json!([{ "code": "ward" }]);
+    }
+    let Some(components) = out.get_mut("component").and_then(Value::as_array_mut) else {
+        return out;
+    };
+    let first = components[0]["code"]["coding"].as_array_mut().unwrap();
+    first.push(hospital("first", "First"));
+    let (value, unit) = [
+        ("97", "mm[Hg]"),
+        ("97.5", "mm[Hg]"),
+        ("12.93", "kPa"),
+        ("9.7e1", "mm[Hg]"),
+    ][n % 4];
+    components.push(json!({
+        "code": { "coding": [{ "system": "http://loinc.org", "code": "8478-0" }, hospital("mean", "Mean")] },
+        "valueQuantity": { "value": number(value), "unit": unit, "system": "http://unitsofmeasure.org", "code": unit },
+    }));
+    if n.is_multiple_of(3) {
+        components.push(json!({
+            "code": { "text": "a score" },
+            "valueQuantity": { "value": number("3"), "unit": "{score}" },
+        }));
+    }
+    out
+}
+
 /// What is stored, as it is answered.
 struct World {
     server: Server,
@@ -176,6 +217,12 @@ impl World {
             }
         }
         let listed = server.matches("/Observation?_count=1000").await;
+        for (n, observation) in listed.iter().step_by(5).enumerate() {
+            let path = format!("/Observation/{}", text(&observation["id"]));
+            let sent = richer(observation, n);
+            let answer = server.write("PUT", &path, &[], &sent).await;
+            assert_eq!(answer.status, 200, "{}", answer.text);
+        }
         for deleted in listed.iter().step_by(17) {
             let path = format!("/Observation/{}", text(&deleted["id"]));
             assert_eq!(server.send("DELETE", &path, &[], "").await.status, 204);

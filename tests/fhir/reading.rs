@@ -218,7 +218,9 @@ fn is_missing(of: &Value, base: &str) -> bool {
             is_missing(of, &base.replace("code-value", "value"))
         }
         "specimen" => of.get("specimen").is_none(),
-        "encounter" | "data-absent-reason" | "_tag" => true,
+        "encounter" => of.get("encounter").is_none(),
+        "_tag" => of["meta"].get("tag").is_none(),
+        "data-absent-reason" => true,
         _ => pairs(of, base).is_empty(),
     }
 }

@@ -337,6 +337,27 @@ async fn a_converted_value_keeps_its_original() {
 }
 
 #[tokio::test]
+async fn a_period_of_no_length_comes_back_as_the_time_that_it_is() {
+    let server = Server::with_example().await;
+    let at = "2016-09-30T22:00:00Z";
+    let mut sent = observation(AT, "61.50");
+    sent.as_object_mut()
+        .unwrap()
+        .shift_remove("effectiveDateTime");
+    sent["effectivePeriod"] = json!({ "start": at, "end": AT });
+    let read = server.create(&sent).await;
+    assert_eq!(read.get("effectivePeriod"), None);
+    assert_eq!(read["effectiveDateTime"], at);
+    // One that says more stays one.
+    sent["effectivePeriod"]["extension"] =
+        json!([{ "url": "http://hospital.example/clock", "valueString": "ward" }]);
+    sent["issued"] = json!("2016-10-06T12:00:00+09:00");
+    let answer = server.write("POST", "/Observation", &[], &sent).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(answer.json()["effectivePeriod"], sent["effectivePeriod"]);
+}
+
+#[tokio::test]
 async fn contained_resources_come_back_and_are_referred_to() {
     let server = Server::with_example().await;
     let mut sent = observation(AT, "61.50");

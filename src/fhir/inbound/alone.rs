@@ -1,23 +1,39 @@
 //! Values that came without a record to join: they may be late for a stored one, or are
 //! refused.
 
+use std::sync::Arc;
+
 use crate::fault::{Code, Fault};
 use crate::fhir::id::{participant_hash, source_hash};
-use crate::kind::Kind;
+use crate::kind::{Kind, Type};
 use crate::mapping::Join;
 use crate::mapping::backward::join_of;
+use crate::record::Cell;
 use crate::store::LateValue;
 
 use super::finish::Finish;
 use super::{Late, Row};
 
+/// A value whose record may be stored.
+pub(super) struct Waiting {
+    /// Its row.
+    row: usize,
+    consortium: u32,
+    person: u32,
+    /// The place of the record's kind, and the field there.
+    kind: usize,
+    field: usize,
+    /// The row as one of that kind.
+    cells: Vec<Cell>,
+}
+
 impl Finish<'_> {
     /// A value of one field without a record to join.
-    pub(super) fn alone(&mut self, row: &Row, kind: &Kind, field: usize) {
+    pub(super) fn alone(&mut self, place: u32, row: &Row, kind: &Kind, field: usize) {
         let name = &kind.fields[field].name;
         match join_of(kind, field) {
             Join::Guest => {
-                if self.taken.options.write && self.come_late(row, kind, field).is_some() {
+                if self.taken.options.write && self.come_late(place, row, kind, field).is_some() {
                     return;
                 }
                 let expected = format!("a record of {} that {name} belongs to", kind.name);
@@ -36,7 +52,7 @@ impl Finish<'_> {
 
     /// Keeps a value whose record may be stored without it: one of a laboratory that can do
     /// without. `None` where there is no such kind.
-    fn come_late(&mut self, row: &Row, kind: &Kind, field: usize) -> Option<()> {
+    fn come_late(&mut self, place: u32, row: &Row, kind: &Kind, field: usize) -> Option<()> {
         let (name, ty) = (&kind.fields[field].name, kind.fields[field].ty);
         let kinds = [Some(row.kind), row.rival].into_iter().flatten();
         let (of, field) = kinds
@@ -50,9 +66,6 @@ impl Finish<'_> {
         let Some((consortium, person)) = self.person(row) else {
             return Some(());
         };
-        let source = row
-            .claim
-            .map(|claim| source_hash(self.taken.texts.get(i64::from(claim.source))));
         let seconds = self.seconds(row);
         let claimed = row.claim.map(|c| (c.consortium, c.person, c.seconds));
         if claimed.is_some_and(|claimed| claimed != (consortium, person, seconds)) {
@@ -61,29 +74,75 @@ impl Finish<'_> {
             return Some(());
         }
         self.update_time(row, kind);
-        let cells = self.row_cells(row);
-        let own = kind.field(name)?;
-        let (value, updated) = (cells[own], cells[kind.update].value());
-        let text = |place: u32| self.taken.texts.get(i64::from(place));
-        let value = LateValue {
-            participant: participant_hash(text(consortium), text(person)),
+        let mut as_its = *row;
+        if of.place != kind.place {
+            self.recast(&mut as_its, kind, of);
+        }
+        let cells = self.row_cells(&as_its).to_vec();
+        self.late.push(Waiting {
+            row: place as usize,
+            consortium,
+            person,
             kind: of.place,
-            seconds,
-            source,
             field,
-            value,
-            updated,
-            status: row.status,
-        };
-        let pointer = self.pointer(row, ".code");
-        let expected = format!("one record of {} at this time that lacks {name}", of.name);
-        let fault = Fault::new(Code::CodeUnsupported, pointer, row.place).expected(expected);
-        let entry = row.entry;
-        self.late.push(Late {
-            entry,
-            value,
-            fault,
+            cells,
         });
         Some(())
+    }
+
+    /// The rows that wait for stored records, each with its consortium.
+    pub(super) fn waiting(&self) -> Vec<(usize, u32)> {
+        let all = self.late.iter();
+        all.map(|one| (one.row, one.consortium)).collect()
+    }
+
+    /// What is to join stored records.
+    pub(super) fn late_values(&self) -> Vec<Late> {
+        self.late.iter().map(|one| self.late_value(one)).collect()
+    }
+
+    fn late_value(&self, one: &Waiting) -> Late {
+        let row = &self.taken.rows[one.row];
+        let kind = self.kinds.at(one.kind);
+        let text = |place: i64| self.taken.texts.get(place);
+        let name = &kind.fields[one.field].name;
+        // What makes it this record, and no other, is compared elsewhere.
+        let own = [one.field, kind.time, kind.update];
+        let others = kind.fields.iter().zip(&one.cells).enumerate();
+        let others = others.filter_map(|(field, (of, &cell))| {
+            if cell.is_absent() || own.contains(&field) {
+                return None;
+            }
+            let text = match of.ty {
+                Type::Text { .. } => text(cell.value()),
+                _ => "",
+            };
+            Some((field, cell, text.to_owned()))
+        });
+        let source = row
+            .claim
+            .map(|claim| source_hash(text(i64::from(claim.source))));
+        let (consortium, person) = (text(one.consortium.into()), text(one.person.into()));
+        let value = LateValue {
+            participant: participant_hash(consortium, person),
+            kind: one.kind,
+            seconds: one.cells[kind.time].value(),
+            source,
+            field: one.field,
+            value: one.cells[one.field],
+            updated: one.cells[kind.update].value(),
+            status: row.status,
+            said: Arc::new(self.beside(one.row, name.clone(), others.collect())),
+        };
+        let expected = format!(
+            "one record of {} at this time that lacks {name} and says nothing else otherwise",
+            kind.name
+        );
+        let fault = Fault::new(Code::CodeUnsupported, self.pointer(row, ".code"), row.place);
+        Late {
+            entry: row.entry,
+            value,
+            fault: fault.expected(expected),
+        }
     }
 }

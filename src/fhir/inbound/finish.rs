@@ -12,10 +12,11 @@ use crate::mapping::Join;
 use crate::mapping::backward::join_of;
 use crate::record::{Cell, Texts};
 
+use super::alone::Waiting;
 use super::crosswalk::{Known, Reports, Whose};
 use super::join::field_of;
 use super::reference::{DevicePart, Ref};
-use super::{Late, Outcome, Row, Taken};
+use super::{Outcome, Row, Taken};
 
 /// A record that is complete.
 pub(super) struct Done {
@@ -34,7 +35,7 @@ pub(super) struct Finish<'a> {
     /// Those who performed what DiagnosticReports list.
     pub reports: Reports,
     /// Values whose records may be stored.
-    pub late: Vec<Late>,
+    pub late: Vec<Waiting>,
 }
 
 impl<'a> Finish<'a> {
@@ -172,7 +173,7 @@ impl<'a> Finish<'a> {
         if let Some(field) = field_of(&kind, row.role) {
             let late = self.taken.options.write && join_of(&kind, field) == Join::Guest;
             if late || row.claim.is_none() {
-                self.alone(row, &kind, field);
+                self.alone(place, row, &kind, field);
                 return None;
             }
         }

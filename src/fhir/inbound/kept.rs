@@ -3,31 +3,38 @@
 //! Where the reader met nothing but what the record holds, nothing is kept and this costs
 //! nothing. Else the resource waits as JSON; at the end it is compared with what its record
 //! renders ([`crate::fhir::residue`]). An Observation that became a part of a record is
-//! compared with that part, and what it says of its value goes to the component.
+//! compared with that part, and what it says of its value goes to the component; what several
+//! say of one record comes together ([`Finish::residue`], [`super::beside`]).
 
 use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
 use super::finish::{Done, Finish};
+use super::join::field_of;
 use super::reference::{self, Ref, Target};
 use super::{Inbound, Spot};
+use crate::fault::{Code, Fault, Place, Severity};
 use crate::fhir::{id, residue, search};
-use crate::kind::Kind;
-use crate::mapping::{Context, Hole, Program, Reading, Role, Unregistered, forward};
+use crate::kind::{Kind, Kinds};
+use crate::mapping::{Context, Hole, Program, Reading, Unregistered, forward};
 use crate::record::Record;
 use crate::store::Residue;
 use crate::tape::View;
+use crate::time::{self, JST};
 
 /// An Observation that says more than its record.
 #[derive(Debug, Clone)]
 pub(super) struct Kept {
-    /// Its place among the rows.
+    /// The row of the record that it belongs to.
     pub row: usize,
-    role: Role,
+    /// Its own row, which may have been put into that.
+    own: usize,
+    /// The field whose value it is; `None` for one that is a record.
+    part: Option<String>,
     /// What relative references in it belong to.
     base: String,
-    value: Value,
+    pub value: Value,
     /// Its performers that may be laboratories: place in the array, and reference.
     performers: Vec<(usize, Ref)>,
 }
@@ -60,9 +67,12 @@ impl Inbound<'_> {
             let pointer = pointer.replace(['.', '['], "/").replace(']', "");
             self.keep_original(&mut value, &pointer);
         }
+        let kind = self.kinds.at(reading.kind);
+        let row = self.taken.rows.len();
         self.taken.kept.push(Kept {
-            row: self.taken.rows.len(),
-            role: reading.role,
+            row,
+            own: row,
+            part: field_of(kind, reading.role).map(|field| kind.fields[field].name.clone()),
             base: reference::base(spot.full_url).to_owned(),
             value,
             performers,
@@ -140,8 +150,9 @@ impl Inbound<'_> {
 
 impl Finish<'_> {
     /// Makes references of what is kept lead where they lead here, and what was put into
-    /// another row belong to that.
-    pub(super) fn settle_kept(&mut self, done: &[Done]) {
+    /// another row belong to that. `late` are the rows that wait for a stored record, each
+    /// with its consortium.
+    pub(super) fn settle_kept(&mut self, done: &[Done], late: &[(usize, u32)]) {
         let mut kept = std::mem::take(&mut self.taken.kept);
         if kept.is_empty() {
             return;
@@ -160,44 +171,30 @@ impl Finish<'_> {
         };
         let of: HashMap<usize, &Done> = done.iter().map(|one| (one.row, one)).collect();
         let record_of = |row: u32| of.get(&whole(row as usize)).copied();
+        let consortia = done.iter().map(|one| (one.row, one.consortium));
+        let consortia: HashMap<usize, u32> = consortia.chain(late.iter().copied()).collect();
         for one in &mut kept {
             one.row = whole(one.row);
-            let Some(record) = of.get(&one.row) else {
+            let Some(&consortium) = consortia.get(&one.row) else {
                 continue;
             };
             for &(place, at) in &one.performers {
-                let laboratory = self.laboratory_at(at, record.consortium);
+                let laboratory = self.laboratory_at(at, consortium);
                 let performer = one.value["performer"].get_mut(place);
                 let performer = performer.and_then(Value::as_object_mut);
                 let (Some((laboratory, _)), Some(members)) = (laboratory, performer) else {
                     continue;
                 };
                 let text = |place: u32| self.taken.texts.get(i64::from(place));
-                let id = id::laboratory(text(record.consortium), text(laboratory));
-                self.lead(members, format!("Organization/{id}"));
+                let id = id::laboratory(text(consortium), text(laboratory));
+                lead(self.kinds, members, format!("Organization/{id}"));
             }
             let base = std::mem::take(&mut one.base);
             self.settle_below(&base, &mut one.value, &record_of);
         }
-        kept.sort_by_key(|one| one.row);
+        // What is a record comes before what is a part of it.
+        kept.sort_by_key(|one| (one.row, one.part.is_some()));
         self.taken.kept = kept;
-    }
-
-    /// Makes a reference lead here. One that leads nowhere else than into the resource, or to
-    /// another server, is kept beside it.
-    fn lead(&self, members: &mut Map<String, Value>, own: String) {
-        let written = members.insert("reference".into(), own.clone().into());
-        let Some(Value::String(written)) = written else {
-            // It was told by an identifier.
-            members.shift_remove("reference");
-            return;
-        };
-        if written != own && (written.starts_with('#') || written.starts_with("http")) {
-            // A contained resource must be referred to (invariant dom-3).
-            let url = self.kinds.canonical.extension(WRITTEN_REFERENCE);
-            let extension = json!({ "url": url, "valueReference": { "reference": written } });
-            members.insert("extension".into(), json!([extension]));
-        }
     }
 
     fn observation_id(&self, done: &Done) -> String {
@@ -273,41 +270,149 @@ impl Finish<'_> {
         })
     }
 
-    /// What was written of the record of a row beyond its fields.
-    pub(super) fn residue(&self, row: usize, record: &Record) -> Option<Residue> {
+    /// What was kept of a row.
+    pub(super) fn kept_of(&self, row: usize) -> &[Kept] {
         // They stand in the order of their rows.
         let all = &self.taken.kept;
         let from = all.partition_point(|kept| kept.row < row);
         let until = all.partition_point(|kept| kept.row <= row);
-        let kept = all.get(from..until).filter(|kept| !kept.is_empty())?;
-        let rendered = render(record, &record.kind.mapping.panel.program, None)?;
+        &all[from..until]
+    }
+
+    /// What was written of the record of a row beyond its fields, and what there is to say of
+    /// the rows that are part of it.
+    pub(super) fn residue(
+        &self,
+        row: usize,
+        record: &Record,
+    ) -> (Option<Residue>, Vec<(usize, Fault)>) {
+        let (kept, mut faults) = (self.kept_of(row), Vec::new());
+        if kept.is_empty() {
+            return (None, faults);
+        }
+        let Some(rendered) = render(record, &record.kind.mapping.panel.program, None) else {
+            return (None, faults);
+        };
         let mut whole = rendered.clone();
         for one in kept {
-            let mut value = one.value.clone();
-            for name in ["subject", "device"] {
-                let own = rendered.get(name).and_then(|r| r["reference"].as_str());
-                let members = value.get_mut(name).and_then(Value::as_object_mut);
-                if let (Some(own), Some(members)) = (own, members) {
-                    self.lead(members, own.to_owned());
-                }
-            }
-            let form = match one.role {
-                Role::Panel => residue::of(&rendered, &value),
-                role => of_part(record, &rendered, role, &value),
-            };
-            if let Some(form) = form {
-                residue::onto(&mut whole, &form);
-            }
+            let lost = put(self.kinds, record, &rendered, &mut whole, one.said());
+            let own = &self.taken.rows[one.own];
+            let fault = |name: String| not_kept(self.pointer(own, ""), &name, own.place);
+            faults.extend(lost.into_iter().map(|name| (one.own, fault(name))));
         }
-        let form = residue::of(&rendered, &whole)?;
-        let values = search::residue::values(self.kinds, &rendered, &whole);
-        let (content, aside) = residue::apart(form);
-        let text = |form: Option<Value>| form.map_or_else(String::new, |form| form.to_string());
-        Some(Residue {
-            content: text(content),
-            aside: text(aside),
-            values,
-        })
+        (
+            difference(self.kinds, record.kind, &rendered, &whole),
+            faults,
+        )
+    }
+}
+
+impl Kept {
+    fn said(&self) -> (Option<&str>, &Value) {
+        (self.part.as_deref(), &self.value)
+    }
+}
+
+/// Says that an element has no place beside the record that its Observation is part of.
+pub(super) fn not_kept(mut pointer: String, path: &str, place: Place) -> Fault {
+    // What a part says of its value stands at the component.
+    let path = path.strip_prefix("component.").unwrap_or(path);
+    pointer.push('.');
+    pointer.push_str(path);
+    Fault::new(Code::NotExpressible, pointer, place)
+        .expected("no other of the record that it is part of; it is not kept")
+        .severity(Severity::Warning)
+}
+
+/// Puts what was written to a record as it renders and what else was written of it; the paths
+/// of what found no place.
+pub(super) fn put(
+    kinds: &Kinds,
+    record: &Record,
+    rendered: &Value,
+    whole: &mut Value,
+    (part, written): (Option<&str>, &Value),
+) -> Vec<String> {
+    let mut value = written.clone();
+    for name in ["subject", "device"] {
+        let own = rendered.get(name).and_then(|r| r["reference"].as_str());
+        let members = value.get_mut(name).and_then(Value::as_object_mut);
+        if let (Some(own), Some(members)) = (own, members) {
+            lead(kinds, members, own.to_owned());
+        }
+    }
+    without_own(&mut value, rendered);
+    let form = match part {
+        None => residue::of(rendered, &value),
+        Some(field) => of_part(record, rendered, field, value),
+    };
+    form.map_or_else(Vec::new, |form| residue::add(whole, &form))
+}
+
+/// Takes away what the server says itself, whatever was written: the id, the version, the
+/// status that a version shows; the time of issue, unless it is another form of the same. A
+/// time has the type that the record gives it.
+fn without_own(written: &mut Value, rendered: &Value) {
+    let instant = |of: &Value| Some(time::parse_fhir(of["issued"].as_str()?, JST)?.from);
+    let same_issue = instant(written) == instant(rendered);
+    let Some(members) = written.as_object_mut() else {
+        return;
+    };
+    members.retain(|name, _| match name.as_str() {
+        "id" | "status" => false,
+        "issued" => same_issue,
+        _ => true,
+    });
+    if let Some(meta) = members.get_mut("meta").and_then(Value::as_object_mut) {
+        meta.retain(|name, _| !matches!(name.as_str(), "versionId" | "lastUpdated"));
+    }
+    if let Some(start) = members.get("effectivePeriod").and_then(only_instant) {
+        members.insert("effectiveDateTime".into(), start);
+        members.shift_remove("effectivePeriod");
+    }
+}
+
+/// The time that a Period of no length is: R4's vital signs are at a dateTime (vs-1), and it
+/// says no more than that.
+fn only_instant(period: &Value) -> Option<Value> {
+    let at = |name: &str| Some(time::parse_fhir(period[name].as_str()?, JST)?.from);
+    let says_more = period.as_object()?.len() > 2;
+    let same = at("start")? == at("end")?;
+    (same && !says_more).then(|| period["start"].clone())
+}
+
+/// What of a resource its record does not render.
+pub(super) fn difference(
+    kinds: &Kinds,
+    kind: &Kind,
+    rendered: &Value,
+    whole: &Value,
+) -> Option<Residue> {
+    let form = residue::of(rendered, whole)?;
+    let (content, aside) = residue::apart(form);
+    let text = |form: Option<Value>| form.map_or_else(String::new, |form| form.to_string());
+    Some(Residue {
+        content: text(content),
+        aside: text(aside),
+        values: search::residue::values(kinds, kind, rendered, whole),
+        quantities: search::residue::quantities(kinds, rendered, whole),
+    })
+}
+
+/// Makes a reference lead here. One that leads nowhere else than into the resource, or to
+/// another server, is kept beside it.
+fn lead(kinds: &Kinds, members: &mut Map<String, Value>, own: String) {
+    let written = members.insert("reference".into(), own.clone().into());
+    let Some(Value::String(written)) = written else {
+        // It was told by an identifier.
+        members.shift_remove("reference");
+        return;
+    };
+    if written != own && (written.starts_with('#') || written.starts_with("http")) {
+        // A contained resource must be referred to (invariant dom-3).
+        let url = kinds.canonical.extension(WRITTEN_REFERENCE);
+        let extension = json!({ "url": url, "valueReference": { "reference": written } });
+        members.insert("extension".into(), json!([extension]));
     }
 }
 
@@ -315,7 +420,7 @@ impl Finish<'_> {
 const WRITTEN_REFERENCE: &str = "written-reference";
 
 /// A record as it will be rendered, without what the server adds and what registries derive.
-fn render(record: &Record, program: &Program, item: Option<&str>) -> Option<Value> {
+pub(super) fn render(record: &Record, program: &Program, item: Option<&str>) -> Option<Value> {
     let kind = record.kind;
     let person = id::participant(record.consortium_id, record.person_id);
     let device = kind.device.map(|fields| {
@@ -344,18 +449,11 @@ fn render(record: &Record, program: &Program, item: Option<&str>) -> Option<Valu
 }
 
 /// What an Observation says that became a part of a record, as a form of the whole.
-fn of_part(record: &Record, rendered: &Value, role: Role, written: &Value) -> Option<Value> {
+fn of_part(record: &Record, rendered: &Value, name: &str, mut written: Value) -> Option<Value> {
     let kind = record.kind;
-    let (field, own) = match role {
-        Role::Part(part) => {
-            let part = &kind.mapping.parts[part];
-            let item = kind.fields[part.field].name.as_str();
-            let own = render(record, &part.shape.program, Some(item));
-            (part.field, own)
-        }
-        Role::Loose(field) => (field, None),
-        Role::Panel => return None,
-    };
+    let field = kind.field(name)?;
+    let part = kind.mapping.parts.iter().find(|part| part.field == field);
+    let own = part.and_then(|part| render(record, &part.shape.program, Some(name)));
     let component = component_of(kind, rendered, field)?;
     let own = own.unwrap_or_else(|| {
         let mut own = rendered.clone();
@@ -365,7 +463,6 @@ fn of_part(record: &Record, rendered: &Value, role: Role, written: &Value) -> Op
         }
         own
     });
-    let mut written = written.clone();
     if let Some(meta) = written.get_mut("meta").and_then(Value::as_object_mut) {
         // Profiles of the part are not those of the whole.
         meta.shift_remove("profile");

@@ -12,6 +12,7 @@
 
 mod alone;
 mod around;
+mod beside;
 mod crosswalk;
 mod device;
 mod document;

@@ -84,6 +84,7 @@ impl Inbound<'_> {
             if backward::is_person(resource, performer) {
                 by_person = true;
             } else if (kind.laboratory.is_some() || reading.rival.is_some())
+                && may_be_laboratory(performer)
                 && let Some(at) = self.refer("Organization", resource, performer, base)
             {
                 self.taken.performers.push(at);
@@ -137,11 +138,7 @@ impl Inbound<'_> {
             let performer = resource.at(node);
             let written = performer.text_of("reference");
             let carried = if kind.laboratory.is_some() {
-                let named = performer.text_of("type").or_else(|| {
-                    let tail = reference::tail(written?)?;
-                    tail.split('/').next()
-                });
-                named.is_none_or(|kind| kind == "Organization")
+                may_be_laboratory(performer)
             } else {
                 written.is_some() && written == subject
             };
@@ -218,4 +215,13 @@ impl Inbound<'_> {
             source: place(source),
         })
     }
+}
+
+/// Whether a performer is an Organization, as far as it tells.
+fn may_be_laboratory(performer: View) -> bool {
+    let named = performer.text_of("type").or_else(|| {
+        let tail = reference::tail(performer.text_of("reference")?)?;
+        tail.split('/').next()
+    });
+    named.is_none_or(|kind| kind == "Organization")
 }

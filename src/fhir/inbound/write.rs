@@ -229,24 +229,30 @@ impl Finish<'_> {
             (self.taken.rows[part].entry, self.taken.rows[row].entry)
         };
         let joined = self.taken.joined.iter().map(entry).collect();
-        self.settle_kept(&done);
+        self.settle_kept(&done, &self.waiting());
+        // Submissions take the texts with them.
+        let late = self.late_values();
         let submissions = self.submissions(done).into_iter();
-        let records = submissions.map(|(submission, rows)| {
-            let said = rows.iter().zip(&submission.rows).map(|(&place, row)| {
+        let mut records = Vec::new();
+        for (submission, rows) in submissions {
+            let mut said = Vec::with_capacity(rows.len());
+            for (&place, row) in rows.iter().zip(&submission.rows) {
                 let record = submission.record(self.kinds, row);
-                let residue = self.residue(place, &record);
-                (self.taken.rows[place].status, residue)
-            });
-            WrittenRecords {
-                said: said.collect(),
-                submission,
+                let (residue, faults) = self.residue(place, &record);
+                said.push((self.taken.rows[place].status, residue));
+                for (part, fault) in faults {
+                    let part = self.taken.rows[part];
+                    self.speak_of(&part);
+                    self.taken.outcome.push(fault);
+                }
             }
-        });
+            records.push(WrittenRecords { submission, said });
+        }
         Written {
-            records: records.collect(),
+            records,
             participants,
             devices,
-            late: self.late,
+            late,
             joined,
             outcome: self.taken.outcome,
         }

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{of, onto};
+use super::{add, of, onto};
 
 fn rendered() -> Value {
     json!({
@@ -54,6 +54,10 @@ fn holds(a: &Value, b: &Value) -> bool {
 #[test]
 fn what_the_record_says_is_no_residue() {
     assert_eq!(of(&rendered(), &rendered()), None);
+    let mut twice = rendered();
+    let again = twice["component"][0].clone();
+    twice["component"].as_array_mut().unwrap().push(again);
+    assert_eq!(of(&rendered(), &twice), None);
     let mut less = rendered();
     less.as_object_mut().unwrap().remove("component");
     less["code"]["coding"].as_array_mut().unwrap().remove(0);
@@ -133,6 +137,31 @@ fn what_the_record_says_by_now_is_not_said_twice() {
     assert_eq!(next["method"]["text"], "ours");
 }
 
+#[test]
+fn parts_come_together_and_what_has_no_place_is_told() {
+    let mut first = rendered();
+    first["note"] = json!([{ "text": "n" }]);
+    first["encounter"] = json!({ "display": "visit" });
+    let mut whole = rendered();
+    assert!(add(&mut whole, &of(&rendered(), &first).unwrap()).is_empty());
+    let mut second = rendered();
+    second["note"] = json!([{ "text": "m" }]);
+    second["encounter"] = json!({ "display": "visit", "reference": "Encounter/1" });
+    second["method"] = json!({ "text": "by hand" });
+    assert!(add(&mut whole, &of(&rendered(), &second).unwrap()).is_empty());
+    assert_eq!(whole["note"], json!([{ "text": "n" }, { "text": "m" }]));
+    assert_eq!(whole["encounter"]["reference"], "Encounter/1");
+    let mut third = rendered();
+    third["encounter"] = json!({ "display": "another", "identifier": { "value": "2" } });
+    third["code"]["text"] = "theirs".into();
+    third["method"] = json!({ "text": "by machine" });
+    let lost = add(&mut whole, &of(&rendered(), &third).unwrap());
+    assert_eq!(lost, ["encounter", "method"]);
+    // Of what contradicts, nothing comes.
+    assert_eq!(whole["encounter"].get("identifier"), None);
+    assert_eq!(whole["code"]["text"], "theirs");
+}
+
 /// Resources of a few names and values, so that two of them have much in common.
 fn resource() -> impl Strategy<Value = Value> {
     let scalar = prop_oneof![
@@ -168,5 +197,24 @@ proptest! {
         };
         prop_assert!(holds(&back, &theirs), "{back}");
         prop_assert_eq!(of(&back, &theirs), None);
+    }
+
+    #[test]
+    fn what_is_added_is_there_or_is_told(ours in resource(), theirs in resource(), third in resource()) {
+        let mut whole = ours.clone();
+        for written in [&theirs, &third] {
+            let Some(form) = of(&ours, written) else { continue };
+            let before = whole.clone();
+            let lost = add(&mut whole, &form);
+            if before == ours {
+                prop_assert_eq!(&lost, &Vec::<String>::new());
+                prop_assert!(holds(&whole, written), "{}", whole);
+            }
+            // Once more, it is there.
+            let once = whole.clone();
+            let again = add(&mut whole, &form);
+            prop_assert!(again.len() <= lost.len(), "{again:?} {lost:?}");
+            prop_assert_eq!(&whole, &once);
+        }
     }
 }

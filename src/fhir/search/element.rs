@@ -5,7 +5,7 @@ use super::concept::{Code, Coding, Concept};
 use crate::kind::{Kind, Type};
 use crate::mapping::{Hole, Node, Piece};
 use crate::registry::List;
-use crate::store::{FieldTest, Test};
+use crate::store::{FieldTest, QuantityUnit, Test};
 
 /// A place with a code and a value: the Observation itself, or one of its components.
 #[derive(Debug, Clone, Copy)]
@@ -31,14 +31,8 @@ pub enum Where {
 pub struct Quantity {
     /// The field.
     pub field: usize,
-    /// Its decimals.
-    pub decimals: u8,
-    /// The unit for people.
-    pub unit: String,
-    /// The system of the code.
-    pub system: String,
-    /// The code of the unit.
-    pub code: String,
+    /// Its unit.
+    pub unit: QuantityUnit,
     /// Which records have it.
     pub when: Test,
 }
@@ -94,6 +88,26 @@ impl<'a> Place<'a> {
         }
     }
 
+    /// The systems and codes that stand there, whatever the record says.
+    pub fn codes(&self) -> impl Iterator<Item = (String, String)> + use<> {
+        let codings = self.code().into_iter().flat_map(|concept| concept.codings);
+        codings.filter_map(|coding| match coding.code {
+            Code::Is(code) => Some((coding.system.into_owned(), code.into_owned())),
+            Code::Field(_) => None,
+        })
+    }
+
+    /// What further codes of the place, written beyond the record, stand under in residues.
+    pub fn residue_codes(&self) -> Option<String> {
+        match self.component {
+            false => Some("code".into()),
+            true => {
+                let field = self.quantity()?.field;
+                Some(format!("component-code:{}", self.kind.fields[field].name))
+            }
+        }
+    }
+
     /// Its `valueQuantity`.
     pub fn quantity(&self) -> Option<Quantity> {
         let node = self.node.get("valueQuantity")?;
@@ -106,10 +120,12 @@ impl<'a> Place<'a> {
         };
         Some(Quantity {
             field: *field,
-            decimals: self.kind.fields[*field].ty.decimals(),
-            unit: text("unit"),
-            system: text("system"),
-            code: text("code"),
+            unit: QuantityUnit {
+                system: text("system"),
+                code: text("code"),
+                unit: text("unit"),
+                decimals: self.kind.fields[*field].ty.decimals(),
+            },
             when: Test::all([self.when(), has(self.kind, *field)]),
         })
     }

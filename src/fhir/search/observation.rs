@@ -5,11 +5,12 @@ use super::element::{self, Place, Where};
 use super::form::split;
 use super::quantity::QuantityTest;
 use super::reads::{absent_value, is_uri};
+use super::residue::{coded, has_measured, measured, tokens};
 use super::{Filter, Invalid, Scope};
 use crate::fhir::resource::Source;
 use crate::kind::Kind;
 use crate::mapping::{Hole, Node, Piece, forward};
-use crate::store::Test;
+use crate::store::{Pair, Test};
 
 /// The records whose kind has this reference in an element.
 pub(super) fn refers(scope: &Scope, element: &str, piece: Piece) -> Test {
@@ -133,10 +134,11 @@ fn any_concept(concepts: &[Concept], test: impl Fn(&Concept) -> Test) -> Test {
 /// The `valueQuantity` of places.
 pub(super) fn value_quantity(scope: &Scope, filter: &Filter, of: Where) -> Result<Test, Invalid> {
     filter.judge(
-        || at_places(scope, of, has_quantity),
+        || Test::any([at_places(scope, of, has_quantity), has_measured(of)]),
         || {
             let tests = filter.read(|name, value| QuantityTest::read(scope, name, value))?;
-            Ok(at_places(scope, of, |place| passes(place, &tests)))
+            let own = at_places(scope, of, |place| passes(place, &tests));
+            Ok(Test::any([own, measured(of, None, &tests)]))
         },
     )
 }
@@ -147,11 +149,13 @@ pub(super) fn code_value_quantity(
     filter: &Filter,
     of: Where,
 ) -> Result<Test, Invalid> {
-    let read = |filter: &Filter| {
+    let read = |filter: &Filter, codes: &[Pair]| {
         let tests = filter.read(|name, value| QuantityTest::read(scope, name, value))?;
-        Ok(move |place: &Place| passes(place, &tests))
+        let beyond = measured(of, Some(codes), &tests);
+        Ok((move |place: &Place| passes(place, &tests), beyond))
     };
-    code_and_value(scope, filter, of, has_quantity, read)
+    let present = || Test::any([at_places(scope, of, has_quantity), has_measured(of)]);
+    code_and_value(scope, filter, of, present, read)
 }
 
 /// A code and a concept that meet in one place.
@@ -160,21 +164,28 @@ pub(super) fn code_value_concept(
     filter: &Filter,
     of: Where,
 ) -> Result<Test, Invalid> {
-    let present = |place: &Place| any_concept(&place.concept(), |c| c.when.clone());
-    let read = |filter: &Filter| {
+    let present = || {
+        at_places(scope, of, |place| {
+            any_concept(&place.concept(), |c| c.when.clone())
+        })
+    };
+    let read = |filter: &Filter, _: &[Pair]| {
         let asked = Asked::read(scope, filter)?;
-        Ok(move |place: &Place| any_concept(&place.concept(), |c| asked.of(c)))
+        let passes = move |place: &Place| any_concept(&place.concept(), |c| asked.of(c));
+        Ok((passes, Test::NEVER))
     };
     code_and_value(scope, filter, of, present, read)
 }
 
 /// A composite of a code and a value: `[code]$[value]`, each as in a parameter of its own.
+/// `read` says what holds for the value of a place, and which records have such a value with
+/// such a code beyond them.
 fn code_and_value<T: Fn(&Place) -> Test>(
     scope: &Scope,
     filter: &Filter,
     of: Where,
-    present: impl Fn(&Place) -> Test,
-    read: impl Fn(&Filter) -> Result<T, Invalid>,
+    present: impl Fn() -> Test,
+    read: impl Fn(&Filter, &[Pair]) -> Result<(T, Test), Invalid>,
 ) -> Result<Test, Invalid> {
     let holds = || {
         let pairs = filter.read(|name, value| {
@@ -190,16 +201,23 @@ fn code_and_value<T: Fn(&Place) -> Test>(
                 values: vec![value.to_owned()],
                 ..filter.clone()
             };
-            Ok((Asked::read(scope, &part(code))?, read(&part(value))?))
+            let code = part(code);
+            let codes = tokens(scope, &code)?;
+            let value = read(&part(value), &codes)?;
+            Ok((Asked::read(scope, &code)?, codes, value))
         })?;
-        Ok(at_places(scope, of, |place| {
-            Test::any(pairs.iter().map(|(code, value)| {
-                let code = any_concept(&place.code(), |c| code.of(c));
+        let own = at_places(scope, of, |place| {
+            Test::any(pairs.iter().map(|(code, codes, (value, _))| {
+                let own = any_concept(&place.code(), |c| code.of(c));
+                let further = place.residue_codes().map(|name| coded(name, codes));
+                let code = Test::any([Some(own), further].into_iter().flatten());
                 Test::all([code, value(place)])
             }))
-        }))
+        });
+        let beyond = pairs.into_iter().map(|(_, _, (_, beyond))| beyond);
+        Ok(Test::any([own].into_iter().chain(beyond)))
     };
-    filter.judge(|| at_places(scope, of, present), holds)
+    filter.judge(present, holds)
 }
 
 /// A reference of an element that leads to nothing here.
@@ -248,8 +266,8 @@ mod tests {
         let test = search.test(&scope, &Source::Record).unwrap();
         let mut none = Vec::new();
         test.residues(&mut none);
-        let none: Vec<_> = none.into_iter().cloned().collect();
-        test.without_residues(&none)
+        let none = none.into_iter().map(|test| (test.clone(), Test::NEVER));
+        test.with_residues(&none.collect::<Vec<_>>())
     }
 
     /// What is left of a search for each kind that can match.

@@ -11,13 +11,13 @@ use super::form::{split, unescape};
 use super::ucum;
 use super::{Invalid, Scope};
 use crate::fhir::canonical::UCUM;
-use crate::store::{FieldTest, Test};
+use crate::store::{Compares, FieldTest, QuantityUnit, Test};
 
 /// Digits of a number, and places of its exponent, at most.
 const DIGITS_MAX: usize = 60;
 const EXPONENT_MAX: i32 = 60;
-/// No field has a number as large as this.
-const WHOLE_MAX: i64 = i64::MAX / 16;
+/// Nothing that is compared has a number as large as this.
+pub(super) const WHOLE_MAX: i64 = i64::MAX / 16;
 
 /// The unit that a value asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,11 +88,10 @@ impl QuantityTest {
 
     /// Which records have a quantity that passes.
     pub fn of(&self, quantity: &Quantity) -> Test {
-        let Some(convert) = self.conversion(quantity) else {
-            // Another unit is no number to compare with: it passes no test, not even `ne`.
+        let ranges = self.within(&quantity.unit);
+        if ranges.is_empty() {
             return Test::NEVER;
-        };
-        let ranges = self.ranges(quantity.decimals, &convert);
+        }
         Test::all([
             quantity.when.clone(),
             Test::Field {
@@ -102,23 +101,21 @@ impl QuantityTest {
         ])
     }
 
-    /// How a number in the unit asked for becomes one in the unit of the quantity; `None`
-    /// where it is another unit.
-    fn conversion(&self, quantity: &Quantity) -> Option<ucum::Conversion> {
+    /// How a number in the unit asked for becomes one in that of the quantity; `None` where it
+    /// is another unit.
+    fn conversion(&self, own: &QuantityUnit) -> Option<ucum::Conversion> {
         let same = ucum::Conversion::None;
-        let between = |code: &str| ucum::conversion(code, &quantity.code);
-        let coded = quantity.system == UCUM;
+        let between = |code: &str| ucum::conversion(code, &own.code);
+        let coded = own.system == UCUM;
         match &self.unit {
             Unit::Any => Some(same),
-            Unit::System(system) => (*system == quantity.system).then_some(same),
-            Unit::Code(code) if *code == quantity.code || *code == quantity.unit => Some(same),
+            Unit::System(system) => (*system == own.system).then_some(same),
+            Unit::Code(code) if *code == own.code || *code == own.unit => Some(same),
             Unit::Code(code) => coded.then(|| between(code)).flatten(),
-            Unit::Coded(system, code) if *system == quantity.system => {
-                match *code == quantity.code {
-                    true => Some(same),
-                    false => coded.then(|| between(code)).flatten(),
-                }
-            }
+            Unit::Coded(system, code) if *system == own.system => match *code == own.code {
+                true => Some(same),
+                false => coded.then(|| between(code)).flatten(),
+            },
             Unit::Coded(..) => None,
         }
     }
@@ -157,6 +154,16 @@ impl QuantityTest {
             }
         };
         ranges.into_iter().filter(|(lo, hi)| lo <= hi).collect()
+    }
+}
+
+impl Compares for QuantityTest {
+    fn within(&self, unit: &QuantityUnit) -> Vec<(i64, i64)> {
+        match self.conversion(unit) {
+            Some(convert) => self.ranges(unit.decimals, &convert),
+            // Another unit is no number to compare with: it passes no test, not even `ne`.
+            None => Vec::new(),
+        }
     }
 }
 
@@ -225,10 +232,12 @@ mod tests {
         let test = QuantityTest::read(&scope, "value-quantity", text).unwrap();
         let weight = Quantity {
             field: 0,
-            decimals: 2,
-            unit: "kg".into(),
-            system: UCUM.into(),
-            code: "kg".into(),
+            unit: QuantityUnit {
+                system: UCUM.into(),
+                code: "kg".into(),
+                unit: "kg".into(),
+                decimals: 2,
+            },
             when: Test::ALWAYS,
         };
         match test.of(&weight) {

@@ -3,19 +3,27 @@
 //!
 //! A parameter of type token, reference or uri reads elements whose paths stand in its row
 //! ([`Parameter::reads`]). What an Observation has there that its record does not render is
-//! kept as values by parameter, and a filter is asked of them as well.
+//! kept as values by parameter, and a filter is asked of them as well. Quantities are kept with
+//! the codes beside them, for the parameters that compare numbers.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::element::{Where, places};
 use super::form::unescape;
+use super::quantity::{QuantityTest, WHOLE_MAX};
 use super::reference::Target;
 use super::token::System;
+use super::valueset::{self, Codes};
 use super::{Filter, Invalid, Modifier, OBSERVATION, Parameter, ParameterType, Scope};
+use crate::decimal::Decimal;
 use crate::fold::fold;
-use crate::kind::Kinds;
-use crate::store::{Holds, ResidueTest, ResidueValue, Test};
+use crate::kind::{Kind, Kinds};
+use crate::store::{
+    Amount, Asked, Holds, Pair, QuantityUnit, ResidueQuantity, ResidueTest, ResidueValue, Test,
+};
 
 /// Texts of codes stand under the parameter with this behind it.
 const TEXT: &str = ":text";
@@ -34,8 +42,8 @@ fn reads_residue(parameter: &Parameter) -> bool {
     is_read && !own && !parameter.reads.contains(['(', '$'])
 }
 
-/// What searches find in an Observation that its record does not render.
-pub fn values(kinds: &Kinds, rendered: &Value, whole: &Value) -> Vec<ResidueValue> {
+/// What searches find in an Observation of a kind that its record does not render.
+pub fn values(kinds: &Kinds, kind: &Kind, rendered: &Value, whole: &Value) -> Vec<ResidueValue> {
     let mut out = BTreeSet::new();
     let mut own = BTreeSet::new();
     for parameter in OBSERVATION.parameters.iter().filter(|p| reads_residue(p)) {
@@ -50,7 +58,129 @@ pub fn values(kinds: &Kinds, rendered: &Value, whole: &Value) -> Vec<ResidueValu
             }
         }
     }
+    for place in places(kind, Where::Components) {
+        let Some(parameter) = place.residue_codes() else {
+            continue;
+        };
+        let codes: Vec<(String, String)> = place.codes().collect();
+        for (resource, values) in [(rendered, &mut own), (whole, &mut out)] {
+            for component in items(&resource["component"]) {
+                let codings = codings(kinds, component);
+                if codings.iter().any(|coding| codes.contains(coding)) {
+                    values.extend(codings.into_iter().map(|(system, value)| ResidueValue {
+                        parameter: parameter.clone(),
+                        system,
+                        value,
+                    }));
+                }
+            }
+        }
+    }
     out.difference(&own).cloned().collect()
+}
+
+/// The quantities of an Observation that stand in places of their own, each with the codes
+/// beside it: the values of the record are found as those, whatever they are by then.
+pub fn quantities(kinds: &Kinds, rendered: &Value, whole: &Value) -> Vec<ResidueQuantity> {
+    let has_value = |place: &&Value| place.get("valueQuantity").is_some();
+    let own = items(&rendered["component"]).filter(has_value);
+    let own: Vec<_> = own.flat_map(|place| codings(kinds, place)).collect();
+    let of_record = |(component, place): &(bool, &Value)| match component {
+        false => has_value(&rendered),
+        true => codings(kinds, place).iter().any(|code| own.contains(code)),
+    };
+    let components = items(&whole["component"]).map(|component| (true, component));
+    let places = std::iter::once((false, whole)).chain(components);
+    let mut out = BTreeSet::new();
+    for (component, place) in places.filter(|place| !of_record(place)) {
+        let Some((number, unit)) = quantity(kinds, &place["valueQuantity"]) else {
+            continue;
+        };
+        let mut codings = codings(kinds, place);
+        if codings.is_empty() {
+            codings.push(Default::default());
+        }
+        out.extend(codings.into_iter().map(|(system, code)| ResidueQuantity {
+            component,
+            system,
+            code,
+            number,
+            unit: unit.clone(),
+        }));
+    }
+    out.into_iter().collect()
+}
+
+/// A number and its unit. `None` for a bound (`<5`), which is no number, and for one of more
+/// digits than are compared.
+fn quantity(kinds: &Kinds, quantity: &Value) -> Option<(i64, QuantityUnit)> {
+    let Value::Number(value) = quantity.get("value")? else {
+        return None;
+    };
+    let (number, decimals) = Decimal::parse(&value.to_string())?.whole()?;
+    if quantity.get("comparator").is_some() || !(-WHOLE_MAX..WHOLE_MAX).contains(&number) {
+        return None;
+    }
+    let text = |name: &str| quantity[name].as_str().unwrap_or_default();
+    let unit = QuantityUnit {
+        system: kinds.systems.canonical(text("system")).to_owned(),
+        code: text("code").to_owned(),
+        unit: text("unit").to_owned(),
+        decimals,
+    };
+    Some((number, unit))
+}
+
+fn items(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+/// The codings of a place with a code: systems as we write them, and codes.
+fn codings(kinds: &Kinds, place: &Value) -> Vec<(String, String)> {
+    let codings = items(&place["code"]["coding"]).filter_map(|coding| {
+        let system = coding["system"].as_str().unwrap_or_default();
+        let system = kinds.systems.canonical(system).to_owned();
+        Some((system, coding["code"].as_str()?.to_owned()))
+    });
+    codings.collect()
+}
+
+/// Which records have a quantity beyond them, beside one of these codes (any where none is
+/// asked for), that passes one of these tests.
+pub(super) fn measured(of: Where, codes: Option<&[Pair]>, tests: &[QuantityTest]) -> Test {
+    let each = tests.iter().map(|test| {
+        let asked = Amount::Asked(Asked(Arc::new(test.clone())));
+        of_quantity(of, codes, &asked)
+    });
+    Test::any(each)
+}
+
+/// Which records have a quantity beyond them.
+pub(super) fn has_measured(of: Where) -> Test {
+    of_quantity(of, None, &Amount::Present)
+}
+
+fn of_quantity(of: Where, codes: Option<&[Pair]>, amount: &Amount) -> Test {
+    let places: &[bool] = match of {
+        Where::Own => &[false],
+        Where::Components => &[true],
+        Where::Both => &[false, true],
+    };
+    Test::any(places.iter().map(|&component| {
+        Test::Residue(ResidueTest::Quantity {
+            component,
+            codes: codes.map(<[Pair]>::to_vec),
+            amount: amount.clone(),
+        })
+    }))
+}
+
+/// Which records have one of these codes beyond them, under this name.
+pub(super) fn coded(parameter: String, codes: &[Pair]) -> Test {
+    Test::Residue(ResidueTest::Value {
+        parameter,
+        holds: Holds::Is(codes.to_vec()),
+    })
 }
 
 struct Reader<'a> {
@@ -155,7 +285,7 @@ pub fn also(scope: &Scope, filter: &Filter, means: Test) -> Result<Test, Invalid
         return Ok(means);
     }
     let test = |suffix: &str, holds: Holds| {
-        Test::Residue(ResidueTest {
+        Test::Residue(ResidueTest::Value {
             parameter: format!("{}{suffix}", filter.parameter.name),
             holds,
         })
@@ -173,14 +303,17 @@ pub fn also(scope: &Scope, filter: &Filter, means: Test) -> Result<Test, Invalid
             Test::any([means, test(TEXT, Holds::Begins(starts))])
         }
         (_, Some(Modifier::Identifier)) => {
-            Test::any([means, test(IDENTIFIER, tokens(scope, filter)?)])
+            let these = tokens(scope, filter)?;
+            Test::any([means, test(IDENTIFIER, Holds::Is(these))])
         }
-        // Value sets list what kinds have.
-        (_, Some(Modifier::In | Modifier::NotIn)) => means,
         (ParameterType::Token, modifier) => {
-            let found = test("", tokens(scope, filter)?);
+            let these = match modifier {
+                Some(Modifier::In | Modifier::NotIn) => sets(scope, filter)?,
+                _ => tokens(scope, filter)?,
+            };
+            let found = test("", Holds::Is(these));
             match modifier {
-                Some(Modifier::Not) => Test::all([means, found.negated()]),
+                Some(Modifier::Not | Modifier::NotIn) => Test::all([means, found.negated()]),
                 _ => Test::any([means, found]),
             }
         }
@@ -195,7 +328,22 @@ pub fn also(scope: &Scope, filter: &Filter, means: Test) -> Result<Test, Invalid
     })
 }
 
-fn tokens(scope: &Scope, filter: &Filter) -> Result<Holds, Invalid> {
+/// The codes of value sets.
+fn sets(scope: &Scope, filter: &Filter) -> Result<Vec<Pair>, Invalid> {
+    let mut out = Vec::new();
+    for set in filter.read(|name, value| valueset::read(scope, name, value))? {
+        let (system, codes) = set.codes();
+        let one = |code: Option<&str>| (Some(system.to_owned()), code.map(str::to_owned));
+        match codes {
+            Codes::All => out.push(one(None)),
+            Codes::Listed(codes) => out.extend(codes.iter().map(|code| one(Some(code)))),
+        }
+    }
+    Ok(out)
+}
+
+/// The codes, or identifiers, that tokens mean.
+pub(super) fn tokens(scope: &Scope, filter: &Filter) -> Result<Vec<Pair>, Invalid> {
     // The record's own identifier is no residue.
     let own = scope.kinds.canonical.sid("record");
     let tokens = filter.canonical_tokens(scope)?.into_iter();
@@ -208,11 +356,8 @@ fn tokens(scope: &Scope, filter: &Filter) -> Result<Holds, Invalid> {
         };
         (system, token.code)
     });
-    Ok(Holds::Is(these.collect()))
+    Ok(these.collect())
 }
-
-/// A system and a value; any where either is absent.
-type Pair = (Option<String>, Option<String>);
 
 /// References as they may stand in a resource.
 fn references(

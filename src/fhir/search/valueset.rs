@@ -40,6 +40,11 @@ pub struct ValueSet {
 }
 
 impl ValueSet {
+    /// Its system, and the codes of that.
+    pub fn codes(&self) -> (&str, Codes) {
+        (&self.system, self.codes)
+    }
+
     /// Its codes of a system; `None` where it has none.
     pub fn of_system(&self, system: &str) -> Option<Codes> {
         (self.system == system).then_some(self.codes)

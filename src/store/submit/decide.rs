@@ -151,7 +151,10 @@ impl Store {
         if id == NULL {
             return Ok(String::new());
         }
-        let words = self.dictionary.words(&self.read, &[id]).await?;
+        let words = self
+            .dictionary
+            .words(&mut (&self.read).into(), &[id])
+            .await?;
         Ok(words
             .get(&id)
             .map(|w| w.text.to_string())

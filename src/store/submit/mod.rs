@@ -28,7 +28,7 @@ use decide::Ours;
 use numbers::{Devices, participants};
 use rows::{column, count, keep_former, remember, upsert};
 
-pub use late::{Joined, LateValue};
+pub use late::{Joined, LateValue, Said};
 
 /// What becomes of a submission with refused records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -213,6 +213,7 @@ pub(super) fn quantity(vocabulary: &Vocabulary) -> impl Strategy<Value = (String
             let other = match unit.as_str() {
                 "kg" => "g",
                 "mm[Hg]" => "kPa",
+                "kPa" => "mm[Hg]",
                 "/min" => "/d",
                 "/d" => "/min",
                 "kcal" => "kJ",

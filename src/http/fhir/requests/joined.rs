@@ -48,7 +48,9 @@ impl Requests<'_> {
             let answer = match joined {
                 None => Err(refusal(vec![fault])),
                 Some(joined) if done.kept => {
-                    let notices = said.remove(&entry).unwrap_or_default();
+                    let mut notices = said.remove(&entry).unwrap_or_default();
+                    let own = joined.notices.iter().cloned();
+                    notices.extend(own.map(inbound::Issue::of));
                     let id = joined.record.encode();
                     Ok(Answer::became(
                         resource,
