@@ -4,8 +4,9 @@ use std::collections::HashSet;
 
 use super::column::{Column, Keyed};
 use crate::fhir::id::Hash96;
+use crate::store::layout::Slot;
 use crate::store::query::{Condition, SortBy, SortKey};
-use crate::store::test::{At, Compiler, Known, Relation, Test};
+use crate::store::test::{At, Compiler, FieldTest, Known, Relation, Test};
 use crate::store::{RecordQuery, Result, Store, Table};
 
 /// So many people at most are looked up one by one where a test says what they are like;
@@ -149,9 +150,11 @@ impl Store {
     pub(super) fn columns(&self, walk: &Walk<'_>, unit: &Unit) -> Vec<Keyed> {
         let mut columns = match walk.way {
             Way::Sorted => self.sorted_columns(walk, unit.kind),
-            _ => [Column::Time, Column::Participant, Column::Source]
-                .map(Keyed::up)
-                .to_vec(),
+            _ => {
+                let indexed = self.indexed(unit).map(Column::Cell);
+                let key = [Column::Time, Column::Participant, Column::Source];
+                indexed.into_iter().chain(key).map(Keyed::up).collect()
+            }
         };
         if walk.back() {
             columns
@@ -159,6 +162,34 @@ impl Store {
                 .for_each(|c| c.descending = !c.descending);
         }
         columns
+    }
+
+    /// The field along whose index a unit of all participants is best walked: one that has an
+    /// index and is to lie within a range, where nothing else leads to fewer records.
+    ///
+    /// In the order of time, all records before the first that matches would be passed.
+    fn indexed(&self, unit: &Unit) -> Option<usize> {
+        if unit.person.is_some() {
+            return None;
+        }
+        let layout = self.layout.of(unit.kind);
+        let mut found = None;
+        for test in unit.test.conjuncts() {
+            match test {
+                Test::Field {
+                    field,
+                    test: FieldTest::Range(_),
+                } if found.is_none() => {
+                    let Slot::Column(column) = layout.slots[*field] else {
+                        continue;
+                    };
+                    found = layout.tallied.contains(&column).then_some(*field);
+                }
+                Test::Field { .. } | Test::Status(_) => {}
+                _ => return None,
+            }
+        }
+        found
     }
 
     fn sorted_columns(&self, walk: &Walk<'_>, kind: usize) -> Vec<Keyed> {

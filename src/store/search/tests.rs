@@ -64,6 +64,9 @@ async fn common_searches_walk_along_a_key() {
     let patient = id::participant("A00001", "P1");
     let primary = "USING PRIMARY KEY (participant=? AND kind=?";
     let by_time = "USING INDEX record_kind_time (kind=?";
+    let hba1c = store.layout.of(store.kinds().get("hba1c").unwrap().place);
+    let by_value = format!("USING INDEX record_kind_{}_c1 (kind=?", hba1c.id);
+    let by_value = by_value.as_str();
     for (query, way, key) in [
         (
             format!("patient={patient}&code=41950-7&date=ge2016-09-01&date=lt2016-09-15"),
@@ -83,6 +86,11 @@ async fn common_searches_walk_along_a_key() {
         ),
         (
             "code=4548-4&value-quantity=ge6.5".into(),
+            Way::Kinds,
+            by_value,
+        ),
+        (
+            "code=4548-4&value-quantity=ge6.5&date=2016-09-01".into(),
             Way::Kinds,
             by_time,
         ),
