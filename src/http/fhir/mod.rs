@@ -27,7 +27,6 @@ use axum::Router;
 use axum::extract::Path;
 use axum::http::Uri;
 use axum::routing::{MethodRouter, any, delete, get, patch, post, put};
-use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::App;
@@ -42,8 +41,7 @@ use requests::Target;
 /// The routes, with the FHIR base in each: a nested router would have every request pay for
 /// taking it off and putting it back.
 pub fn router() -> OpenApiRouter<App> {
-    let document = OpenApi::default().nest("/fhir", openapi::document());
-    let mut router = OpenApiRouter::with_openapi(document);
+    let mut router = OpenApiRouter::with_openapi(openapi::document());
     for (path, handler) in routes() {
         router = router.route(&format!("/fhir{path}"), handler);
     }

@@ -12,7 +12,7 @@ use crate::fhir::operation::{OPERATIONS, Operation, Place, Takes};
 use crate::fhir::resource::{Interaction, RESOURCES, Resource, SystemInteraction, by_name};
 use crate::fhir::search::Parameter;
 
-/// The paths, relative to the FHIR base.
+/// The paths under the FHIR base.
 pub fn document() -> OpenApi {
     let paths = paths();
     let document = json!({
@@ -27,6 +27,7 @@ pub fn document() -> OpenApi {
 fn paths() -> Map<String, Value> {
     let mut paths = Map::new();
     let mut add = |path: String, method: &str, operation: Value| {
+        let path = format!("/fhir{path}");
         let item = paths.entry(path).or_insert_with(|| json!({}));
         item[method] = operation;
     };
@@ -35,7 +36,7 @@ fn paths() -> Map<String, Value> {
         match interaction {
             SystemInteraction::History => add("/_history".into(), "get", history_system()),
             // One address for both.
-            SystemInteraction::Batch => add("/".into(), "post", writing::bundle()),
+            SystemInteraction::Batch => add(String::new(), "post", writing::bundle()),
             SystemInteraction::Transaction => {}
         }
     }
