@@ -436,7 +436,6 @@ pub fn render(app: &App, asked: &Asked, mut response: Response) -> Response {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media));
     headers.insert(CONTENT_LANGUAGE, language_tag(lang));
     headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
-    // For HEAD too, whose body is dropped when all headers are there.
     *response.body_mut() = Body::from(text);
     response
 }

@@ -5,11 +5,16 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
+use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{self, CACHE_CONTROL, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderMap, Method, Uri};
+use axum::http::header::{
+    self, CACHE_CONTROL, CONTENT_LENGTH, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{Extensions, HeaderMap, Method, StatusCode, Uri, Version};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{NotForContentType, Predicate};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use tracing::{Instrument as _, Level};
 
@@ -64,6 +69,9 @@ pub async fn around(
         let asked = error::Asked::of(&request);
         let response = in_time(&app, next.run(request)).await;
         let mut response = error::render(&app, &asked, response);
+        if method == Method::HEAD {
+            *response.body_mut() = Body::empty();
+        }
         let headers = response.headers_mut();
         secure(uri.path(), headers);
         if let Some(id) = id {
@@ -118,6 +126,18 @@ async fn in_time(app: &App, answer: impl Future<Output = Response>) -> Response 
             .issue_type("timeout")
             .into_response(),
     }
+}
+
+/// Gzip for what is worth it. What `HEAD` answers has lost its body by now, so the length that
+/// is told decides.
+pub fn gzip() -> CompressionLayer<impl Predicate> {
+    let is_long = |_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions| {
+        let length = headers.get(CONTENT_LENGTH);
+        let length = length.and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+        length.is_none_or(|length| length > 32)
+    };
+    let images = NotForContentType::IMAGES;
+    CompressionLayer::new().compress_when(is_long.and(images).and(NotForContentType::SSE))
 }
 
 /// A panic is an error of ours like any other. (The panic's own message goes to stderr only.)

@@ -32,7 +32,6 @@ use axum::extract::Request;
 use axum::middleware::from_fn_with_state;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::compression::CompressionLayer;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::kind::Kinds;
@@ -175,7 +174,7 @@ fn layered(routes: Router<App>, words: Words, app: App) -> Router {
     };
     let service = ServiceBuilder::new()
         .map_request(|request: Request| layers::without_slash(request))
-        .layer(CompressionLayer::new())
+        .layer(layers::gzip())
         .layer(from_fn_with_state((app.clone(), words), layers::around))
         .option_layer(cors)
         .layer(CatchPanicLayer::custom(layers::panicked))

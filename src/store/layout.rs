@@ -236,13 +236,17 @@ fn contradiction(kind: &Kind, field: &Field, what: &str) -> Error {
     ))
 }
 
+fn index_name(kind: i64, column: usize) -> String {
+    format!("record_kind_{kind}_c{}", column + 1)
+}
+
 /// An index (kind, value) where the mapping asks for it.
 async fn index(tx: &mut Transaction, kind: &Kind, id: i64, slots: &[Slot]) -> Result<()> {
     for (slot, field) in slots.iter().zip(&kind.fields) {
         if let (Slot::Column(n), true) = (slot, field.indexed) {
-            let column = n + 1;
+            let (name, column) = (index_name(id, *n), n + 1);
             let create = format!(
-                "CREATE INDEX IF NOT EXISTS record_kind_{id}_c{column} ON record (kind, c{column}, time) WHERE kind = {id}"
+                "CREATE INDEX IF NOT EXISTS {name} ON record (kind, c{column}, time) WHERE kind = {id}"
             );
             query(create).execute(&mut *tx).await?;
         }
@@ -302,6 +306,11 @@ impl KindLayout {
     pub fn code_place(&self, field: usize, text: i64) -> Option<i64> {
         let place = self.codes[field].iter().position(|&code| code == text);
         place.map(|place| place as i64)
+    }
+
+    /// The index of a numbered column, where the mapping asks for one.
+    pub fn index(&self, column: usize) -> String {
+        index_name(self.id, column)
     }
 
     /// `c1, c2, …` of this kind.

@@ -412,8 +412,13 @@ mod tests {
             document
                 .paths
                 .paths
-                .contains_key("/Observation/{id}/_history/{vid}")
+                .contains_key("/fhir/Observation/{id}/_history/{vid}")
         );
-        assert!(!document.paths.paths.contains_key("/Device/{id}/_history"));
+        assert!(
+            !document
+                .paths
+                .paths
+                .contains_key("/fhir/Device/{id}/_history")
+        );
     }
 }

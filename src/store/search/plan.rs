@@ -151,9 +151,11 @@ impl Store {
         let mut columns = match walk.way {
             Way::Sorted => self.sorted_columns(walk, unit.kind),
             _ => {
-                let indexed = self.indexed(unit).map(Column::Cell);
-                let key = [Column::Time, Column::Participant, Column::Source];
-                indexed.into_iter().chain(key).map(Keyed::up).collect()
+                // Of the same number for all units: places have one width.
+                let value = self.indexed(unit).map_or(Column::Constant(0), Column::Cell);
+                [value, Column::Time, Column::Participant, Column::Source]
+                    .map(Keyed::up)
+                    .to_vec()
             }
         };
         if walk.back() {
@@ -164,32 +166,40 @@ impl Store {
         columns
     }
 
-    /// The field along whose index a unit of all participants is best walked: one that has an
-    /// index and is to lie within a range, where nothing else leads to fewer records.
+    /// The field along whose index a unit of all participants is best walked: one that is to
+    /// lie within a range.
     ///
     /// In the order of time, all records before the first that matches would be passed.
     fn indexed(&self, unit: &Unit) -> Option<usize> {
-        if unit.person.is_some() {
+        let tests = unit.test.conjuncts().iter();
+        let mut ranges = tests.filter_map(|test| match test {
+            Test::Field {
+                field,
+                test: FieldTest::Range(_),
+            } => Some(*field),
+            _ => None,
+        });
+        ranges.find(|&field| self.index(unit, Column::Cell(field)).is_some())
+    }
+
+    /// The index in the order of a column, if it has one and nothing that is asked of the unit
+    /// leads to fewer records than it may.
+    pub(super) fn index(&self, unit: &Unit, column: Column) -> Option<String> {
+        let Column::Cell(field) = column else {
             return None;
-        }
+        };
         let layout = self.layout.of(unit.kind);
-        let mut found = None;
-        for test in unit.test.conjuncts() {
-            match test {
-                Test::Field {
-                    field,
-                    test: FieldTest::Range(_),
-                } if found.is_none() => {
-                    let Slot::Column(column) = layout.slots[*field] else {
-                        continue;
-                    };
-                    found = layout.tallied.contains(&column).then_some(*field);
-                }
-                Test::Field { .. } | Test::Status(_) => {}
-                _ => return None,
-            }
-        }
-        found
+        let Slot::Column(column) = layout.slots[field] else {
+            return None;
+        };
+        let is_open = |test: &Test| {
+            matches!(
+                test,
+                Test::Constant(_) | Test::Field { .. } | Test::Status(_)
+            )
+        };
+        let open = unit.person.is_none() && unit.test.conjuncts().iter().all(is_open);
+        (open && layout.tallied.contains(&column)).then(|| layout.index(column))
     }
 
     fn sorted_columns(&self, walk: &Walk<'_>, kind: usize) -> Vec<Keyed> {

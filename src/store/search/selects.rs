@@ -2,7 +2,7 @@
 
 use super::column::{Keyed, beyond};
 use super::plan::{Unit, Walk};
-use crate::store::db::Bound;
+use crate::store::db::{Bound, Reads};
 use crate::store::layout::Slot;
 use crate::store::query::Condition;
 use crate::store::read::{FIXED, FIXED_COUNT};
@@ -31,7 +31,7 @@ impl Store {
             {
                 condition.and_also(beyond(&columns, values, false, layout));
             }
-            selects.push(n, unit.kind, &columns, condition, false);
+            selects.push(n, unit, &columns, condition, false);
         }
         selects
     }
@@ -59,7 +59,7 @@ impl Store {
                 };
                 condition.and_also(beyond(&columns, values, or_equal, layout));
             }
-            selects.push(n, unit.kind, &columns, condition, true);
+            selects.push(n, unit, &columns, condition, true);
         }
         selects
     }
@@ -157,7 +157,7 @@ impl<'a> Selects<'a> {
     pub(super) fn push(
         &mut self,
         n: usize,
-        kind: usize,
+        unit: &Unit,
         columns: &[Keyed],
         condition: Condition,
         keys: bool,
@@ -165,7 +165,7 @@ impl<'a> Selects<'a> {
         if condition.is_never() {
             return;
         }
-        let layout = self.store.layout.of(kind);
+        let layout = self.store.layout.of(unit.kind);
         let comma = if self.width > 0 { ", " } else { "" };
         let numbered = sql::columns("r.", self.width);
         let mut text =
@@ -176,8 +176,13 @@ impl<'a> Selects<'a> {
             }
         }
         let order: Vec<String> = columns.iter().filter_map(|c| c.order(layout)).collect();
+        let first = columns.iter().find(|c| c.order(layout).is_some());
+        let index = first.and_then(|first| self.store.index(unit, first.column));
+        // SQLite knows nothing of how many there are, and would rather sort all of a kind.
+        let index = index.filter(|_| matches!(self.store.read, Reads::Sqlite(_)));
+        let indexed = index.map_or(String::new(), |index| format!(" INDEXED BY {index}"));
         text.push_str(&format!(
-            " FROM record r WHERE {} ORDER BY {} LIMIT {}",
+            " FROM record r{indexed} WHERE {} ORDER BY {} LIMIT {}",
             condition.sql,
             order.join(", "),
             self.limit

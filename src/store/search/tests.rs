@@ -103,6 +103,11 @@ async fn common_searches_walk_along_a_key() {
         ),
         ("_sort=-date".into(), Way::Sorted, by_time),
         (
+            "code=4548-4&_sort=-value-quantity".into(),
+            Way::Sorted,
+            by_value,
+        ),
+        (
             "component-code-value-quantity=8480-6$ge140".into(),
             Way::Kinds,
             by_time,
