@@ -6,7 +6,8 @@
 //! first one costs. A walk goes one of these ways:
 //!
 //! - by participant, where the test names some: their units in turn, several a statement;
-//! - by kind: one unit after the other, a statement each;
+//! - by kind: one unit after the other, a statement each, along the index of a value where one
+//!   is asked for;
 //! - sorted: the units merged by the keys asked for, in one statement.
 //!
 //! The way is part of the cursor: a walk goes on as it began, whatever was written since.
