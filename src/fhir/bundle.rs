@@ -164,7 +164,7 @@ impl<'a, W: Write> Writer<'a, W> {
             devices: HashMap::default(),
             laboratories: HashMap::default(),
             sources: HashMap::default(),
-            no_source: id::source_hash(""),
+            no_source: *id::NO_SOURCE,
         }
     }
 

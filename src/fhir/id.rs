@@ -15,6 +15,8 @@
 //! so that an id leads to the primary key of its record without an index of its
 //! own, and shows no person id.
 
+use std::sync::LazyLock;
+
 use sha2::{Digest, Sha256};
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-.";
@@ -41,6 +43,9 @@ pub fn hash96(domain: &str, parts: &[&str]) -> Hash96 {
 pub fn participant_hash(consortium_id: &str, person_id: &str) -> Hash96 {
     hash96("participant", &[consortium_id, person_id])
 }
+
+/// The hash of no source.
+pub static NO_SOURCE: LazyLock<Hash96> = LazyLock::new(|| source_hash(""));
 
 /// The hash of a record's source: a serial number, a laboratory, or nothing.
 pub fn source_hash(source: &str) -> Hash96 {

@@ -333,14 +333,9 @@ impl Laying {
             }
         }
         for value in form["+"].as_array().into_iter().flatten() {
-            let mut unused = (0..used.len()).filter(|&i| !used[i] && same(&items[i], value));
-            let own = match self.adds {
-                true => unused
-                    .collect::<Vec<_>>()
-                    .into_iter()
-                    .find(|&at| fill(&mut items[at], value)),
-                false => unused.next(),
-            };
+            let own = (0..used.len()).find(|&i| {
+                !used[i] && same(&items[i], value) && (!self.adds || fill(&mut items[i], value))
+            });
             let Some(at) = own else {
                 items.push(value.clone());
                 continue;

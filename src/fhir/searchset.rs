@@ -53,9 +53,9 @@ impl Page {
         self.out.push(b'}');
     }
 
-    /// Makes room for so many more entries like those written since the Bundle had `from` bytes.
-    pub fn reserve(&mut self, more: usize, from: usize) {
-        self.out.reserve(more * self.out.len().saturating_sub(from));
+    /// Makes room for so many more bytes.
+    pub fn reserve(&mut self, more: usize) {
+        self.out.reserve(more);
     }
 
     /// Bytes that were written.

@@ -4,8 +4,8 @@
 //! OperationOutcome, everywhere else problem details (RFC 9457), in the language asked for.
 //! The handler knows neither: it answers with the status and the problem as an extension of
 //! the response, and [`render`] (called around all routes) writes the body. Errors of the
-//! framework (no such route, wrong method, a limit, a panic) have a status only; the same
-//! layer gives them the same form.
+//! framework (no such route, wrong method, a limit, a panic) have a status only; it
+//! gives them the same form.
 //!
 //! | [`Kind`] | HTTP | issue type | when |
 //! |---|---:|---|---|
@@ -36,12 +36,11 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::Request;
 use axum::http::header::{
     ACCEPT_LANGUAGE, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, HeaderName,
     HeaderValue, RETRY_AFTER,
 };
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -382,32 +381,8 @@ impl From<tokio::task::JoinError> for Problem {
     }
 }
 
-/// What of a request decides how an error is written.
-pub struct Asked {
-    fhir: bool,
-    lang: Lang,
-    pretty: bool,
-}
-
-impl Asked {
-    /// What this one asks for.
-    pub fn of(request: &Request) -> Asked {
-        let path = request.uri().path();
-        let fhir = path == "/fhir" || path.starts_with("/fhir/");
-        let pretty = |query| {
-            query::pairs(query, query::Plus::Kept).is_ok_and(|pairs| negotiate::pretty(&pairs))
-        };
-        Asked {
-            fhir,
-            lang: language(request.headers()),
-            pretty: fhir && request.uri().query().is_some_and(pretty),
-        }
-    }
-}
-
-/// Gives every error its body.
-pub fn render(app: &App, asked: &Asked, mut response: Response) -> Response {
-    let &Asked { fhir, lang, pretty } = asked;
+/// Gives every error its body, in a language, as the address that was asked for wants it.
+pub fn render(app: &App, uri: &Uri, lang: Lang, mut response: Response) -> Response {
     let status = response.status();
     if !status.is_client_error() && !status.is_server_error() {
         return response;
@@ -419,7 +394,11 @@ pub fn render(app: &App, asked: &Asked, mut response: Response) -> Response {
         None => Problem::new(Kind::of(status)),
     };
     problem.log();
-    let write = if pretty {
+    let path = uri.path();
+    let fhir = path == "/fhir" || path.starts_with("/fhir/");
+    let pretty =
+        |query| query::pairs(query, query::Plus::Kept).is_ok_and(|pairs| negotiate::pretty(&pairs));
+    let write = if uri.query().is_some_and(pretty) {
         serde_json::to_vec_pretty
     } else {
         serde_json::to_vec

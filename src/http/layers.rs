@@ -66,9 +66,9 @@ pub async fn around(
     let span = tracing::info_span!("request", id = text);
     async move {
         let start = Instant::now();
-        let asked = error::Asked::of(&request);
+        let lang = error::language(request.headers());
         let response = in_time(&app, next.run(request)).await;
-        let mut response = error::render(&app, &asked, response);
+        let mut response = error::render(&app, &uri, lang, response);
         if method == Method::HEAD {
             *response.body_mut() = Body::empty();
         }

@@ -435,6 +435,11 @@ impl Transaction {
 }
 
 impl Reads {
+    /// Where statements run on them.
+    pub fn db(&self) -> Db<'_> {
+        Db::Reading(self)
+    }
+
     /// Ends the connections.
     pub async fn close(&self) {
         match self {

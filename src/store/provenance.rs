@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use super::db::{Bound, bind, query};
 use super::dictionary::person;
-use super::read::{DELETED, NO_SOURCE, Person};
+use super::read::{DELETED, Person};
 use super::registered::{Did, Registered};
 use super::{Access, Error, Result, Store, registry, sql};
-use crate::fhir::id::ObservationKey;
+use crate::fhir::id::{NO_SOURCE, ObservationKey};
 use crate::registry::PARTICIPANTS;
 
 /// A write and a participant, as the store numbers them.
@@ -57,10 +57,7 @@ impl Store {
         keys: &[DeliveryKey],
     ) -> Result<Vec<Delivery>> {
         let ids: Vec<i64> = keys.iter().map(|k| k.participant).collect();
-        let mut people = self
-            .dictionary
-            .people(&mut (&self.read).into(), &ids)
-            .await?;
+        let mut people = self.dictionary.people(&mut self.read.db(), &ids).await?;
         let writes = self.senders(keys).await?;
         let mut registered = self.registered_by(keys).await?;
         let touched = self.touched(keys).await?;
@@ -69,10 +66,7 @@ impl Store {
         sources.dedup();
         // No source is no text.
         sources.retain(|&source| source != 0);
-        let words = self
-            .dictionary
-            .words(&mut (&self.read).into(), &sources)
-            .await?;
+        let words = self.dictionary.words(&mut self.read.db(), &sources).await?;
         let mut out = Vec::with_capacity(keys.len());
         for key in keys {
             if key.participant != 0 && !people.contains_key(&key.participant) {

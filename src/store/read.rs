@@ -2,13 +2,13 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use super::db::{self, Db, Transaction};
 use super::dictionary::{DevicePart, Word};
 use super::layout::{KindLayout, Slot};
 use super::{Access, Error, RecordKey, Result, Store, residue};
-use crate::fhir::id::{Hash96, ObservationKey, source_hash};
+use crate::fhir::id::{Hash96, NO_SOURCE, ObservationKey, source_hash};
 use crate::kind::{Kind, Kinds, Type};
 use crate::record::{Cell, Record, Texts};
 
@@ -34,9 +34,6 @@ pub(super) fn status(state: i64, version: i64) -> &'static str {
         _ => "final",
     }
 }
-
-/// The hash of no source.
-pub(super) static NO_SOURCE: LazyLock<Hash96> = LazyLock::new(|| source_hash(""));
 
 /// One version of one stored record.
 #[derive(Debug, Clone)]
@@ -251,7 +248,7 @@ impl Store {
 
     /// Resolves the numbers of rows: people, texts, devices, writes.
     pub(super) async fn resolve(&self, raw: Vec<Raw>) -> Result<Records> {
-        self.resolve_in(&mut (&self.read).into(), raw).await
+        self.resolve_in(&mut self.read.db(), raw).await
     }
 
     /// The same, of rows that were read there.

@@ -204,11 +204,11 @@ impl Store {
         };
         let people = self
             .dictionary
-            .people(&mut (&self.read).into(), &ids(|c| c.participant))
+            .people(&mut self.read.db(), &ids(|c| c.participant))
             .await?;
         let words = self
             .dictionary
-            .words(&mut (&self.read).into(), &ids(|c| c.source))
+            .words(&mut self.read.db(), &ids(|c| c.source))
             .await?;
         let mut told = told.into_iter().peekable();
         let mut out = Vec::with_capacity(compact.len());
@@ -229,7 +229,7 @@ impl Store {
                 continue;
             }
             let source = if c.source == 0 {
-                Some(id::source_hash(""))
+                Some(*id::NO_SOURCE)
             } else {
                 words.get(&c.source).map(|w| w.hash)
             };

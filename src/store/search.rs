@@ -189,11 +189,11 @@ impl Store {
         for row in bind(&sql, &bound).fetch_all(&self.read).await? {
             let (participant, source): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
             let hash = match source {
-                0 => id::source_hash(""),
+                0 => *id::NO_SOURCE,
                 _ => {
                     let words = self
                         .dictionary
-                        .words(&mut (&self.read).into(), &[source])
+                        .words(&mut self.read.db(), &[source])
                         .await?;
                     words
                         .get(&source)

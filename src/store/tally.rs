@@ -64,8 +64,7 @@ impl Changes {
 /// that no longer are.
 pub async fn register(tx: &mut Transaction, kind: i64, columns: &[usize]) -> Result<()> {
     let numbers: Vec<i64> = columns.iter().map(|&column| column as i64 + 1).collect();
-    let listed: Vec<String> = numbers.iter().map(i64::to_string).collect();
-    let kept = [vec![ALL.to_string()], listed].concat().join(", ");
+    let kept = sql::numbers(&[&[ALL], numbers.as_slice()].concat());
     query(format!(
         "DELETE FROM tally WHERE kind = {kind} AND column_number NOT IN ({kept})"
     ))

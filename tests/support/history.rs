@@ -4,6 +4,7 @@
 
 use std::io::{self, Write};
 
+use kenko_fhir::fhir::canonical::DEFAULT_BASE;
 use serde_json::{Value, json};
 
 /// Encounters between two results of HbA1c.
@@ -84,7 +85,7 @@ fn patient() -> Value {
     json!({
         "identifier": [
             { "system": "urn:oid:1.2.392.100495.20.3.51.11310000001", "value": "0000123456" },
-            { "system": "https://kenko-fhir.example/fhir/sid/consortium/A00001/person", "value": "P0000000000000000001" },
+            { "system": format!("{DEFAULT_BASE}/sid/consortium/A00001/person"), "value": "P0000000000000000001" },
         ],
         "name": [{ "use": "official", "family": "Yamada", "given": ["Hanako"] }],
         "gender": "female",
@@ -99,7 +100,7 @@ fn hba1c(visit: usize, status: &str) -> Value {
         "subject": reference("Patient", 0),
         "encounter": reference("Encounter", visit * 16 + 1),
         "performer": [{ "identifier": {
-            "system": "https://kenko-fhir.example/fhir/sid/consortium/A00001/test-lab", "value": "000000000001",
+            "system": format!("{DEFAULT_BASE}/sid/consortium/A00001/test-lab"), "value": "000000000001",
         } }],
         "effectiveDateTime": format!("{}T09:00:00+09:00", day(visit)),
         "issued": format!("{}T10:00:00+09:00", day(visit)),

@@ -151,10 +151,7 @@ impl Store {
         if id == NULL {
             return Ok(String::new());
         }
-        let words = self
-            .dictionary
-            .words(&mut (&self.read).into(), &[id])
-            .await?;
+        let words = self.dictionary.words(&mut self.read.db(), &[id]).await?;
         Ok(words
             .get(&id)
             .map(|w| w.text.to_string())

@@ -328,10 +328,13 @@ fn of_field(
         }
         FieldTest::Code(places) => {
             let ids = places.iter().filter_map(|&p| layout.codes[field].get(p));
-            let ids: Vec<String> = ids.map(i64::to_string).collect();
+            let ids: Vec<i64> = ids.copied().collect();
             match ids.is_empty() {
                 true => Condition::never(),
-                false => Condition::new(format!("{column} IN ({})", ids.join(", ")), Vec::new()),
+                false => {
+                    let ids = sql::numbers(&ids);
+                    Condition::new(format!("{column} IN ({ids})"), Vec::new())
+                }
             }
         }
         FieldTest::Text(values) => {
