@@ -85,9 +85,10 @@ pub async fn page(
     asked: &Asked,
     after: Option<Place>,
 ) -> Result<Option<Everything>, Error> {
-    if instance::by_id(from, patient, id).await?.is_none() {
+    let Some(person) = instance::by_id(from, patient, id).await? else {
         return Ok(None);
-    }
+    };
+    let mut person = Some(person);
     let mut out = Everything::default();
     let mut left = asked.limit;
     let after = after.unwrap_or_default();
@@ -104,12 +105,19 @@ pub async fn page(
         });
         let find::Page {
             found, more, next, ..
-        } = match parameter.is_empty() {
-            false => find::page(from, scope, resource, &search, after, left).await?,
-            true => {
+        } = match *parameter {
+            // Nothing more is asked of the person than to be there.
+            "_id" if asked.stored.is_empty() && after.is_none() && left > 0 => find::Page {
+                found: Found::Instances(person.take().into_iter().collect()),
+                more: false,
+                next: None,
+                previous: None,
+            },
+            "" => {
                 let of_person = instance::compile(resource, &search, scope)?.of_person(id);
                 find::page_of(from, &of_person, after, left).await?
             }
+            _ => find::page(from, scope, resource, &search, after, left).await?,
         };
         left -= found.len();
         if more {

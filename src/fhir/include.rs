@@ -260,8 +260,12 @@ pub fn references(value: &Value, wanted: &impl Fn(&Resource) -> bool, out: &mut 
             for (name, value) in members {
                 match value {
                     Value::String(text) if name == "reference" => {
+                        let of_type = text.split_once('/').and_then(|(name, _)| by_name(name));
+                        if !of_type.is_some_and(wanted) {
+                            continue;
+                        }
                         let text = without_version(text);
-                        if split(text).is_some_and(|(resource, _)| wanted(resource)) {
+                        if split(text).is_some() {
                             out.push(text.to_owned());
                         }
                     }

@@ -13,7 +13,7 @@ use super::search::{Invalid, Scope, Search};
 use crate::registry::{ACTIVITY_RECORDING_TIMES, DEVICES};
 use crate::store::{
     Access, Delivery, DeliveryKey, GroupOf, Place, Relation, Result, RowChangeQuery, RowKey,
-    RowQuery, RowVersion, Store, Stored, StoredDevice, StoredGroup, Table, Test,
+    RowQuery, RowVersion, Store, Stored, StoredDevice, StoredGroup, Test, Which,
 };
 use crate::time;
 
@@ -225,6 +225,15 @@ pub async fn by_ids(
     ids.dedup();
     let mut out = Vec::new();
     for some in ids.chunks(IDS) {
+        if resource.sources.iter().all(Source::is_hashed) {
+            let hashes: Vec<Hash96> = some.iter().filter_map(|id| id::decode_hash(id)).collect();
+            for source in resource.sources {
+                let mut found = of_rows(from, source, Which::Hashes(&hashes)).await?;
+                found.sort_by_key(|(id, _)| *id);
+                out.extend(found.into_iter().map(|(_, instance)| instance));
+            }
+            continue;
+        }
         let tests = resource.sources.iter();
         let tests = tests.map(|source| has_ids(source, some.iter().copied()));
         let queries = Queries::new(resource, tests.collect());
@@ -322,24 +331,6 @@ async fn of_source(
     let base = &store.kinds().canonical;
     let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
     Ok(match source {
-        // Records are walked in their own way.
-        Source::Record => Vec::new(),
-        Source::Row(RowSource { list, make }) => {
-            let of_row = |stored: Stored| {
-                let meta = meta(stored.version, stored.updated_at);
-                let body = make(base, &stored.row, Some(&meta));
-                let instance = Instance::new(body, stored.version, stored.updated_at);
-                ((stored.id, 0), instance)
-            };
-            let rows = store.list_rows(access, list, &ids).await?;
-            rows.into_iter().map(of_row).collect()
-        }
-        Source::Model => models(from, store.list_rows(access, &DEVICES, &ids).await?).await?,
-        Source::Device => {
-            let devices = store.devices(access, &ids).await?;
-            let each = devices.iter().map(|d| ((d.id, 0), of_device(base, d)));
-            each.collect()
-        }
         Source::Group => {
             let groups = store.groups(access, &ids).await?;
             groups
@@ -357,23 +348,53 @@ async fn of_source(
             each.map(|d| ((d.key.write, d.key.participant), of_delivery(base, d)))
                 .collect()
         }
+        _ => {
+            let found = of_rows(from, source, Which::Ids(&ids)).await?.into_iter();
+            found.map(|(id, instance)| ((id, 0), instance)).collect()
+        }
+    })
+}
+
+/// The instances that rows of a source make which have a number and a hash of their own, each
+/// with the number; none of other sources.
+async fn of_rows(
+    from: Origin<'_>,
+    source: &Source,
+    which: Which<'_>,
+) -> Result<Vec<(i64, Instance)>> {
+    let Origin { store, access } = from;
+    let base = &store.kinds().canonical;
+    Ok(match source {
+        Source::Row(RowSource { list, make }) => {
+            let of_row = |stored: Stored| {
+                let meta = meta(stored.version, stored.updated_at);
+                let body = make(base, &stored.row, Some(&meta));
+                let instance = Instance::new(body, stored.version, stored.updated_at);
+                (stored.id, instance)
+            };
+            let rows = store.list_rows(access, list, which).await?;
+            rows.into_iter().map(of_row).collect()
+        }
+        Source::Model => models(from, store.list_rows(access, &DEVICES, which).await?).await?,
+        Source::Device => {
+            let devices = store.devices(access, which).await?;
+            devices.iter().map(|d| (d.id, of_device(base, d))).collect()
+        }
+        // Records are walked in their own way.
+        Source::Record | Source::Group | Source::Delivery => Vec::new(),
     })
 }
 
 /// Device models. Two rows make one, so the sum of their versions is its version.
-async fn models(from: Origin<'_>, rows: Vec<Stored>) -> Result<Vec<(Key, Instance)>> {
+async fn models(from: Origin<'_>, rows: Vec<Stored>) -> Result<Vec<(i64, Instance)>> {
     // Rows of both lists with the same key have the same hash.
     let hash = |stored: &Stored| id::hash96("device-model", &stored.row.key());
-    let test = Test::Hash(rows.iter().map(hash).collect());
+    let hashes: Vec<Hash96> = rows.iter().map(hash).collect();
     let list = &ACTIVITY_RECORDING_TIMES;
-    let query = RowQuery {
-        parts: vec![(Table::List(list), test)],
-        limit: rows.len(),
-        ..RowQuery::default()
-    };
-    let found = from.store.rows(from.access, &query).await?.rows;
-    let ids: Vec<i64> = found.iter().map(|row| row.id).collect();
-    let times = from.store.list_rows(from.access, list, &ids).await?;
+    let times = from
+        .store
+        .list_rows(from.access, list, Which::Hashes(&hashes));
+    let times = times.await?;
     let times: HashMap<Vec<&str>, &Stored> = times.iter().map(|t| (t.row.key(), t)).collect();
     let base = &from.store.kinds().canonical;
     let of_model = |stored: &Stored| {
@@ -383,7 +404,7 @@ async fn models(from: Origin<'_>, rows: Vec<Stored>) -> Result<Vec<(Key, Instanc
         let meta = meta(version, updated_at);
         let time = time.map(|t| &t.row);
         let body = registry::device_definition(base, &stored.row, time, Some(&meta));
-        ((stored.id, 0), Instance::new(body, version, updated_at))
+        (stored.id, Instance::new(body, version, updated_at))
     };
     Ok(rows.iter().map(of_model).collect())
 }

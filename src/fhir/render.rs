@@ -98,6 +98,13 @@ impl<'a> Renderer<'a> {
         })
     }
 
+    /// Bytes that the Observations of all of them take, but for what is kept beside some.
+    pub fn size(&self) -> usize {
+        let rows = self.records.rows.iter();
+        let each = rows.map(|row| self.records.record(row).kind.mapping.panel.program.size());
+        each.sum()
+    }
+
     /// Appends the Observation of one of the records.
     pub fn write(&mut self, row: &StoredRecord, out: &mut Vec<u8>) {
         let record = self.records.record(row);

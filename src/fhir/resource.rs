@@ -134,6 +134,11 @@ pub enum Source {
 }
 
 impl Source {
+    /// Whether the ids of its resources are the hashes of its rows.
+    pub fn is_hashed(&self) -> bool {
+        matches!(self, Source::Row(_) | Source::Model | Source::Device)
+    }
+
     /// The table that it is.
     pub fn table(&self) -> Table {
         match self {

@@ -58,11 +58,6 @@ impl Page {
         self.out.reserve(more);
     }
 
-    /// Bytes that were written.
-    pub fn written(&self) -> usize {
-        self.out.len()
-    }
-
     /// Adds a match, or what else a search gives, by its mode.
     pub fn found(&mut self, full_url: &str, mode: &str, resource: impl FnOnce(&mut Vec<u8>)) {
         self.entry(|out| {

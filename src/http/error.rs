@@ -46,6 +46,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
+use super::layers::request_id;
 use super::{App, negotiate, query};
 use crate::fault::{Fault, Lang, Severity};
 use crate::fhir::canonical::Canonical;
@@ -274,13 +275,16 @@ impl Problem {
 
     /// Logs what caused it; called once, where the answer is made.
     pub fn log(&self) {
-        match (&self.source, self.kind) {
-            (Some(source), Kind::Unavailable) => tracing::warn!(error = %source, "unavailable"),
-            (Some(source), kind) if kind.status().is_server_error() => {
-                tracing::error!(error = %source, "{kind:?}");
-            }
-            (Some(source), kind) => tracing::debug!(error = %source, "{kind:?}"),
-            (None, _) => {}
+        let Some(error) = &self.source else {
+            return;
+        };
+        let (request, kind) = (request_id(), self.kind);
+        if kind == Kind::Unavailable {
+            tracing::warn!(request, %error, "unavailable");
+        } else if kind.status().is_server_error() {
+            tracing::error!(request, %error, "{kind:?}");
+        } else {
+            tracing::debug!(request, %error, "{kind:?}");
         }
     }
 }

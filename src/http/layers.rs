@@ -16,13 +16,25 @@ use axum::response::{IntoResponse, Response};
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
-use tracing::{Instrument as _, Level};
+use tracing::Level;
 
 use super::App;
 use super::error::{self, Kind, Problem};
 
 /// The header that names a request in answers and logs.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+tokio::task_local! {
+    /// The id of the request that is being answered.
+    static ID: HeaderValue;
+}
+
+/// The id of the request that is being answered, for what is logged of it: a span around every
+/// request would cost each what only those that fail need.
+pub fn request_id() -> String {
+    let text = ID.try_with(|id| id.to_str().ok().map(str::to_owned));
+    text.ok().flatten().unwrap_or_default()
+}
 
 /// Words of the addresses that routes have: what of an address may be logged.
 #[derive(Debug, Clone)]
@@ -55,16 +67,9 @@ pub async fn around(
     next: Next,
 ) -> Response {
     let given = request.headers().get(REQUEST_ID).filter(|v| is_plain(v));
-    let id = given
-        .cloned()
-        .or_else(|| HeaderValue::from_str(&ulid::Ulid::generate().to_string()).ok());
+    let id = given.cloned().unwrap_or_else(new_id);
     let (method, uri) = (request.method().clone(), request.uri().clone());
-    let text = id
-        .as_ref()
-        .and_then(|v| v.to_str().ok())
-        .unwrap_or_default();
-    let span = tracing::info_span!("request", id = text);
-    async move {
+    let answered = async {
         let start = Instant::now();
         let lang = error::language(request.headers());
         let response = in_time(&app, next.run(request)).await;
@@ -72,27 +77,30 @@ pub async fn around(
         if method == Method::HEAD {
             *response.body_mut() = Body::empty();
         }
-        let headers = response.headers_mut();
-        secure(uri.path(), headers);
-        if let Some(id) = id {
-            headers.insert(REQUEST_ID, id);
-        }
+        secure(uri.path(), response.headers_mut());
         let status = response.status().as_u16();
         // A line a request costs as much as a read of an Observation: only what failed is told
         // unless somebody asks (`RUST_LOG=kenko_fhir=debug`).
         if status >= 500 || tracing::enabled!(Level::DEBUG) {
-            let route = words.template(uri.path());
+            let (request, route) = (request_id(), words.template(uri.path()));
             let millis = start.elapsed().as_micros() as f64 / 1000.0;
             if status >= 500 {
-                tracing::warn!(%method, route, status, millis, "answered");
+                tracing::warn!(request, %method, route, status, millis, "answered");
             } else {
-                tracing::debug!(%method, route, status, millis, "answered");
+                tracing::debug!(request, %method, route, status, millis, "answered");
             }
         }
         response
-    }
-    .instrument(span)
-    .await
+    };
+    let mut response = ID.scope(id.clone(), answered).await;
+    response.headers_mut().insert(REQUEST_ID, id);
+    response
+}
+
+/// An id for a request that brings none.
+fn new_id() -> HeaderValue {
+    let id = ulid::Ulid::generate().to_string();
+    HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("-"))
 }
 
 /// Whether a client's request id may be repeated in logs and answers.
@@ -142,7 +150,7 @@ pub fn gzip() -> CompressionLayer<impl Predicate> {
 
 /// A panic is an error of ours like any other. (The panic's own message goes to stderr only.)
 pub fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
-    tracing::error!("a handler panicked");
+    tracing::error!(request = request_id(), "a handler panicked");
     Problem::new(Kind::Internal).into_response()
 }
 

@@ -350,9 +350,14 @@ enum Before {
 }
 
 impl Program {
+    /// Bytes that a resource takes, hardly ever more.
+    pub fn size(&self) -> usize {
+        self.size + 256
+    }
+
     /// Appends the resource.
     pub fn write(&self, out: &mut Vec<u8>, record: &Record, context: &Context) {
-        out.reserve(self.size + 256);
+        out.reserve(self.size());
         let derived = &record.kind.mapping.derived;
         let mut present: Bits = 0;
         for (i, cell) in record.cells.iter().enumerate() {

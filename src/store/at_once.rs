@@ -10,12 +10,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::types::Value;
-use rusqlite::{Connection, ErrorCode, InterruptHandle, OpenFlags};
+use rusqlite::{Connection, ErrorCode, InterruptHandle, OpenFlags, Row};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::Result;
+use super::anchor::Anchor;
 use super::db::{Bound, Statement};
+use super::{Error, Result};
 
 /// How long a statement waits for a connection.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -33,6 +33,8 @@ pub struct AtOnce {
     free: Semaphore,
     /// The last one that came back goes out first: its caches are warm.
     idle: Mutex<Vec<Reader>>,
+    /// Makes the locks of the others cheap.
+    anchor: Arc<Anchor>,
 }
 
 #[derive(Debug)]
@@ -41,9 +43,6 @@ struct Reader {
     /// How often the statement that runs may go on; 0 where it must not.
     left: Arc<AtomicU32>,
 }
-
-/// A row: its values.
-pub type Row = Box<[Value]>;
 
 impl AtOnce {
     /// At most `most` connections to the file, of which one is opened now.
@@ -56,15 +55,23 @@ impl AtOnce {
             path: path.to_owned(),
             free: Semaphore::new(most),
             idle: Mutex::new(vec![first]),
+            anchor: Arc::new(Anchor::default()),
         })
     }
 
-    /// The rows of a statement, the first `most` of them.
+    /// What is made of each row of a statement, of the first `most` of them.
     ///
     /// # Errors
-    /// [`Error::Reading`](super::Error::Reading); where no connection is free for long, [`Error::Database`](super::Error::Database).
-    pub async fn fetch(&self, statement: Statement, most: usize) -> Result<Vec<Row>> {
+    /// [`Error::Reading`]; where no connection is free for long, [`Error::Database`]; and what
+    /// `make` finds wrong.
+    pub async fn fetch<T: Send + 'static>(
+        &self,
+        statement: Statement,
+        most: usize,
+        make: impl Fn(&Row<'_>) -> Result<T> + Clone + Send + 'static,
+    ) -> Result<Vec<T>> {
         let permit = self.acquire().await?;
+        self.anchor.hold(&self.path);
         let idle = self.idle().pop();
         let reader = match idle {
             Some(reader) => reader,
@@ -72,13 +79,13 @@ impl AtOnce {
         };
         reader.left.store(TIMES, Ordering::Relaxed);
         let statement = statement.plain();
-        let (reader, done) = match reader.run(&statement, most) {
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
+        let (reader, done) = match reader.run(&statement, most, &make) {
+            Err(error) if is_interrupted(&error) => {
                 reader.left.store(u32::MAX, Ordering::Relaxed);
                 // Whoever gives up waiting ends the work.
                 let given_up = Interrupt(Some(reader.connection.get_interrupt_handle()));
                 let work = tokio::task::spawn_blocking(move || {
-                    let done = reader.run(&statement, most);
+                    let done = reader.run(&statement, most, &make);
                     (reader, done)
                 });
                 let done = work.await.map_err(|_| sqlx::Error::WorkerCrashed)?;
@@ -91,7 +98,7 @@ impl AtOnce {
             self.idle().push(reader);
         }
         drop(permit);
-        Ok(done?)
+        done
     }
 
     async fn acquire(&self) -> Result<SemaphorePermit<'_>> {
@@ -111,14 +118,20 @@ impl AtOnce {
     /// Ends the connections; nothing is read any more.
     pub fn close(&self) {
         self.free.close();
+        self.anchor.release();
         self.idle().clear();
     }
 }
 
+/// Opens the file to read it.
+pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(path, flags)
+}
+
 impl Reader {
     fn open(path: &Path) -> Result<Reader> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags)?;
+        let connection = connect(path)?;
         connection.busy_timeout(PATIENCE)?;
         connection.set_prepared_statement_cache_capacity(PREPARED);
         connection.execute_batch("PRAGMA cache_size = -8192; PRAGMA temp_store = memory")?;
@@ -133,11 +146,12 @@ impl Reader {
         Ok(Reader { connection, left })
     }
 
-    fn run(
+    fn run<T>(
         &self,
         (sql, values): &(Cow<str>, Vec<Bound>),
         most: usize,
-    ) -> rusqlite::Result<Vec<Row>> {
+        make: impl Fn(&Row<'_>) -> Result<T>,
+    ) -> Result<Vec<T>> {
         let mut statement = self.connection.prepare_cached(sql)?;
         for (at, value) in (1..).zip(values) {
             match value {
@@ -147,17 +161,23 @@ impl Reader {
                 Bound::Null(_) => statement.raw_bind_parameter(at, None::<i64>)?,
             }
         }
-        let width = statement.column_count();
         let mut rows = statement.raw_query();
         let mut out = Vec::new();
         while out.len() < most
             && let Some(row) = rows.next()?
         {
-            let values = (0..width).map(|at| row.get(at));
-            out.push(values.collect::<rusqlite::Result<Row>>()?);
+            out.push(make(row)?);
         }
         Ok(out)
     }
+}
+
+/// Whether a statement was at work for longer than it may be.
+fn is_interrupted(error: &Error) -> bool {
+    let Error::Reading(error) = error else {
+        return false;
+    };
+    error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted)
 }
 
 /// Interrupts what runs on a connection, unless it is no longer needed.
@@ -179,7 +199,6 @@ impl Drop for Interrupt {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Error;
     use super::super::db::query;
     use super::*;
 
@@ -194,11 +213,11 @@ mod tests {
     }
 
     async fn number(readers: &AtOnce, sql: &'static str, of: i64) -> Result<i64> {
-        let rows = readers.fetch(query(sql).bind(of), usize::MAX).await?;
-        match &rows[0][0] {
-            Value::Integer(number) => Ok(*number),
-            other => panic!("{other:?}"),
-        }
+        let number = |row: &Row<'_>| Ok(row.get(0)?);
+        let rows = readers
+            .fetch(query(sql).bind(of), usize::MAX, number)
+            .await?;
+        Ok(rows[0])
     }
 
     #[tokio::test]

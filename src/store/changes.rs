@@ -1,5 +1,8 @@
 //! All versions of all records, the newest first: what `_history` of a type shows.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use super::db::{Bound, bind};
 use super::query::Condition;
 use super::read::{FIXED, FIXED_COUNT, Raw};
@@ -48,8 +51,13 @@ impl Store {
         if condition.is_never() {
             return self.resolve(Vec::new()).await;
         }
-        let columns = (0..self.kinds.len()).map(|place| self.layout.of(place).columns);
-        let width = columns.max().unwrap_or(0);
+        let kinds = (0..self.kinds.len()).map(|place| {
+            let layout = self.layout.of(place);
+            (layout.id, (place, layout.columns))
+        });
+        let kinds: Arc<HashMap<i64, (usize, usize)>> = Arc::new(kinds.collect());
+        let width = kinds.values().map(|(_, columns)| *columns).max();
+        let width = width.unwrap_or(0);
         let comma = if width > 0 { ", " } else { "" };
         let mut raw = Vec::new();
         // A version is in one of the tables; each is walked along its index of writes.
@@ -62,13 +70,15 @@ impl Store {
                 condition.sql,
                 query.limit
             );
-            let rows = bind(&text, &condition.bound).fetch_all(&self.read).await?;
-            for row in &rows {
+            let kinds = kinds.clone();
+            let rows = bind(&text, &condition.bound).read(&self.read, move |row| {
                 let kind: i64 = row.try_get(FIXED_COUNT + width)?;
-                if let Some(place) = self.layout.place(kind) {
-                    raw.push(Raw::read(place, self.layout.of(place).columns, row)?);
-                }
-            }
+                let known = kinds.get(&kind);
+                known
+                    .map(|(place, columns)| Raw::read(*place, *columns, row))
+                    .transpose()
+            });
+            raw.extend(rows.await?.into_iter().flatten());
         }
         let key = |r: &Raw| {
             let kind = self.layout.of(r.kind).id;

@@ -12,7 +12,7 @@ use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{AssertSqlSafe, Column as _, Decode, Postgres, Row as _, Sqlite, TypeInfo as _};
 
-use super::at_once::{self, AtOnce};
+use super::at_once::AtOnce;
 use super::bulk::{ROWS, Rows};
 use super::postgres::{self, Writing};
 use super::readers::Readers;
@@ -164,8 +164,8 @@ pub enum Db<'a> {
 pub enum Row {
     /// Of SQLite, in a transaction.
     Sqlite(SqliteRow),
-    /// Of SQLite, read.
-    Read(at_once::Row),
+    /// Of SQLite, the values that a reading connection gave.
+    Read(Box<[Value]>),
     /// Of PostgreSQL.
     Postgres(PgRow),
 }
@@ -180,6 +180,20 @@ impl From<PgRow> for Row {
     fn from(row: PgRow) -> Row {
         Row::Postgres(row)
     }
+}
+
+/// A row while its turn is, without what keeping it costs.
+pub enum RowRef<'r> {
+    /// It was kept, all the same.
+    Kept(Row),
+    /// Where a reading connection to SQLite stands.
+    At(&'r rusqlite::Row<'r>),
+}
+
+/// A row that stays when its connection goes on.
+fn kept(row: &rusqlite::Row<'_>) -> Result<Row> {
+    let values = (0..row.as_ref().column_count()).map(|at| row.get(at));
+    Ok(Row::Read(values.collect::<rusqlite::Result<_>>()?))
 }
 
 /// Runs a statement where it is to run, as sqlx calls it, and makes something of what is
@@ -298,6 +312,23 @@ impl Statement {
         query
     }
 
+    /// What is made of each of its rows, without keeping them: for many rows.
+    ///
+    /// # Errors
+    /// [`Error::Database`], and what `make` finds wrong.
+    pub async fn read<'a, T: Send + 'static>(
+        self,
+        db: impl Into<Db<'a>>,
+        make: impl Fn(&RowRef<'_>) -> Result<T> + Clone + Send + 'static,
+    ) -> Result<Vec<T>> {
+        on!(
+            db.into(),
+            self.fetch_all,
+            read => read.fetch(self, usize::MAX, move |row| make(&RowRef::At(row))).await,
+            rows => rows.into_iter().map(|row| make(&RowRef::Kept(row.into()))).collect()
+        )
+    }
+
     /// All its rows.
     ///
     /// # Errors
@@ -306,7 +337,7 @@ impl Statement {
         Ok(on!(
             db.into(),
             self.fetch_all,
-            read => read.fetch(self, usize::MAX).await?.into_iter().map(Row::Read).collect(),
+            read => read.fetch(self, usize::MAX, kept).await?,
             rows => rows.into_iter().map(Row::from).collect()
         ))
     }
@@ -319,7 +350,7 @@ impl Statement {
         Ok(on!(
             db.into(),
             self.fetch_optional,
-            read => read.fetch(self, 1).await?.pop().map(Row::Read),
+            read => read.fetch(self, 1, kept).await?.pop(),
             row => row.map(Row::from)
         ))
     }
@@ -341,7 +372,7 @@ impl Statement {
         Ok(on!(
             db.into(),
             self.execute,
-            read => read.fetch(self, usize::MAX).await.map(|_| 0)?,
+            read => read.fetch(self, usize::MAX, |_| Ok(())).await.map(|_| 0)?,
             done => done.rows_affected()
         ))
     }
@@ -362,8 +393,8 @@ impl<'r, T> Column<'r> for T where
 {
 }
 
-/// A value of a row that was read.
-fn read<T: FromSql>(values: &[Value], column: usize) -> Result<T> {
+/// A value of a row that was kept.
+fn value<T: FromSql>(values: &[Value], column: usize) -> Result<T> {
     let value = values
         .get(column)
         .ok_or_else(|| rusqlite::Error::InvalidColumnIndex(column))?;
@@ -381,7 +412,7 @@ impl Row {
     pub fn try_get<'r, T: Column<'r>>(&'r self, column: usize) -> Result<T> {
         Ok(match self {
             Row::Sqlite(row) => row.try_get(column)?,
-            Row::Read(values) => read(values, column)?,
+            Row::Read(values) => value(values, column)?,
             Row::Postgres(row) => row.try_get(column).or_else(|error| {
                 // A number that stands in the text is one of 32 bits there.
                 match row.try_column(column) {
@@ -392,6 +423,20 @@ impl Row {
                 }
             })?,
         })
+    }
+}
+
+impl RowRef<'_> {
+    /// The value of a column, from 0.
+    ///
+    /// # Errors
+    /// [`Error::Database`] and [`Error::Reading`] where it is of another type, or absent and
+    /// the type has no place for that.
+    pub fn try_get<'r, T: Column<'r>>(&'r self, column: usize) -> Result<T> {
+        match self {
+            RowRef::Kept(row) => row.try_get(column),
+            RowRef::At(row) => Ok(row.get(column)?),
+        }
     }
 }
 

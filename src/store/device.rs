@@ -2,7 +2,7 @@
 
 use super::db::{Transaction, query};
 use super::work::Work;
-use super::{Access, Change, DeviceChange, Did, Outcome, Result, Store, Told, sql};
+use super::{Access, Change, DeviceChange, Did, Outcome, Result, Store, Told, Which, sql};
 use crate::fhir::id;
 use crate::registry::{DEVICES, Row, Value};
 
@@ -44,21 +44,22 @@ pub(super) const MODELS: &str = "(SELECT m.id, m.hash, m.device_type_code, \
     FROM device_model m LEFT JOIN activity_recording_time t ON t.hash = m.hash)";
 
 impl Store {
-    /// Devices by their numbers.
+    /// Devices by what tells them.
     ///
     /// # Errors
     /// [`Error::Database`](super::Error::Database).
-    pub async fn devices(&self, _access: &Access, ids: &[i64]) -> Result<Vec<StoredDevice>> {
-        let mut out = Vec::with_capacity(ids.len());
-        for chunk in sql::chunks(ids) {
+    pub async fn devices(&self, _access: &Access, which: Which<'_>) -> Result<Vec<StoredDevice>> {
+        let mut out = Vec::new();
+        for set in which.sets() {
             let text = format!(
                 "SELECT d.id, d.model_manufacturer_code, d.model_number, \
                  d.production_specification_serial, d.model_id, d.device_name, \
                  coalesce(d.model_version, 0), d.updated_at, coalesce(d.told_version, 0), d.told \
-                 FROM {SHOWN} d WHERE d.id IN ({})",
-                sql::list(chunk.len())
+                 FROM {SHOWN} d WHERE d.{} IN ({})",
+                which.column(),
+                sql::list(set.len())
             );
-            let statement = query(text).bind_all(chunk);
+            let statement = query(text).bind_all(set);
             for row in statement.fetch_all(&self.read).await? {
                 let (maker, model): (String, String) = (row.try_get(1)?, row.try_get(2)?);
                 let name: Option<String> = row.try_get(5)?;

@@ -59,6 +59,9 @@ pub struct Dictionary {
     /// Pairs of device and participant that are known.
     pub uses: Cache<(i64, i64), ()>,
     pub people: Cache<i64, Arc<Person>>,
+    /// The number that a participant had when last seen. Who is deleted and comes back is
+    /// given another: only what is found by this one shows that it holds.
+    pub person_numbers: Cache<Hash96, i64>,
     pub writes: Cache<i64, i64>,
 }
 
@@ -71,6 +74,7 @@ impl Dictionary {
             device_numbers: Cache::new(50_000),
             uses: Cache::new(100_000),
             people: Cache::new(50_000),
+            person_numbers: Cache::new(50_000),
             writes: Cache::new(20_000),
         }
     }
@@ -83,7 +87,7 @@ impl Dictionary {
     ) -> Result<HashMap<i64, Arc<Word>, foldhash::fast::RandomState>> {
         let mut out = HashMap::default();
         let missing = self.known(&self.words, ids, &mut out);
-        for chunk in sql::chunks(&missing) {
+        for chunk in sql::sets(&missing) {
             let text = format!(
                 "SELECT id, value FROM text WHERE id IN ({})",
                 sql::list(chunk.len())
@@ -112,7 +116,7 @@ impl Dictionary {
     ) -> Result<HashMap<i64, Arc<DevicePart>, foldhash::fast::RandomState>> {
         let mut out = HashMap::default();
         let missing = self.known(&self.devices, ids, &mut out);
-        for chunk in sql::chunks(&missing) {
+        for chunk in sql::sets(&missing) {
             let text = format!(
                 "SELECT id, model_manufacturer_code, model_number, production_specification_serial \
                  FROM device WHERE id IN ({})",
@@ -146,7 +150,7 @@ impl Dictionary {
     ) -> Result<HashMap<i64, Arc<Person>, foldhash::fast::RandomState>> {
         let mut out = HashMap::default();
         let missing = self.known(&self.people, ids, &mut out);
-        for chunk in sql::chunks(&missing) {
+        for chunk in sql::sets(&missing) {
             let text = format!(
                 "SELECT id, consortium_id, person_id FROM participant WHERE id IN ({})",
                 sql::list(chunk.len())
@@ -155,6 +159,7 @@ impl Dictionary {
                 let person = person(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
                 if db.is_durable() {
                     self.people.insert(person.id, person.clone());
+                    self.person_numbers.insert(person.hash, person.id);
                 }
                 out.insert(person.id, person);
             }
@@ -170,7 +175,7 @@ impl Dictionary {
     ) -> Result<HashMap<i64, i64, foldhash::fast::RandomState>> {
         let mut out = HashMap::default();
         let missing = self.known(&self.writes, ids, &mut out);
-        for chunk in sql::chunks(&missing) {
+        for chunk in sql::sets(&missing) {
             let text = format!(
                 "SELECT id, at FROM write WHERE id IN ({})",
                 sql::list(chunk.len())

@@ -49,7 +49,7 @@ impl Store {
         }
         let census = self.census(access).await?;
         let mut out = Vec::with_capacity(ids.len());
-        for chunk in sql::chunks(ids) {
+        for chunk in sql::sets(ids) {
             let text = format!(
                 "SELECT g.id, g.consortium_id, g.consortium_name, g.end_date, g.stage, g.updated_at \
                  FROM {GROUPS} g WHERE g.id IN ({})",

@@ -12,6 +12,7 @@
 //! only after it is durable. All statements are one text for both, and run through `db.rs`;
 //! how connections are opened differs, in `sqlite.rs` and `postgres.rs`.
 
+mod anchor;
 mod at_once;
 mod backup;
 mod bulk;
@@ -79,7 +80,7 @@ pub use registry::{
     RowVersion, Stored,
 };
 pub use residue::{QuantityUnit, Residue, ResidueQuantity, ResidueValue};
-pub use rows::{RowKey, RowPage, RowQuery};
+pub use rows::{RowKey, RowPage, RowQuery, Which};
 pub use search::Page;
 pub use submit::{Handling, Joined, LateValue, Said, Submit};
 pub use table::Table;

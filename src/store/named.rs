@@ -54,7 +54,7 @@ impl Store {
         let Some(last) = list.key().last() else {
             return Ok(());
         };
-        for chunk in sql::chunks(keys) {
+        for chunk in sql::sets(keys) {
             let mut bound: Vec<Bound> = consortium.into_iter().map(Bound::from).collect();
             let of = match consortium {
                 Some(_) => "consortium_id = ? AND ",

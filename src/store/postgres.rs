@@ -94,7 +94,13 @@ pub async fn open(url: &str) -> Result<(Readers<PgConnection>, Writer)> {
     ]);
     let mut connection: PgConnection = connect(&writing).await.map_err(unreachable)?;
     MIGRATIONS.run(&mut connection).await?;
-    let reading = options.options([("default_transaction_read_only", "on")]);
+    let reading = options.options([
+        ("default_transaction_read_only", "on"),
+        // Statements are made for one way through the indexes, whatever values they are given:
+        // to plan each anew costs more than to run it, and compiling it a hundred times that.
+        ("plan_cache_mode", "force_generic_plan"),
+        ("jit", "off"),
+    ]);
     let read = Readers::open(reading, READERS, true)
         .await
         .map_err(unreachable)?;

@@ -136,13 +136,13 @@ impl Store {
         ids.sort_unstable();
         ids.dedup();
         let mut out = HashMap::with_capacity(ids.len());
-        for chunk in sql::chunks(&ids) {
+        for chunk in sql::sets(&ids) {
             let text = format!(
                 "SELECT w.id, w.submission, w.at, coalesce(w.client, s.client), s.send_time \
                  FROM write w LEFT JOIN submission s ON s.id = w.submission WHERE w.id IN ({})",
                 sql::list(chunk.len())
             );
-            let bound: Vec<Bound> = chunk.iter().copied().map(Bound::Int).collect();
+            let bound: Vec<Bound> = chunk.into_iter().map(Bound::Int).collect();
             for row in bind(&text, &bound).fetch_all(&self.read).await? {
                 if let Some(id) = row.try_get::<Option<String>>(1)? {
                     let sender = Sender {
@@ -168,7 +168,7 @@ impl Store {
         let columns = "write, kind, time, source, version, state";
         let mut out: HashMap<DeliveryKey, Vec<Touched>> = HashMap::with_capacity(keys.len());
         for (participant, writes) in writes {
-            for chunk in sql::chunks(&writes) {
+            for chunk in sql::sets(&writes) {
                 let these = format!("participant = ? AND write IN ({})", sql::list(chunk.len()));
                 let text = format!(
                     "SELECT {columns} FROM record WHERE {these} \
@@ -176,16 +176,19 @@ impl Store {
                 );
                 let own = std::iter::once(participant).chain(chunk.iter().copied());
                 let bound: Vec<Bound> = own.clone().chain(own).map(Bound::Int).collect();
-                for row in bind(&text, &bound).fetch_all(&self.read).await? {
-                    let write = row.try_get(0)?;
-                    let key = DeliveryKey { write, participant };
-                    out.entry(key).or_default().push(Touched {
+                let touched = bind(&text, &bound).read(&self.read, |row| {
+                    let touched = Touched {
                         kind: row.try_get(1)?,
                         time: row.try_get(2)?,
                         source: row.try_get(3)?,
                         version: row.try_get(4)?,
                         state: row.try_get(5)?,
-                    });
+                    };
+                    Ok((row.try_get(0)?, touched))
+                });
+                for (write, touched) in touched.await? {
+                    let key = DeliveryKey { write, participant };
+                    out.entry(key).or_default().push(touched);
                 }
             }
         }

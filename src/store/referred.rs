@@ -94,9 +94,9 @@ impl Store {
             }
             let hashes: Vec<Hash96> = places.keys().copied().collect();
             let columns = select.split(',').count();
-            for chunk in sql::chunks(&hashes) {
+            for chunk in sql::sets(&hashes) {
                 let text = format!("{select} WHERE hash IN ({})", sql::list(chunk.len()));
-                let rows = query(text).bind_all(chunk).fetch_all(&self.read).await?;
+                let rows = query(text).bind_all(&chunk).fetch_all(&self.read).await?;
                 for row in rows {
                     let hash: Vec<u8> = row.try_get(0)?;
                     let names = (1..columns).map(|i| row.try_get(i));

@@ -92,13 +92,13 @@ impl Store {
         writes.sort_unstable();
         writes.dedup();
         let mut out: HashMap<DeliveryKey, Vec<Registered>> = HashMap::new();
-        for chunk in sql::chunks(&writes) {
+        for chunk in sql::sets(&writes) {
             let text = format!(
                 "SELECT write, participant, resource, hash, version, did FROM registry_write \
                  WHERE write IN ({}) ORDER BY write, participant, resource, hash",
                 sql::list(chunk.len())
             );
-            let bound: Vec<Bound> = chunk.iter().copied().map(Bound::Int).collect();
+            let bound: Vec<Bound> = chunk.into_iter().map(Bound::Int).collect();
             for row in bind(&text, &bound).fetch_all(&self.read).await? {
                 let key = DeliveryKey {
                     write: row.try_get(0)?,

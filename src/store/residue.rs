@@ -89,7 +89,7 @@ pub(super) async fn read(
     ids.sort_unstable();
     ids.dedup();
     let mut out = HashMap::with_capacity(ids.len());
-    for chunk in sql::chunks(&ids) {
+    for chunk in sql::sets(&ids) {
         let text = format!(
             "SELECT id, content, aside FROM residue WHERE id IN ({})",
             sql::list(chunk.len())
@@ -190,7 +190,7 @@ impl Store {
 /// The contents of some residues.
 pub(super) async fn contents(tx: &mut Transaction, ids: &[i64]) -> Result<HashMap<i64, String>> {
     let mut out = HashMap::with_capacity(ids.len());
-    for chunk in sql::chunks(ids) {
+    for chunk in sql::sets(ids) {
         let text = format!(
             "SELECT id, content FROM residue WHERE id IN ({})",
             sql::list(chunk.len())

@@ -10,6 +10,7 @@ use super::db::{Bound, Row, Type, bind};
 use super::query::{Condition, Place, SortBy, SortKey};
 use super::registry::{self, Stored};
 use super::{Access, Result, Store, Table, Test, sql};
+use crate::fhir::id::Hash96;
 use crate::registry::List;
 
 /// Which rows are asked for.
@@ -36,6 +37,33 @@ pub struct RowKey {
     pub participant: i64,
     /// The numbers of its place in the order of the query.
     place: Vec<i64>,
+}
+
+/// Rows by what tells them; those that are not there are left out.
+#[derive(Debug, Clone, Copy)]
+pub enum Which<'a> {
+    /// Their numbers.
+    Ids(&'a [i64]),
+    /// The hashes of their keys.
+    Hashes(&'a [Hash96]),
+}
+
+impl Which<'_> {
+    pub(super) fn column(self) -> &'static str {
+        match self {
+            Which::Ids(_) => "id",
+            Which::Hashes(_) => "hash",
+        }
+    }
+
+    /// Values of the column, as many as lists of a condition may be long.
+    pub(super) fn sets(self) -> Vec<Vec<Bound>> {
+        let bound: Vec<Bound> = match self {
+            Which::Ids(ids) => ids.iter().map(Bound::from).collect(),
+            Which::Hashes(hashes) => hashes.iter().map(Bound::from).collect(),
+        };
+        sql::sets(&bound).collect()
+    }
 }
 
 /// A page of rows.
@@ -340,7 +368,7 @@ impl Store {
         Ok(row.try_get::<i64>(0)? as u64)
     }
 
-    /// Rows of a list by their numbers.
+    /// Rows of a list by what tells them.
     ///
     /// # Errors
     /// [`Error::Database`](super::Error::Database), [`Error::Damaged`](super::Error::Damaged).
@@ -348,13 +376,12 @@ impl Store {
         &self,
         _access: &Access,
         list: &'static List,
-        ids: &[i64],
+        which: Which<'_>,
     ) -> Result<Vec<Stored>> {
-        let mut out = Vec::with_capacity(ids.len());
-        for chunk in sql::chunks(ids) {
-            let rest = format!("WHERE id IN ({})", sql::list(chunk.len()));
-            let bound: Vec<Bound> = chunk.iter().map(Bound::from).collect();
-            let rows = bind(&registry::select(list, &rest), &bound);
+        let mut out = Vec::new();
+        for set in which.sets() {
+            let rest = format!("WHERE {} IN ({})", which.column(), sql::list(set.len()));
+            let rows = bind(&registry::select(list, &rest), &set);
             for row in rows.fetch_all(&self.read).await? {
                 out.push(registry::read(list, &row)?);
             }
@@ -377,7 +404,7 @@ impl Store {
             return Ok(Vec::new());
         };
         let mut out = Vec::new();
-        for chunk in sql::chunks(keys) {
+        for chunk in sql::sets(keys) {
             let text = format!(
                 "SELECT {}, {} FROM {} WHERE {} IN ({})",
                 key.name,
@@ -386,7 +413,7 @@ impl Store {
                 key.name,
                 sql::list(chunk.len())
             );
-            let bound: Vec<Bound> = chunk.iter().map(|&key| key.into()).collect();
+            let bound: Vec<Bound> = chunk.into_iter().map(Bound::from).collect();
             for row in bind(&text, &bound).fetch_all(&self.read).await? {
                 if let Some(value) = row.try_get::<Option<String>>(1)? {
                     out.push((row.try_get(0)?, value));

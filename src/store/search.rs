@@ -18,7 +18,9 @@ mod selects;
 #[cfg(test)]
 mod tests;
 
-use super::db::bind;
+use std::sync::Arc;
+
+use super::db::{Bound, bind};
 use super::dictionary::Word;
 use super::query::{Condition, Place};
 use super::read::{Raw, Records};
@@ -27,7 +29,7 @@ use super::{Access, RecordQuery, Result, Store, Table};
 use crate::fhir::id::{self, ObservationKey};
 use crate::registry::PARTICIPANTS;
 use plan::{PEOPLE_MAX, Unit, Walk, Way};
-use selects::UNITS_MAX;
+use selects::{Selects, UNITS_MAX};
 
 /// A page of records.
 #[derive(Debug)]
@@ -195,9 +197,7 @@ impl Store {
                         .dictionary
                         .words(&mut self.read.db(), &[source])
                         .await?;
-                    words
-                        .get(&source)
-                        .map_or([0; 12], |w: &std::sync::Arc<Word>| w.hash)
+                    words.get(&source).map_or([0; 12], |w: &Arc<Word>| w.hash)
                 }
             };
             if hash == key.source {
@@ -274,14 +274,7 @@ impl Store {
             let Some((sql, bound)) = selects.in_turn() else {
                 continue;
             };
-            let rows = bind(&sql, &bound).fetch_all(&self.read).await?;
-            let mut found = Vec::with_capacity(rows.len());
-            for row in &rows {
-                let n: i64 = row.try_get(selects.unit_at())?;
-                let unit = units[n as usize];
-                let raw = Raw::read(unit.kind, self.layout.of(unit.kind).columns, row)?;
-                found.push((n, raw));
-            }
+            let mut found = self.of_units(units, &selects, &sql, &bound).await?;
             // Databases promise no order across the parts of a union.
             found.sort_by_key(|(n, _)| *n);
             for (n, raw) in found.into_iter().take(left) {
@@ -295,6 +288,27 @@ impl Store {
             }
         }
         Ok(out)
+    }
+
+    /// The rows that a statement of units gives, each with the place of its unit.
+    async fn of_units(
+        &self,
+        units: &[&Unit],
+        selects: &Selects<'_>,
+        sql: &str,
+        bound: &[Bound],
+    ) -> Result<Vec<(i64, Raw)>> {
+        let kinds = units.iter().map(|unit| unit.kind);
+        let kinds: Arc<[(usize, usize)]> = kinds
+            .map(|kind| (kind, self.layout.of(kind).columns))
+            .collect();
+        let unit_at = selects.unit_at();
+        let rows = bind(sql, bound).read(&self.read, move |row| {
+            let n: i64 = row.try_get(unit_at)?;
+            let (kind, columns) = kinds[n as usize];
+            Ok((n, Raw::read(kind, columns, row)?))
+        });
+        rows.await
     }
 
     /// The units of the participants that are like what is asked for, some of them at a time.
@@ -330,12 +344,10 @@ impl Store {
             let Some((sql, bound)) = selects.merged() else {
                 continue;
             };
-            let rows = bind(&sql, &bound).fetch_all(&self.read).await?;
-            for row in &rows {
-                let n: i64 = row.try_get(selects.unit_at())?;
-                let unit = &units[n as usize];
+            let units: Vec<&Unit> = units.iter().collect();
+            for (n, raw) in self.of_units(&units, &selects, &sql, &bound).await? {
+                let unit = units[n as usize];
                 let layout = self.layout.of(unit.kind);
-                let raw = Raw::read(unit.kind, layout.columns, row)?;
                 let columns = self.columns(walk, unit);
                 let mut key: Vec<i64> = Vec::with_capacity(columns.len() + 1);
                 for keyed in &columns {

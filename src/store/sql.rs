@@ -23,6 +23,18 @@ pub fn chunks<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
     })
 }
 
+/// Cuts `rows` into sets that lists of a condition (`IN`) are made of: each as long as one of
+/// the nine texts asks, the last of its rows repeated.
+pub fn sets<T: Clone>(rows: &[T]) -> impl Iterator<Item = Vec<T>> {
+    rows.chunks(CHUNK).map(|rows| {
+        let mut set = rows.to_vec();
+        if let Some(last) = rows.last() {
+            set.resize(rows.len().next_power_of_two(), last.clone());
+        }
+        set
+    })
+}
+
 /// `(?, ?), (?, ?)`: placeholders for `rows` of `columns` values.
 pub fn values(rows: usize, columns: usize) -> String {
     let mut one = String::from("(");
@@ -68,6 +80,23 @@ pub fn columns(prefix: &str, n: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sets_have_few_lengths_and_the_same_rows() {
+        for (rows, lengths) in [
+            (0, vec![]),
+            (1, vec![1]),
+            (3, vec![4]),
+            (300, vec![256, 64]),
+        ] {
+            let rows: Vec<u32> = (0..rows).collect();
+            let found: Vec<Vec<u32>> = sets(&rows).collect();
+            assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), lengths);
+            let mut all = found.concat();
+            all.dedup();
+            assert_eq!(all, rows);
+        }
+    }
 
     #[test]
     fn chunks_are_powers_of_two_and_lose_nothing() {

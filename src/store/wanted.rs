@@ -54,7 +54,7 @@ impl Store {
             let values = identifiers.iter().filter_map(|i| split_identifier(i));
             let values: BTreeSet<&str> = values.map(|(_, value)| value).collect();
             let values: Vec<&str> = values.into_iter().collect();
-            for chunk in sql::chunks(&values) {
+            for chunk in sql::sets(&values) {
                 let rest = format!(
                     "WHERE id IN (SELECT owner FROM external_identifier \
                      WHERE list = ? AND value IN ({}))",

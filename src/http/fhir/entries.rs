@@ -73,13 +73,12 @@ impl<'a> Entries<'a> {
         let start = url.len();
         let mut id = Vec::with_capacity(48);
         let mut written = Vec::new();
-        let from = self.page.written();
-        for (at, row) in records.rows.iter().enumerate() {
-            if at == 1 {
-                // They are much alike, but for what is kept beside some.
-                let each = (self.page.written() - from).min(8 << 10);
-                self.page.reserve(each * (records.rows.len() - 1));
-            }
+        if self.subset(mode).is_all() {
+            let around = start + 128;
+            self.page
+                .reserve(renderer.size() + records.rows.len() * around);
+        }
+        for row in &records.rows {
             id.clear();
             row.id.encode_into(&mut id);
             url.truncate(start);

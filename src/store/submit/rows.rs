@@ -25,9 +25,10 @@ pub(super) async fn stored(
     let mut stored = StoredRows::default();
     for block in tx.blocks(pending) {
         let text = format!("SELECT {} FROM {}", layout.selected, at_keys(tx, layout));
-        let statement = query(text).rows(keys(block));
-        for row in statement.fetch_all(&mut *tx).await? {
-            let raw = Raw::read(kind.place, layout.columns, &row)?;
+        let (place, columns) = (kind.place, layout.columns);
+        let rows = query(text).rows(keys(block));
+        let rows = rows.read(&mut *tx, move |row| Raw::read(place, columns, row));
+        for raw in rows.await? {
             stored.insert((raw.participant, raw.time, raw.source), raw);
         }
     }
