@@ -29,7 +29,10 @@ impl Backend {
     pub fn start(name: &str) -> Option<Backend> {
         match name {
             "sqlite" => Some(Backend::Sqlite),
-            "postgres" => postgres::Server::start().map(Backend::Postgres),
+            "postgres" => {
+                let buffers = format!("shared_buffers={}MB", memory() / 4);
+                postgres::Server::start_with(&[&buffers]).map(Backend::Postgres)
+            }
             other => {
                 println!("{other}: not measured");
                 None
@@ -45,6 +48,11 @@ impl Backend {
         }
     }
 
+    /// User and system time of the database itself, in seconds.
+    pub fn cpu(&self) -> f64 {
+        self.pids().into_iter().map(cpu).sum()
+    }
+
     /// The processes of the database itself.
     fn pids(&self) -> Vec<u32> {
         match self {
@@ -54,9 +62,19 @@ impl Backend {
     }
 }
 
+/// The memory of the machine in MB, of which PostgreSQL's manual gives it a quarter
+/// (<https://www.postgresql.org/docs/current/runtime-config-resource.html>).
+fn memory() -> u64 {
+    let told = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total = told.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let kilobytes = total.and_then(|text| text.trim().split(' ').next()?.parse::<u64>().ok());
+    kilobytes.map_or(512, |kilobytes| kilobytes / 1024)
+}
+
 /// A loaded database, gone when dropped.
 pub struct Database {
-    url: String,
+    /// Where it is.
+    pub url: String,
     _folder: tempfile::TempDir,
 }
 
@@ -86,6 +104,12 @@ impl Database {
             let store = Store::open(&url, kinds.clone()).await.expect("a database");
             let stored = load(&store, &kinds, &cohort).await;
             store.close().await;
+            if let Backend::Postgres(_) = backend {
+                // It would come to it in the midst of what is measured.
+                let mut postgres = PgConnection::connect(&url).await.expect("a connection");
+                let vacuum = sqlx::raw_sql("VACUUM (ANALYZE)").execute(&mut postgres);
+                vacuum.await.expect("vacuumed");
+            }
             stored
         });
         println!(
@@ -140,13 +164,24 @@ pub struct Server {
 impl Server {
     /// Starts it and waits until it answers.
     pub fn start(backend: &Backend, database: &Database) -> Server {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_kenko-fhir"))
+        let mut program = Command::new(env!("CARGO_BIN_EXE_kenko-fhir"));
+        program
             .args(["--database", &database.url])
             .args(["serve", "--listen", "127.0.0.1:0"])
-            .env("RUST_LOG", "error")
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the program");
+            .env("RUST_LOG", "error");
+        Server::run(program, backend.pids())
+    }
+
+    /// The one of [`floor::serve`](crate::floor::serve).
+    pub fn floor() -> Server {
+        let mut program = Command::new(std::env::current_exe().expect("this program"));
+        program.arg(crate::FLOOR);
+        Server::run(program, Vec::new())
+    }
+
+    fn run(mut program: Command, database: Vec<u32>) -> Server {
+        let child = program.stdout(Stdio::piped()).spawn();
+        let mut child = child.expect("the program");
         let mut line = String::new();
         let stdout = child.stdout.take().expect("its output");
         BufReader::new(stdout)
@@ -155,7 +190,7 @@ impl Server {
         let address = line.trim().strip_prefix("listening on http://");
         Server {
             address: address.expect("an address").to_owned(),
-            pids: [vec![child.id()], backend.pids()].concat(),
+            pids: [vec![child.id()], database].concat(),
             child,
         }
     }

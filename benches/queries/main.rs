@@ -4,13 +4,17 @@
 //! Each size is a cohort of 90 days, loaded into an empty database; then the built program
 //! serves it, and the answers are checked before they are timed. Figures are CPU milliseconds
 //! a request, user and system, of the server and its database together, over one connection
-//! and over sixteen; the growth is the ratio of the largest size to the smallest, over sixteen.
+//! and over sixteen; growth (of the largest size to the smallest) and the deep page are ratios
+//! over sixteen. PostgreSQL has a quarter of the memory, and is vacuumed after loading. Before the
+//! queries of each size stands what the machine took at least: bars are of one where a constant
+//! answer takes 0.016 ms.
 //!
 //! `KENKO_QUERIES_SIZES` chooses the numbers of observations (`100000,10000000`) and
 //! `KENKO_QUERIES_BACKENDS` the databases (`sqlite,postgres`).
 
 mod client;
 mod database;
+mod floor;
 #[path = "../../tests/postgres/server.rs"]
 #[allow(dead_code, reason = "the tests need more of it")]
 mod postgres;
@@ -24,6 +28,8 @@ use workload::Query;
 
 /// How long each query is asked.
 const TIME: Duration = Duration::from_secs(3);
+/// Tells this program to be what is measured against.
+pub const FLOOR: &str = "--floor";
 /// A page deep in a list.
 const DEEP: usize = 1000;
 
@@ -33,6 +39,9 @@ fn list(name: &str, default: &str) -> Vec<String> {
 }
 
 fn main() {
+    if std::env::args().any(|argument| argument == FLOOR) {
+        return floor::serve();
+    }
     let sizes: Vec<u64> = list("KENKO_QUERIES_SIZES", "100000,10000000")
         .iter()
         .map(|n| n.parse().expect("a number of observations"))
@@ -49,6 +58,8 @@ fn main() {
 /// What was measured at one size.
 struct Round {
     observations: u64,
+    /// What the machine takes at least, in the same way.
+    floors: Vec<(&'static str, [f64; 2])>,
     /// By query: CPU milliseconds a request over one connection and over sixteen.
     costs: Vec<(Query, [f64; 2])>,
     /// The same of the first page and of a deep one.
@@ -60,12 +71,22 @@ fn round(backend: &Backend, observations: u64) -> Round {
     let server = Server::start(backend, &database);
     let mut client = Client::connect(server.address());
     let queries = workload.queries(&mut client);
-    let cost = |paths: &[String], connections: usize| {
-        load(server.address(), paths, connections, TIME / 6);
-        let from = server.cpu();
-        let answers = load(server.address(), paths, connections, TIME);
-        (server.cpu() - from) / answers as f64 * 1e3
-    };
+    let cost = |paths: &[String], connections: usize| of(&server, paths, connections);
+    let nothing = Server::floor();
+    let path = ["/".to_owned()];
+    let mut floors = vec![(
+        "a constant answer over HTTP",
+        [of(&nothing, &path, 1), of(&nothing, &path, 16)],
+    )];
+    drop(nothing);
+    if let Backend::Postgres(_) = backend {
+        let alone = [1, 16].map(|connections| {
+            let from = backend.cpu();
+            let answers = floor::ask(&database.url, connections, TIME);
+            (backend.cpu() - from) / answers as f64 * 1e3
+        });
+        floors.push(("a row by its key, the database alone", alone));
+    }
     let costs = queries
         .into_iter()
         .map(|query| {
@@ -76,9 +97,18 @@ fn round(backend: &Backend, observations: u64) -> Round {
     let (first, deep) = workload.pages(&mut client, DEEP);
     Round {
         observations: workload.observations,
+        floors,
         costs,
-        pages: [cost(&[first], 1), cost(&[deep], 1)],
+        pages: [cost(&[first], 16), cost(&[deep], 16)],
     }
+}
+
+/// CPU milliseconds a request.
+fn of(server: &Server, paths: &[String], connections: usize) -> f64 {
+    load(server.address(), paths, connections, TIME / 6);
+    let from = server.cpu();
+    let answers = load(server.address(), paths, connections, TIME);
+    (server.cpu() - from) / answers as f64 * 1e3
 }
 
 fn tell(name: &str, factor: f64, rounds: &[Round]) {
@@ -90,12 +120,15 @@ fn tell(name: &str, factor: f64, rounds: &[Round]) {
     let (Some(small), Some(large)) = (rounds.first(), rounds.last()) else {
         return;
     };
+    let costs = |[one, many]: [f64; 2]| print!("{:>22}", format!("{one:.3} / {many:.3} ms"));
+    for (at, (name, _)) in small.floors.iter().enumerate() {
+        print!("{name:<44}");
+        rounds.iter().for_each(|round| costs(round.floors[at].1));
+        println!();
+    }
     for (at, (query, _)) in small.costs.iter().enumerate() {
         print!("{:<44}", query.name);
-        for round in rounds {
-            let [one, many] = round.costs[at].1;
-            print!("{:>22}", format!("{one:.3} / {many:.3} ms"));
-        }
+        rounds.iter().for_each(|round| costs(round.costs[at].1));
         // Over one connection an idle machine has to be woken up for every request.
         let growth = large.costs[at].1[1] / small.costs[at].1[1];
         println!("{growth:>10.2}{:>9.2} ms", query.bar * factor);

@@ -114,8 +114,8 @@ pub async fn page(
                 previous: None,
             },
             "" => {
-                let of_person = instance::compile(resource, &search, scope)?.of_person(id);
-                find::page_of(from, &of_person, after, left).await?
+                let page = instance::provenance_of(from, scope, &search, id, after, left);
+                page.await?.into()
             }
             _ => find::page(from, scope, resource, &search, after, left).await?,
         };

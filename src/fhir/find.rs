@@ -1,6 +1,6 @@
 //! What a search finds, whatever the resource is made from.
 
-use super::instance::{self, Instance, Origin, Queries};
+use super::instance::{self, Instance, Origin};
 use super::resource::{Resource, Source, by_name};
 use super::search::form::Pair;
 use super::search::{Invalid, Limits, Scope, Search};
@@ -140,26 +140,18 @@ pub async fn page(
         });
     }
     let queries = instance::compile(resource, search, scope)?;
-    page_of(from, &queries, place, limit).await
+    Ok(instance::page(from, &queries, place, limit).await?.into())
 }
 
-/// Instances from a place on, `limit` at most.
-///
-/// # Errors
-/// [`Error`]
-pub async fn page_of(
-    from: Origin<'_>,
-    queries: &Queries,
-    place: Option<Place>,
-    limit: usize,
-) -> Result<Page, Error> {
-    let page = instance::page(from, queries, place, limit).await?;
-    Ok(Page {
-        found: Found::Instances(page.instances),
-        more: page.more,
-        next: page.next,
-        previous: page.previous,
-    })
+impl From<instance::InstancePage> for Page {
+    fn from(page: instance::InstancePage) -> Page {
+        Page {
+            found: Found::Instances(page.instances),
+            more: page.more,
+            next: page.next,
+            previous: page.previous,
+        }
+    }
 }
 
 /// How many a search finds.

@@ -12,8 +12,8 @@ use super::search::rows::has_ids;
 use super::search::{Invalid, Scope, Search};
 use crate::registry::{ACTIVITY_RECORDING_TIMES, DEVICES};
 use crate::store::{
-    Access, Delivery, DeliveryKey, GroupOf, Place, Relation, Result, RowChangeQuery, RowKey,
-    RowQuery, RowVersion, Store, Stored, StoredDevice, StoredGroup, Test, Which,
+    Access, Delivery, DeliveryKey, GroupOf, Place, Result, RowChangeQuery, RowKey, RowQuery,
+    RowVersion, Store, Stored, StoredDevice, StoredGroup, Test, Which,
 };
 use crate::time;
 
@@ -84,19 +84,6 @@ impl Queries {
                 ..RowQuery::default()
             },
         }
-    }
-}
-
-impl Queries {
-    /// The same, of the deliveries of the person with this id only.
-    #[must_use]
-    pub fn of_person(mut self, id: &str) -> Queries {
-        let person = Test::Hash(id::decode_hash(id).into_iter().collect());
-        let own = Test::related(Relation::RecordParticipant, person);
-        for (_, test) in &mut self.query.parts {
-            *test = Test::all([own.clone(), std::mem::replace(test, Test::ALWAYS)]);
-        }
-        self
     }
 }
 
@@ -190,6 +177,41 @@ pub async fn page(
         more: found.more,
         next: found.next,
         previous: found.previous,
+    })
+}
+
+/// The Provenance of what was done to the person with this id and to their records, of the
+/// writes that a search finds.
+///
+/// # Errors
+/// [`Error`](super::find::Error)
+pub async fn provenance_of(
+    from: Origin<'_>,
+    scope: &Scope<'_>,
+    search: &Search,
+    id: &str,
+    place: Option<Place>,
+    limit: usize,
+) -> std::result::Result<InstancePage, super::find::Error> {
+    let Some(person) = id::decode_hash(id) else {
+        return Ok(InstancePage::default());
+    };
+    let test = search.test(scope, &Source::Delivery)?;
+    let after = place.and_then(|place| place.numbers.first().copied());
+    let found = from
+        .store
+        .deliveries_of(from.access, &person, &test, after, limit);
+    let (deliveries, more) = found.await?;
+    let last = deliveries.last().filter(|_| more);
+    let base = &from.store.kinds().canonical;
+    Ok(InstancePage {
+        more,
+        next: last.map(|last| Place {
+            before: false,
+            numbers: vec![last.key.write],
+        }),
+        previous: None,
+        instances: deliveries.iter().map(|d| of_delivery(base, d)).collect(),
     })
 }
 

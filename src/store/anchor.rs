@@ -89,3 +89,84 @@ impl Drop for Holder {
         self.0.held.store(false, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A database with one row, and a snapshot of it.
+    fn held() -> (tempfile::TempDir, PathBuf, Connection, Arc<Anchor>) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.db");
+        let writer = Connection::open(&path).unwrap();
+        writer
+            .execute_batch(
+                "PRAGMA journal_mode = wal; CREATE TABLE t (n); INSERT INTO t VALUES (1)",
+            )
+            .unwrap();
+        let anchor = Arc::new(Anchor::default());
+        anchor.hold(&path);
+        (dir, path, writer, anchor)
+    }
+
+    /// Whether all of the log could be copied and the file cut.
+    fn is_cut(writer: &Connection) -> bool {
+        let busy = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
+        busy == Ok(0)
+    }
+
+    async fn until(true_at_last: impl Fn() -> bool) {
+        let waits = async {
+            while !true_at_last() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let in_time = tokio::time::timeout(Duration::from_secs(20), waits);
+        assert!(in_time.await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_is_committed_is_read_while_a_snapshot_is_held() {
+        let (_dir, path, writer, anchor) = held();
+        let reader = connect(&path).unwrap();
+        until(|| anchor.connection().is_some()).await;
+        for rows in 2..200 {
+            writer.execute_batch("INSERT INTO t VALUES (1)").unwrap();
+            let count = reader.query_row("SELECT count(*) FROM t", [], |row| row.get(0));
+            assert_eq!(count, Ok(rows));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_snapshot_is_given_up_when_nothing_is_read() {
+        let (_dir, path, writer, anchor) = held();
+        until(|| anchor.connection().is_some()).await;
+        assert!(!is_cut(&writer));
+        until(|| !anchor.held.load(Ordering::Relaxed)).await;
+        assert!(is_cut(&writer));
+        // The next reader has it taken again.
+        anchor.hold(&path);
+        until(|| !is_cut(&writer)).await;
+        anchor.release();
+        assert!(is_cut(&writer));
+    }
+
+    #[tokio::test]
+    async fn a_checkpoint_goes_on_while_everybody_reads() {
+        let (_dir, path, writer, anchor) = held();
+        writer.busy_timeout(Duration::ZERO).unwrap();
+        let mut cut = 0;
+        for _ in 0..40 {
+            anchor.hold(&path);
+            writer.execute_batch("INSERT INTO t VALUES (1)").unwrap();
+            let (log, copied): (i64, i64) = writer
+                .query_row("PRAGMA wal_checkpoint", [], |row| {
+                    Ok((row.get(1)?, row.get(2)?))
+                })
+                .unwrap();
+            cut += i32::from(log == copied);
+            tokio::time::sleep(HELD / 4).await;
+        }
+        assert!(cut > 0);
+    }
+}

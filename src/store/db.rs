@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use rusqlite::types::{FromSql, Value};
 use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{AssertSqlSafe, Column as _, Decode, Postgres, Row as _, Sqlite, TypeInfo as _};
+use sqlx::{AssertSqlSafe, Decode, Postgres, Row as _, Sqlite};
 
 use super::at_once::AtOnce;
 use super::bulk::{ROWS, Rows};
@@ -413,15 +413,9 @@ impl Row {
         Ok(match self {
             Row::Sqlite(row) => row.try_get(column)?,
             Row::Read(values) => value(values, column)?,
-            Row::Postgres(row) => row.try_get(column).or_else(|error| {
-                // A number that stands in the text is one of 32 bits there.
-                match row.try_column(column) {
-                    Ok(found) if found.type_info().name() == "INT4" => {
-                        row.try_get_unchecked(column)
-                    }
-                    _ => Err(error),
-                }
-            })?,
+            // Numbers of 32 bits, which stand in some texts, are read as they are; what else a
+            // column holds is known to whoever wrote the statement.
+            Row::Postgres(row) => row.try_get_unchecked(column)?,
         })
     }
 }

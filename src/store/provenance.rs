@@ -1,15 +1,16 @@
 //! What a write did to the records of one participant, and over FHIR to the participant: the
 //! source of a Provenance, which is derived and not stored.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::db::{Bound, bind, query};
 use super::dictionary::person;
+use super::query::Condition;
 use super::read::{DELETED, Person};
 use super::registered::{Did, Registered};
-use super::{Access, Error, Result, Store, registry, sql};
-use crate::fhir::id::{NO_SOURCE, ObservationKey};
+use super::{Access, Error, Result, Store, Table, Test, registry, sql};
+use crate::fhir::id::{Hash96, NO_SOURCE, ObservationKey};
 use crate::registry::PARTICIPANTS;
 
 /// A write and a participant, as the store numbers them.
@@ -56,11 +57,72 @@ impl Store {
         _access: &Access,
         keys: &[DeliveryKey],
     ) -> Result<Vec<Delivery>> {
+        let mut writes: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+        for key in keys {
+            writes.entry(key.participant).or_default().push(key.write);
+        }
+        let mut touched = HashMap::with_capacity(keys.len());
+        // One statement a participant.
+        for (participant, writes) in writes {
+            for set in sql::sets(&writes) {
+                let mut these = Condition::new("t.participant = ?", vec![participant.into()]);
+                these.and_also(among(&set));
+                touched.extend(self.touched(&these).await?);
+            }
+        }
+        let mut writes: Vec<i64> = keys.iter().map(|key| key.write).collect();
+        writes.sort_unstable();
+        writes.dedup();
+        let mut registered = HashMap::new();
+        for set in sql::sets(&writes) {
+            registered.extend(self.registered_by(&among(&set)).await?);
+        }
+        self.told(keys, &touched, registered).await
+    }
+
+    /// What writes after a place did to one person's records and to the person, of those writes
+    /// for which a test holds: the first of them, and whether there are more.
+    ///
+    /// All of it is read once, and what the writes are is seen by that: a person has that much.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Damaged`].
+    pub async fn deliveries_of(
+        &self,
+        _access: &Access,
+        person: &Hash96,
+        test: &Test,
+        after: Option<i64>,
+        limit: usize,
+    ) -> Result<(Vec<Delivery>, bool)> {
+        let own = "t.participant = (SELECT id FROM participant WHERE hash = ?)";
+        let mut these = Condition::new(own, vec![person.into()]);
+        these.and_also(self.condition_on(test, Table::Delivery, "t").await?);
+        if let Some(write) = after {
+            these.and("t.write > ?", &[write.into()]);
+        }
+        if these.is_never() {
+            return Ok((Vec::new(), false));
+        }
+        let touched = self.touched(&these).await?;
+        let registered = self.registered_by(&these).await?;
+        let keys = touched.keys().chain(registered.keys());
+        let keys: BTreeSet<DeliveryKey> = keys.copied().collect();
+        let more = keys.len() > limit;
+        let keys: Vec<DeliveryKey> = keys.into_iter().take(limit).collect();
+        Ok((self.told(&keys, &touched, registered).await?, more))
+    }
+
+    /// Deliveries by what they did.
+    async fn told(
+        &self,
+        keys: &[DeliveryKey],
+        touched: &HashMap<DeliveryKey, Vec<Touched>>,
+        mut registered: HashMap<DeliveryKey, Vec<Registered>>,
+    ) -> Result<Vec<Delivery>> {
         let ids: Vec<i64> = keys.iter().map(|k| k.participant).collect();
         let mut people = self.dictionary.people(&mut self.read.db(), &ids).await?;
         let writes = self.senders(keys).await?;
-        let mut registered = self.registered_by(keys).await?;
-        let touched = self.touched(keys).await?;
         let mut sources: Vec<i64> = touched.values().flatten().map(|t| t.source).collect();
         sources.sort_unstable();
         sources.dedup();
@@ -158,45 +220,48 @@ impl Store {
         Ok(out)
     }
 
-    /// The records that writes touched, former versions included: one statement a
-    /// participant.
-    async fn touched(&self, keys: &[DeliveryKey]) -> Result<HashMap<DeliveryKey, Vec<Touched>>> {
-        let mut writes: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
-        for key in keys {
-            writes.entry(key.participant).or_default().push(key.write);
-        }
-        let columns = "write, kind, time, source, version, state";
-        let mut out: HashMap<DeliveryKey, Vec<Touched>> = HashMap::with_capacity(keys.len());
-        for (participant, writes) in writes {
-            for chunk in sql::sets(&writes) {
-                let these = format!("participant = ? AND write IN ({})", sql::list(chunk.len()));
-                let text = format!(
-                    "SELECT {columns} FROM record WHERE {these} \
-                     UNION ALL SELECT {columns} FROM record_version WHERE {these}"
-                );
-                let own = std::iter::once(participant).chain(chunk.iter().copied());
-                let bound: Vec<Bound> = own.clone().chain(own).map(Bound::Int).collect();
-                let touched = bind(&text, &bound).read(&self.read, |row| {
-                    let touched = Touched {
-                        kind: row.try_get(1)?,
-                        time: row.try_get(2)?,
-                        source: row.try_get(3)?,
-                        version: row.try_get(4)?,
-                        state: row.try_get(5)?,
-                    };
-                    Ok((row.try_get(0)?, touched))
-                });
-                for (write, touched) in touched.await? {
-                    let key = DeliveryKey { write, participant };
-                    out.entry(key).or_default().push(touched);
-                }
-            }
+    /// The records that writes touched, former versions included; `these` says which versions,
+    /// of a table that is called `t`.
+    async fn touched(&self, these: &Condition) -> Result<HashMap<DeliveryKey, Vec<Touched>>> {
+        let select = |table| {
+            format!(
+                "SELECT t.write, t.participant, t.kind, t.time, t.source, t.version, t.state \
+                 FROM {table} t WHERE {}",
+                these.sql
+            )
+        };
+        let text = [select("record"), select("record_version")].join(" UNION ALL ");
+        let bound = [these.bound.as_slice(), &these.bound].concat();
+        let touched = bind(&text, &bound).read(&self.read, |row| {
+            let key = DeliveryKey {
+                write: row.try_get(0)?,
+                participant: row.try_get(1)?,
+            };
+            let touched = Touched {
+                kind: row.try_get(2)?,
+                time: row.try_get(3)?,
+                source: row.try_get(4)?,
+                version: row.try_get(5)?,
+                state: row.try_get(6)?,
+            };
+            Ok((key, touched))
+        });
+        let mut out: HashMap<DeliveryKey, Vec<Touched>> = HashMap::new();
+        for (key, touched) in touched.await? {
+            out.entry(key).or_default().push(touched);
         }
         for touched in out.values_mut() {
             touched.sort_unstable_by_key(|record| (record.kind, record.time, record.source));
         }
         Ok(out)
     }
+}
+
+/// What is of one of these writes.
+fn among(writes: &[i64]) -> Condition {
+    let list = sql::list(writes.len());
+    let bound = writes.iter().map(Bound::from).collect();
+    Condition::new(format!("t.write IN ({list})"), bound)
 }
 
 /// Who sent a write.

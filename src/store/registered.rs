@@ -3,8 +3,9 @@
 
 use std::collections::HashMap;
 
-use super::db::{Bound, bind, query};
+use super::db::{bind, query};
 use super::provenance::DeliveryKey;
+use super::query::Condition;
 use super::work::Work;
 use super::{Result, Store, sql};
 use crate::fhir::id::Hash96;
@@ -83,38 +84,32 @@ impl Work {
 }
 
 impl Store {
-    /// What these writes did to what is no record.
+    /// What writes did to what is no record; `these` says which, of a table that is called `t`.
     pub(super) async fn registered_by(
         &self,
-        keys: &[DeliveryKey],
+        these: &Condition,
     ) -> Result<HashMap<DeliveryKey, Vec<Registered>>> {
-        let mut writes: Vec<i64> = keys.iter().map(|key| key.write).collect();
-        writes.sort_unstable();
-        writes.dedup();
+        let text = format!(
+            "SELECT t.write, t.participant, t.resource, t.hash, t.version, t.did \
+             FROM registry_write t WHERE {} ORDER BY 1, 2, 3, 4",
+            these.sql
+        );
         let mut out: HashMap<DeliveryKey, Vec<Registered>> = HashMap::new();
-        for chunk in sql::sets(&writes) {
-            let text = format!(
-                "SELECT write, participant, resource, hash, version, did FROM registry_write \
-                 WHERE write IN ({}) ORDER BY write, participant, resource, hash",
-                sql::list(chunk.len())
-            );
-            let bound: Vec<Bound> = chunk.into_iter().map(Bound::Int).collect();
-            for row in bind(&text, &bound).fetch_all(&self.read).await? {
-                let key = DeliveryKey {
-                    write: row.try_get(0)?,
-                    participant: row.try_get(1)?,
-                };
-                out.entry(key).or_default().push(Registered {
-                    resource: row.try_get(2)?,
-                    hash: super::registry::hash(row.try_get(3)?)?,
-                    version: row.try_get::<i64>(4)? as u32,
-                    did: match row.try_get::<i64>(5)? {
-                        1 => Did::Came,
-                        2 => Did::Went,
-                        _ => Did::Changed,
-                    },
-                });
-            }
+        for row in bind(&text, &these.bound).fetch_all(&self.read).await? {
+            let key = DeliveryKey {
+                write: row.try_get(0)?,
+                participant: row.try_get(1)?,
+            };
+            out.entry(key).or_default().push(Registered {
+                resource: row.try_get(2)?,
+                hash: super::registry::hash(row.try_get(3)?)?,
+                version: row.try_get::<i64>(4)? as u32,
+                did: match row.try_get::<i64>(5)? {
+                    1 => Did::Came,
+                    2 => Did::Went,
+                    _ => Did::Changed,
+                },
+            });
         }
         Ok(out)
     }

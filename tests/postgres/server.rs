@@ -14,6 +14,8 @@ pub struct Server {
     /// Whom it runs as, where we are root, which it refuses.
     user: Option<(u32, u32)>,
     port: u16,
+    /// What it is told beside where it is: `shared_buffers=1GB`.
+    settings: Vec<String>,
     running: Mutex<Option<Child>>,
 }
 
@@ -32,6 +34,11 @@ impl Server {
 
     /// One of its own, as [`Server::shared`].
     pub fn start() -> Option<Server> {
+        Server::start_with(&[])
+    }
+
+    /// The same, with settings.
+    pub fn start_with(settings: &[&str]) -> Option<Server> {
         let Some(programs) = programs() else {
             eprintln!("NO POSTGRESQL ON THIS MACHINE: NOTHING IS TESTED ON IT");
             return None;
@@ -47,6 +54,7 @@ impl Server {
             folder,
             user,
             port: port.unwrap().port(),
+            settings: settings.iter().map(|&text| text.to_owned()).collect(),
             running: Mutex::new(None),
         };
         let made = server
@@ -98,6 +106,7 @@ impl Server {
             .args(["-c", "unix_socket_directories="])
             .args(["-c", "fsync=off", "-c", "full_page_writes=off"])
             .args(["-c", "max_connections=300"])
+            .args(self.settings.iter().flat_map(|text| ["-c", text]))
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
