@@ -105,7 +105,7 @@ impl AtOnce {
         if let Ok(permit) = self.free.try_acquire() {
             return Ok(permit);
         }
-        let permit = tokio::time::timeout(PATIENCE, self.free.acquire())
+        let permit = Box::pin(tokio::time::timeout(PATIENCE, self.free.acquire()))
             .await
             .map_err(|_| sqlx::Error::PoolTimedOut)?;
         Ok(permit.map_err(|_| sqlx::Error::PoolClosed)?)

@@ -198,23 +198,26 @@ fn kept(row: &rusqlite::Row<'_>) -> Result<Row> {
 
 /// Runs a statement where it is to run, as sqlx calls it, and makes something of what is
 /// done.
+///
+/// What sqlx has to remember meanwhile is some kilobytes, which a read on SQLite would carry
+/// along for nothing: it has a place of its own.
 macro_rules! on {
     ($db:expr, $statement:ident.$run:ident, $read:ident => $at_once:expr, $done:ident => $made:expr) => {
         match $db {
             Db::Reading(Reads::Sqlite($read)) => $at_once,
             Db::Writing(Transaction::Sqlite(tx)) => {
-                let $done = $statement.sqlite().$run(&mut **tx).await?;
+                let $done = Box::pin($statement.sqlite().$run(&mut **tx)).await?;
                 $made
             }
             Db::Writing(Transaction::Postgres(tx)) => {
-                let done = $statement.postgres().$run(&mut **tx).await;
+                let done = Box::pin($statement.postgres().$run(&mut **tx)).await;
                 tx.failed |= done.is_err();
                 let $done = done?;
                 $made
             }
             Db::Reading(Reads::Postgres(readers)) => {
                 let query = $statement.postgres();
-                let $done = readers.run(async |c| query.$run(c).await).await?;
+                let $done = Box::pin(readers.run(async |c| query.$run(c).await)).await?;
                 $made
             }
         }

@@ -80,13 +80,8 @@ impl Dictionary {
     }
 
     /// The texts of these numbers.
-    pub async fn words(
-        &self,
-        db: &mut Db<'_>,
-        ids: &[i64],
-    ) -> Result<HashMap<i64, Arc<Word>, foldhash::fast::RandomState>> {
-        let mut out = HashMap::default();
-        let missing = self.known(&self.words, ids, &mut out);
+    pub async fn words(&self, db: &mut Db<'_>, ids: &[i64]) -> Result<Numbered<Arc<Word>>> {
+        let (mut out, missing) = known(&self.words, ids);
         for chunk in sql::sets(&missing) {
             let text = format!(
                 "SELECT id, value FROM text WHERE id IN ({})",
@@ -109,13 +104,8 @@ impl Dictionary {
     }
 
     /// The device parts of these numbers.
-    pub async fn devices(
-        &self,
-        db: &mut Db<'_>,
-        ids: &[i64],
-    ) -> Result<HashMap<i64, Arc<DevicePart>, foldhash::fast::RandomState>> {
-        let mut out = HashMap::default();
-        let missing = self.known(&self.devices, ids, &mut out);
+    pub async fn devices(&self, db: &mut Db<'_>, ids: &[i64]) -> Result<Numbered<Arc<DevicePart>>> {
+        let (mut out, missing) = known(&self.devices, ids);
         for chunk in sql::sets(&missing) {
             let text = format!(
                 "SELECT id, model_manufacturer_code, model_number, production_specification_serial \
@@ -143,13 +133,8 @@ impl Dictionary {
     }
 
     /// The participants of these numbers.
-    pub async fn people(
-        &self,
-        db: &mut Db<'_>,
-        ids: &[i64],
-    ) -> Result<HashMap<i64, Arc<Person>, foldhash::fast::RandomState>> {
-        let mut out = HashMap::default();
-        let missing = self.known(&self.people, ids, &mut out);
+    pub async fn people(&self, db: &mut Db<'_>, ids: &[i64]) -> Result<Numbered<Arc<Person>>> {
+        let (mut out, missing) = known(&self.people, ids);
         for chunk in sql::sets(&missing) {
             let text = format!(
                 "SELECT id, consortium_id, person_id FROM participant WHERE id IN ({})",
@@ -168,13 +153,8 @@ impl Dictionary {
     }
 
     /// When these writes were made, in milliseconds since the epoch.
-    pub async fn writes(
-        &self,
-        db: &mut Db<'_>,
-        ids: &[i64],
-    ) -> Result<HashMap<i64, i64, foldhash::fast::RandomState>> {
-        let mut out = HashMap::default();
-        let missing = self.known(&self.writes, ids, &mut out);
+    pub async fn writes(&self, db: &mut Db<'_>, ids: &[i64]) -> Result<Numbered<i64>> {
+        let (mut out, missing) = known(&self.writes, ids);
         for chunk in sql::sets(&missing) {
             let text = format!(
                 "SELECT id, at FROM write WHERE id IN ({})",
@@ -190,30 +170,45 @@ impl Dictionary {
         }
         Ok(out)
     }
+}
 
-    /// Takes what is cached; gives the numbers that are not, each once.
-    fn known<V: Clone>(
-        &self,
-        cache: &Cache<i64, V>,
-        ids: &[i64],
-        out: &mut HashMap<i64, V, foldhash::fast::RandomState>,
-    ) -> Vec<i64> {
-        let mut missing = Vec::new();
-        for &id in ids {
-            if out.contains_key(&id) {
-                continue;
-            }
-            match cache.get(&id) {
-                Some(value) => {
-                    out.insert(id, value);
-                }
-                None => missing.push(id),
-            }
-        }
-        missing.sort_unstable();
-        missing.dedup();
-        missing
+/// What some numbers mean: few a page, so that a list serves better than a map.
+#[derive(Debug)]
+pub struct Numbered<V>(Vec<(i64, V)>);
+
+impl<V> Numbered<V> {
+    fn place(&self, id: i64) -> std::result::Result<usize, usize> {
+        self.0.binary_search_by_key(&id, |(id, _)| *id)
     }
+
+    /// What this one means.
+    pub fn get(&self, id: i64) -> Option<&V> {
+        self.place(id).ok().map(|at| &self.0[at].1)
+    }
+
+    /// Adds one.
+    pub fn insert(&mut self, id: i64, value: V) {
+        match self.place(id) {
+            Ok(at) => self.0[at].1 = value,
+            Err(at) => self.0.insert(at, (id, value)),
+        }
+    }
+}
+
+/// What is cached of these numbers; and those that are not, each once.
+fn known<V: Clone>(cache: &Cache<i64, V>, ids: &[i64]) -> (Numbered<V>, Vec<i64>) {
+    let mut ids = ids.to_vec();
+    ids.sort_unstable();
+    ids.dedup();
+    let mut out = Vec::with_capacity(ids.len());
+    ids.retain(|id| match cache.get(id) {
+        Some(value) => {
+            out.push((*id, value));
+            false
+        }
+        None => true,
+    });
+    (Numbered(out), ids)
 }
 
 /// A participant from their row.

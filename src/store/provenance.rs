@@ -131,13 +131,13 @@ impl Store {
         let words = self.dictionary.words(&mut self.read.db(), &sources).await?;
         let mut out = Vec::with_capacity(keys.len());
         for key in keys {
-            if key.participant != 0 && !people.contains_key(&key.participant) {
+            if key.participant != 0 && people.get(key.participant).is_none() {
                 let person = self.gone(key.participant).await?.ok_or_else(|| {
                     Error::Damaged("a record names a participant that is not there".into())
                 })?;
                 people.insert(key.participant, person);
             }
-            let person = people.get(&key.participant);
+            let person = people.get(key.participant);
             let others = registered.remove(key).unwrap_or_default();
             // A write without an id is none that anybody sent.
             let Some(sender) = writes.get(&key.write) else {
@@ -150,7 +150,7 @@ impl Store {
                     kind: self.kinds.at(self.layout.place(record.kind)?).hash,
                     seconds: record.time,
                     source: words
-                        .get(&record.source)
+                        .get(record.source)
                         .map_or(*NO_SOURCE, |word| word.hash),
                 })
             });

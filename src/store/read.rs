@@ -126,6 +126,10 @@ pub(super) struct Raw {
 
 impl Raw {
     pub fn read(kind: usize, columns: usize, row: &RowRef<'_>) -> Result<Raw> {
+        let mut numbered = Vec::with_capacity(columns);
+        for at in FIXED_COUNT..FIXED_COUNT + columns {
+            numbered.push(row.try_get(at)?);
+        }
         Ok(Raw {
             kind,
             participant: row.try_get(0)?,
@@ -138,9 +142,7 @@ impl Raw {
             device: row.try_get(7)?,
             state: row.try_get(8)?,
             residue: row.try_get(9)?,
-            columns: (0..columns)
-                .map(|i| row.try_get(FIXED_COUNT + i))
-                .collect::<std::result::Result<_, _>>()?,
+            columns: numbered,
         })
     }
 }
@@ -296,15 +298,15 @@ impl Store {
             let kind = self.kinds.at(r.kind);
             let layout = self.layout.of(r.kind);
             let person = people
-                .get(&r.participant)
+                .get(r.participant)
                 .ok_or_else(|| damaged("participant"))?;
             let device = match r.device {
-                Some(id) => Some(devices.get(&id).ok_or_else(|| damaged("device"))?.clone()),
+                Some(id) => Some(devices.get(id).ok_or_else(|| damaged("device"))?.clone()),
                 None => None,
             };
             let source = match r.source {
                 0 => None,
-                id => Some(words.get(&id).ok_or_else(|| damaged("source"))?),
+                id => Some(words.get(id).ok_or_else(|| damaged("source"))?),
             };
             let cells = out.cells.len();
             for (i, (slot, field)) in layout.slots.iter().zip(&kind.fields).enumerate() {
@@ -333,7 +335,7 @@ impl Store {
                             Cell::plain(place.ok_or_else(|| damaged("code"))?)
                         }
                         (Some(id), Type::Text { .. }) => {
-                            let word = words.get(&id).ok_or_else(|| damaged("text"))?;
+                            let word = words.get(id).ok_or_else(|| damaged("text"))?;
                             places.word(&mut out.texts, id, word)
                         }
                         (raw, _) => Cell::from_raw(raw),
@@ -351,7 +353,7 @@ impl Store {
                 },
                 kind: r.kind,
                 version: r.version as u32,
-                last_updated: writes.get(&r.write).copied().unwrap_or_default(),
+                last_updated: writes.get(r.write).copied().unwrap_or_default(),
                 seen: r.seen,
                 deleted: r.state == DELETED,
                 status: status(r.state, r.version),

@@ -231,10 +231,10 @@ impl Store {
             let source = if c.source == 0 {
                 Some(*id::NO_SOURCE)
             } else {
-                words.get(&c.source).map(|w| w.hash)
+                words.get(c.source).map(|w| w.hash)
             };
             let reference = people
-                .get(&c.participant)
+                .get(c.participant)
                 .zip(source)
                 .map(|(person, source)| {
                     let key = ObservationKey {

@@ -20,16 +20,19 @@ mod tests;
 
 use std::sync::Arc;
 
-use super::db::{Bound, bind};
-use super::dictionary::Word;
+use super::db::{Bound, Reads, bind};
 use super::query::{Condition, Place};
 use super::read::{Raw, Records};
 use super::test::{At, Compiler, Known, Test};
 use super::{Access, RecordQuery, Result, Store, Table};
 use crate::fhir::id::{self, ObservationKey};
 use crate::registry::PARTICIPANTS;
+use column::Keyed;
 use plan::{PEOPLE_MAX, Unit, Walk, Way};
 use selects::{Selects, UNITS_MAX};
+
+/// Rows that one unit may well have.
+const FILLED: usize = 128;
 
 /// A page of records.
 #[derive(Debug)]
@@ -197,7 +200,7 @@ impl Store {
                         .dictionary
                         .words(&mut self.read.db(), &[source])
                         .await?;
-                    words.get(&source).map_or([0; 12], |w: &Arc<Word>| w.hash)
+                    words.get(source).map_or([0; 12], |word| word.hash)
                 }
             };
             if hash == key.source {
@@ -261,15 +264,13 @@ impl Store {
             });
             skip = exact.or(passed).unwrap_or(units.len());
         }
-        let each = match walk.way {
-            Way::Named | Way::Found => UNITS_MAX,
-            _ => 1,
-        };
-        for units in units[skip..].chunks(each) {
-            let left = limit - out.raw.len();
-            if left == 0 {
-                break;
-            }
+        let mut rest = &units[skip..];
+        while let left @ 1.. = limit - out.raw.len()
+            && !rest.is_empty()
+        {
+            let together = self.together(walk.way, left, rest.len() < units.len() - skip);
+            let units;
+            (units, rest) = rest.split_at(together.min(rest.len()));
             let selects = self.select_in_turn(walk, units, left);
             let Some((sql, bound)) = selects.in_turn() else {
                 continue;
@@ -277,17 +278,33 @@ impl Store {
             let mut found = self.of_units(units, &selects, &sql, &bound).await?;
             // Databases promise no order across the parts of a union.
             found.sort_by_key(|(n, _)| *n);
-            for (n, raw) in found.into_iter().take(left) {
+            found.truncate(left);
+            let columns = units.iter().map(|unit| self.columns(walk, unit));
+            let columns: Vec<Vec<Keyed>> = columns.collect();
+            for (n, raw) in found {
                 let unit = units[n as usize];
                 let layout = self.layout.of(unit.kind);
                 out.places.extend([walk.way as i64, unit.rank, layout.id]);
-                let columns = self.columns(walk, unit);
+                let columns = columns[n as usize].iter();
                 out.places
-                    .extend(columns.iter().map(|c| c.column.value(&raw, layout)));
+                    .extend(columns.map(|c| c.column.value(&raw, layout)));
                 out.raw.push(raw);
             }
         }
         Ok(out)
+    }
+
+    /// How many units a statement is of, where so many rows are left to find.
+    ///
+    /// One unit often fills a page, and of several each would be read as far as the page goes. To
+    /// a server, though, a statement is a way there and back.
+    fn together(&self, way: Way, left: usize, begun: bool) -> usize {
+        let few = matches!(way, Way::Named | Way::Found);
+        let far = matches!(self.read, Reads::Postgres(_));
+        match few && far && (begun || left > FILLED) {
+            true => UNITS_MAX,
+            false => 1,
+        }
     }
 
     /// The rows that a statement of units gives, each with the place of its unit.
@@ -345,12 +362,13 @@ impl Store {
                 continue;
             };
             let units: Vec<&Unit> = units.iter().collect();
+            let columns = units.iter().map(|unit| self.columns(walk, unit));
+            let columns: Vec<Arc<[Keyed]>> = columns.map(Arc::from).collect();
             for (n, raw) in self.of_units(&units, &selects, &sql, &bound).await? {
-                let unit = units[n as usize];
-                let layout = self.layout.of(unit.kind);
-                let columns = self.columns(walk, unit);
+                let columns = columns[n as usize].clone();
+                let layout = self.layout.of(raw.kind);
                 let mut key: Vec<i64> = Vec::with_capacity(columns.len() + 1);
-                for keyed in &columns {
+                for keyed in columns.iter() {
                     let value = keyed.column.value(&raw, layout);
                     key.push(if keyed.descending { !value } else { value });
                 }

@@ -153,7 +153,7 @@ impl Store {
         }
         let words = self.dictionary.words(&mut self.read.db(), &[id]).await?;
         Ok(words
-            .get(&id)
+            .get(id)
             .map(|w| w.text.to_string())
             .unwrap_or_default())
     }
