@@ -26,6 +26,7 @@ const HELD: Duration = Duration::from_millis(50);
 pub(super) struct Anchor {
     held: AtomicBool,
     used: AtomicBool,
+    over: AtomicBool,
     connection: Mutex<Option<Connection>>,
 }
 
@@ -40,9 +41,11 @@ impl Anchor {
         }
     }
 
-    /// Gives the snapshot and its connection up.
+    /// Gives the snapshot and its connection up, for good.
     pub fn release(&self) {
-        self.connection().take();
+        let mut connection = self.connection();
+        self.over.store(true, Ordering::Relaxed);
+        connection.take();
     }
 
     fn connection(&self) -> std::sync::MutexGuard<'_, Option<Connection>> {
@@ -51,9 +54,12 @@ impl Anchor {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the newest snapshot.
-    fn renew(&self, path: &Path) -> rusqlite::Result<()> {
+    /// Takes the newest snapshot; whether it may.
+    fn renew(&self, path: &Path) -> rusqlite::Result<bool> {
         let mut slot = self.connection();
+        if self.over.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
         let connection = match slot.take() {
             Some(connection) => connection,
             None => connect(path)?,
@@ -63,7 +69,7 @@ impl Anchor {
         }
         connection.execute_batch("BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1")?;
         *slot = Some(connection);
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -73,7 +79,7 @@ struct Holder(Arc<Anchor>);
 impl Holder {
     async fn run(self, path: PathBuf) {
         while self.0.used.swap(false, Ordering::Relaxed) {
-            if self.0.renew(&path).is_err() {
+            if !matches!(self.0.renew(&path), Ok(true)) {
                 return;
             }
             tokio::time::sleep(HELD).await;
@@ -151,6 +157,9 @@ mod tests {
         until(|| !is_cut(&writer)).await;
         anchor.release();
         assert!(is_cut(&writer));
+        anchor.hold(&path);
+        until(|| !anchor.held.load(Ordering::Relaxed)).await;
+        assert!(anchor.connection().is_none());
     }
 
     #[tokio::test]

@@ -120,19 +120,42 @@ async fn head_is_get_without_a_body() {
     }
 }
 
-#[tokio::test]
-async fn answers_are_compressed_where_that_is_asked_for() {
-    let server = Server::empty().await;
-    let plain = server.get("/exchange/schema").await;
-    let packed = server
-        .send(with(get("/exchange/schema"), "accept-encoding", "gzip"))
-        .await;
+/// The same request by a client that unpacks; what it gets, unpacked.
+async fn unpacked(server: &Server, request: Request<Body>) -> Vec<u8> {
+    let packed = server.send(with(request, "accept-encoding", "gzip")).await;
     assert_eq!(packed.header("content-encoding"), "gzip");
     let mut text = Vec::new();
     flate2::read::GzDecoder::new(packed.body.as_slice())
         .read_to_end(&mut text)
         .unwrap();
+    text
+}
+
+#[tokio::test]
+async fn answers_are_compressed_where_that_is_asked_for() {
+    let server = Server::empty().await;
+    let plain = server.get("/exchange/schema").await;
+    let text = unpacked(&server, get("/exchange/schema")).await;
     assert_eq!(text, plain.body);
+}
+
+#[tokio::test]
+async fn answers_that_are_written_while_they_are_sent_are_compressed_to_their_end() {
+    let server = Server::empty().await;
+    let post = |path: &str| request(Method::POST, path, JSON, first());
+    assert_eq!(server.send(post("/exchange/submissions")).await.status, 201);
+    for request in [
+        post("/fhir/$to-fhir"),
+        get("/exchange/records?consortium_id=A00001"),
+        get("/exchange/submissions"),
+        get("/exchange/quarantine"),
+        get("/exchange/registries/consortia"),
+    ] {
+        let of = request.uri().clone();
+        let text = unpacked(&server, request).await;
+        let json = serde_json::from_slice::<serde_json::Value>(&text);
+        assert!(json.is_ok(), "{of}: {}", String::from_utf8_lossy(&text));
+    }
 }
 
 #[tokio::test]

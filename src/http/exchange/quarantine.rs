@@ -111,6 +111,7 @@ async fn list(
     params(("id" = i64, Path, description = "the row's id")),
     responses(
         (status = 204, description = "It is off the list"),
+        (status = 400, description = "A parameter is unknown", body = error::ProblemJson, content_type = "application/problem+json"),
         (status = 404, description = "It is not on the list", body = error::ProblemJson, content_type = "application/problem+json"),
     )
 )]

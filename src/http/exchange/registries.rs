@@ -70,6 +70,7 @@ fn list_named(name: &str) -> Result<&'static List> {
     ),
     responses(
         (status = 200, description = "The rows in key order", content((Vec<RegistryRow> = "application/json"), (String = "text/csv"))),
+        (status = 400, description = "A parameter is unknown or wrong", body = error::ProblemJson, content_type = "application/problem+json"),
         (status = 404, description = "No such list", body = error::ProblemJson, content_type = "application/problem+json"),
     )
 )]
@@ -137,8 +138,11 @@ async fn read(
     request_body(content((Vec<RegistryRow> = "application/json"), (String = "text/csv")), description = "UTF-8, or CP932 where the charset of text/csv says so"),
     responses(
         (status = 200, description = "How many rows were what", body = ChangeJson),
-        (status = 400, description = "Not JSON", body = error::ProblemJson, content_type = "application/problem+json"),
+        (status = 400, description = "Not JSON or CSV, or a parameter is unknown", body = error::ProblemJson, content_type = "application/problem+json"),
+        (status = 404, description = "No such list", body = error::ProblemJson, content_type = "application/problem+json"),
         (status = 409, description = "Records refer to a row that would go", body = error::ProblemJson, content_type = "application/problem+json"),
+        (status = 413, description = "Larger than the limit, after decompression", body = error::ProblemJson, content_type = "application/problem+json"),
+        (status = 415, description = "Neither JSON nor CSV", body = error::ProblemJson, content_type = "application/problem+json"),
         (status = 422, description = "Rows with faults; nothing was changed", body = error::ProblemJson, content_type = "application/problem+json"),
     )
 )]
@@ -165,7 +169,10 @@ async fn replace(
     request_body(content((Vec<RegistryRow> = "application/json"), (String = "text/csv")), description = "UTF-8, or CP932 where the charset of text/csv says so"),
     responses(
         (status = 200, description = "How many rows were what", body = ChangeJson),
-        (status = 400, description = "Not JSON", body = error::ProblemJson, content_type = "application/problem+json"),
+        (status = 400, description = "Not JSON or CSV, or a parameter is unknown", body = error::ProblemJson, content_type = "application/problem+json"),
+        (status = 404, description = "No such list", body = error::ProblemJson, content_type = "application/problem+json"),
+        (status = 413, description = "Larger than the limit, after decompression", body = error::ProblemJson, content_type = "application/problem+json"),
+        (status = 415, description = "Neither JSON nor CSV", body = error::ProblemJson, content_type = "application/problem+json"),
         (status = 422, description = "Rows with faults; nothing was changed", body = error::ProblemJson, content_type = "application/problem+json"),
     )
 )]

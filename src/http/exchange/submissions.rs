@@ -154,6 +154,7 @@ fn answer(receipt: &Receipt, lang: Lang) -> Result<Response> {
     ),
     responses(
         (status = 200, description = "The receipt", body = ReceiptJson),
+        (status = 400, description = "A parameter is unknown or wrong", body = error::ProblemJson, content_type = "application/problem+json"),
         (status = 404, description = "No such receipt", body = error::ProblemJson, content_type = "application/problem+json"),
     )
 )]

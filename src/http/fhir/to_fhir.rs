@@ -91,20 +91,13 @@ fn streamed(call: &Call, submission: Submission, registries: Registries) -> Http
             let _ = out.end();
         }
     });
-    HttpBody::from_stream(stream::unfold(
-        (receiver, false),
-        async |(mut receiver, ended): (mpsc::Receiver<Bytes>, bool)| {
-            if ended {
-                return None;
-            }
-            match receiver.recv().await {
-                // An empty block says that this was all.
-                Some(block) if block.is_empty() => None,
-                Some(block) => Some((Ok(block), (receiver, false))),
-                None => Some((Err(io::Error::other("cut short")), (receiver, true))),
-            }
-        },
-    ))
+    let blocks = stream::try_unfold(receiver, async |mut receiver| match receiver.recv().await {
+        // An empty block says that this was all.
+        Some(block) if block.is_empty() => Ok(None),
+        Some(block) => Ok(Some((block, receiver))),
+        None => Err(io::Error::other("cut short")),
+    });
+    HttpBody::from_stream(blocks)
 }
 
 /// Sends what is written, block by block, and waits for a slow client.
