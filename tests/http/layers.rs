@@ -122,8 +122,9 @@ async fn head_is_get_without_a_body() {
 
 /// The same request by a client that unpacks; what it gets, unpacked.
 async fn unpacked(server: &Server, request: Request<Body>) -> Vec<u8> {
+    let uri = request.uri().clone();
     let packed = server.send(with(request, "accept-encoding", "gzip")).await;
-    assert_eq!(packed.header("content-encoding"), "gzip");
+    assert_eq!(packed.header("content-encoding"), "gzip", "{uri}");
     let mut text = Vec::new();
     flate2::read::GzDecoder::new(packed.body.as_slice())
         .read_to_end(&mut text)
@@ -141,11 +142,10 @@ async fn answers_are_compressed_where_that_is_asked_for() {
 
 #[tokio::test]
 async fn answers_that_are_written_while_they_are_sent_are_compressed_to_their_end() {
-    let server = Server::empty().await;
-    let post = |path: &str| request(Method::POST, path, JSON, first());
-    assert_eq!(server.send(post("/exchange/submissions")).await.status, 201);
+    let server = Server::registered().await;
+    assert_eq!(server.submit(&first()).await.status, 201);
     for request in [
-        post("/fhir/$to-fhir"),
+        request(Method::POST, "/fhir/$to-fhir", JSON, first()),
         get("/exchange/records?consortium_id=A00001"),
         get("/exchange/submissions"),
         get("/exchange/quarantine"),
