@@ -71,12 +71,11 @@ fn round(backend: &Backend, observations: u64) -> Round {
     let server = Server::start(backend, &database);
     let mut client = Client::connect(server.address());
     let queries = workload.queries(&mut client);
-    let cost = |paths: &[String], connections: usize| of(&server, paths, connections);
     let nothing = Server::floor();
     let path = ["/".to_owned()];
     let mut floors = vec![(
         "a constant answer over HTTP",
-        [of(&nothing, &path, 1), of(&nothing, &path, 16)],
+        [cost(&nothing, &path, 1), cost(&nothing, &path, 16)],
     )];
     drop(nothing);
     if let Backend::Postgres(_) = backend {
@@ -90,7 +89,7 @@ fn round(backend: &Backend, observations: u64) -> Round {
     let costs = queries
         .into_iter()
         .map(|query| {
-            let costs = [cost(&query.paths, 1), cost(&query.paths, 16)];
+            let costs = [1, 16].map(|connections| cost(&server, &query.paths, connections));
             (query, costs)
         })
         .collect();
@@ -99,12 +98,12 @@ fn round(backend: &Backend, observations: u64) -> Round {
         observations: workload.observations,
         floors,
         costs,
-        pages: [cost(&[first], 16), cost(&[deep], 16)],
+        pages: [first, deep].map(|page| cost(&server, &[page], 16)),
     }
 }
 
 /// CPU milliseconds a request.
-fn of(server: &Server, paths: &[String], connections: usize) -> f64 {
+fn cost(server: &Server, paths: &[String], connections: usize) -> f64 {
     load(server.address(), paths, connections, TIME / 6);
     let from = server.cpu();
     let answers = load(server.address(), paths, connections, TIME);

@@ -85,10 +85,10 @@ pub async fn page(
     asked: &Asked,
     after: Option<Place>,
 ) -> Result<Option<Everything>, Error> {
-    let Some(person) = instance::by_id(from, patient, id).await? else {
+    let mut person = instance::by_id(from, patient, id).await?;
+    if person.is_none() {
         return Ok(None);
-    };
-    let mut person = Some(person);
+    }
     let mut out = Everything::default();
     let mut left = asked.limit;
     let after = after.unwrap_or_default();

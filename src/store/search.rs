@@ -5,7 +5,7 @@
 //! in the order of that key with a cursor, so that a page deep in a walk costs what the
 //! first one costs. A walk goes one of these ways:
 //!
-//! - by participant, where the test names some: their units in turn, several a statement;
+//! - by participant, where the test names some: their units in turn, on a server several a statement;
 //! - by kind: one unit after the other, a statement each, along the index of a value where one
 //!   is asked for;
 //! - sorted: the units merged by the keys asked for, in one statement.

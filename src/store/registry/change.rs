@@ -342,7 +342,7 @@ pub(super) async fn stored(
     hashes: &[Hash96],
 ) -> Result<HashMap<Hash96, Stored>> {
     let mut out = HashMap::new();
-    for chunk in sql::chunks(hashes) {
+    for chunk in sql::sets(hashes) {
         let text = select(list, &format!("WHERE hash IN ({})", sql::list(chunk.len())));
         let bound: Vec<Bound> = chunk.iter().map(Bound::from).collect();
         for row in bind(&text, &bound).fetch_all(&mut *tx).await? {

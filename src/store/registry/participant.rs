@@ -328,7 +328,7 @@ async fn known_consortia(
     named.sort_unstable();
     named.dedup();
     let mut known = HashSet::new();
-    for chunk in sql::chunks(&named) {
+    for chunk in sql::sets(&named) {
         let text = format!(
             "SELECT consortium_id FROM {} WHERE consortium_id IN ({})",
             CONSORTIA.table,

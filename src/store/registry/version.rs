@@ -88,7 +88,7 @@ pub(super) async fn last(
     hashes: &[&Hash96],
 ) -> Result<HashMap<Hash96, u32>> {
     let mut out = HashMap::new();
-    for chunk in sql::chunks(hashes) {
+    for chunk in sql::sets(hashes) {
         let text = format!(
             "SELECT hash, max(version) FROM registry_version WHERE list = ? AND hash IN ({}) \
              GROUP BY hash",

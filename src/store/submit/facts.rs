@@ -159,7 +159,7 @@ async fn keyed(
         .map(|f| f.name)
         .collect();
     let mut out = Vec::new();
-    for chunk in sql::chunks(keys) {
+    for chunk in sql::sets(keys) {
         let of = if consortium.is_some() {
             "consortium_id = ? AND "
         } else {

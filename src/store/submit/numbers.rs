@@ -139,7 +139,7 @@ pub(super) async fn participants(
     persons: &[String],
 ) -> Result<Vec<i64>> {
     let mut found: HashMap<String, i64> = HashMap::with_capacity(persons.len());
-    for chunk in sql::chunks(persons) {
+    for chunk in sql::sets(persons) {
         let text = format!(
             "SELECT person_id, id FROM participant WHERE consortium_id = ? AND person_id IN ({})",
             sql::list(chunk.len())
