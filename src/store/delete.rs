@@ -1,9 +1,10 @@
 //! Deleting a record: a version of its own, after which a resend with a newer
 //! `update_time` makes the next one and any other is stale (protocol specification §5).
 
+use super::by_id::at_time;
 use super::change::{Deleted, Deletion};
 use super::db::{Bound, bind, query};
-use super::read::{DELETED, at_time};
+use super::read::DELETED;
 use super::tally::Changes;
 use super::work::Work;
 use super::{Result, Store};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use quick_cache::sync::Cache;
 
-use super::db::{Db, Transaction, query};
+use super::db::{Db, Reads, Transaction, query};
 use super::{Result, sql};
 use crate::fhir::id::{self, Hash96};
 
@@ -143,13 +143,34 @@ impl Dictionary {
             for row in query(text).bind_all(chunk).fetch_all(db.again()).await? {
                 let person = person(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
                 if db.is_durable() {
-                    self.people.insert(person.id, person.clone());
-                    self.person_numbers.insert(person.hash, person.id);
+                    self.remember(person.clone());
                 }
                 out.insert(person.id, person);
             }
         }
         Ok(out)
+    }
+
+    /// The numbers that participants have, in the order of their hashes.
+    pub async fn numbers_of(&self, db: &Reads, hashes: &[Hash96]) -> Result<Vec<Option<i64>>> {
+        let mut found = HashMap::with_capacity(hashes.len());
+        for set in sql::sets(hashes) {
+            let text = format!(
+                "SELECT id, consortium_id, person_id FROM participant WHERE hash IN ({})",
+                sql::list(set.len())
+            );
+            for row in query(text).bind_all(&set).fetch_all(db).await? {
+                let person = person(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+                found.insert(person.hash, person.id);
+                self.remember(person);
+            }
+        }
+        Ok(hashes.iter().map(|hash| found.get(hash).copied()).collect())
+    }
+
+    fn remember(&self, person: Arc<Person>) {
+        self.person_numbers.insert(person.hash, person.id);
+        self.people.insert(person.id, person);
     }
 
     /// When these writes were made, in milliseconds since the epoch.

@@ -58,6 +58,15 @@ impl Layout {
         &self.kinds[place]
     }
 
+    /// How many numbered columns the kind with most of them has.
+    pub fn widest(&self) -> usize {
+        self.kinds
+            .iter()
+            .map(|kind| kind.columns)
+            .max()
+            .unwrap_or(0)
+    }
+
     /// The place of the kind with this `kind.id`, if the program still has it.
     pub fn place(&self, id: i64) -> Option<usize> {
         self.places.get(&id).copied()
@@ -126,6 +135,32 @@ fn slots(kind: &Kind) -> Vec<Slot> {
         .collect()
 }
 
+/// The fields of a kind that have a column: its number and their type.
+async fn stored(tx: &mut Transaction, kind: i64) -> Result<HashMap<String, (usize, String)>> {
+    let select = query("SELECT name, type, column_number FROM kind_field WHERE kind = ?");
+    let rows = select.bind(kind).fetch_all(tx).await?;
+    let stored = rows.iter().map(|row| {
+        let number: i64 = row.try_get(2)?;
+        Ok((row.try_get(0)?, (number as usize, row.try_get(1)?)))
+    });
+    stored.collect()
+}
+
+/// Whether there is a record of a kind, or was one.
+async fn is_used(tx: &mut Transaction, kind: i64) -> Result<bool> {
+    for current_or_former in [
+        // In the order of an index, lest all of them be gathered first.
+        "SELECT time FROM record WHERE kind = ? ORDER BY time LIMIT 1",
+        "SELECT time FROM record_version WHERE kind = ? LIMIT 1",
+    ] {
+        let any = query(current_or_former).bind(kind);
+        if any.fetch_optional(&mut *tx).await?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 async fn register_kind(tx: &mut Transaction, kind: &Kind) -> Result<KindLayout> {
     query("INSERT INTO kind (name) VALUES (?) ON CONFLICT (name) DO NOTHING")
         .bind(&kind.name)
@@ -136,29 +171,23 @@ async fn register_kind(tx: &mut Transaction, kind: &Kind) -> Result<KindLayout> 
         .fetch_one(&mut *tx)
         .await?
         .try_get(0)?;
-    let used = query("SELECT 1 FROM record WHERE kind = ? UNION ALL SELECT 1 FROM record_version WHERE kind = ? LIMIT 1")
-        .bind(id)
-        .bind(id)
-        .fetch_optional(&mut *tx)
-        .await?
-        .is_some();
+    let mut slots = slots(kind);
+    let mut stored = stored(tx, id).await?;
+    let mut numbered = slots.iter().zip(&kind.fields).filter_map(|(slot, field)| {
+        matches!(slot, Slot::Column(_)).then_some((&field.name, field.ty.name()))
+    });
+    let same = numbered.clone().count() == stored.len()
+        && numbered.all(|(name, ty)| stored.get(name).is_some_and(|(_, was)| *was == ty));
+    // All records may have to be read to know it.
+    let used = same || is_used(tx, id).await?;
     if !used {
         query("DELETE FROM kind_field WHERE kind = ?")
             .bind(id)
             .execute(&mut *tx)
             .await?;
-    }
-    let mut stored: HashMap<String, (usize, String)> = HashMap::new();
-    let rows = query("SELECT name, type, column_number FROM kind_field WHERE kind = ?")
-        .bind(id)
-        .fetch_all(&mut *tx)
-        .await?;
-    for row in rows {
-        let number: i64 = row.try_get(2)?;
-        stored.insert(row.try_get(0)?, (number as usize, row.try_get(1)?));
+        stored.clear();
     }
     let mut next = stored.values().map(|(n, _)| *n).max().unwrap_or(0);
-    let mut slots = slots(kind);
     for (slot, field) in slots.iter_mut().zip(&kind.fields) {
         let Slot::Column(place) = slot else { continue };
         match stored.remove(&field.name) {

@@ -16,6 +16,7 @@ mod anchor;
 mod at_once;
 mod backup;
 mod bulk;
+mod by_id;
 mod census;
 mod change;
 mod changes;
@@ -26,6 +27,7 @@ mod dictionary;
 mod entries;
 mod error;
 mod folded;
+mod gather;
 mod group;
 mod layout;
 mod named;
@@ -115,6 +117,8 @@ pub struct Store {
     layout: layout::Layout,
     dictionary: dictionary::Dictionary,
     census: census::Cache,
+    /// Records asked for by many at once, where that costs less.
+    gathered: gather::Gather<crate::fhir::id::ObservationKey, Records>,
     /// Whether a residue is stored, as far as this process knows.
     has_residue: AtomicBool,
     /// Receipts are numbered in the order in which they are made.
@@ -214,6 +218,7 @@ impl Store {
             layout,
             dictionary: dictionary::Dictionary::new(),
             census: census::Cache::default(),
+            gathered: gather::Gather::new(),
             has_residue,
             ids: Mutex::new(ulid::Generator::new()),
         })

@@ -1,15 +1,14 @@
-//! Reading records: by key, with their versions; and what a read row becomes.
+//! What a row that was read becomes.
 
-use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::db::{self, Bound, Db, RowRef, Transaction};
-use super::dictionary::{DevicePart, Word};
-use super::layout::{KindLayout, Slot};
-use super::{Access, Error, RecordKey, Result, Store, residue};
-use crate::fhir::id::{Hash96, NO_SOURCE, ObservationKey, source_hash};
-use crate::kind::{Kind, Kinds, Type};
+use super::db::{self, Db, RowRef};
+use super::dictionary::{DevicePart, Numbered, Word};
+use super::layout::Slot;
+use super::{Error, RecordKey, Result, Store, residue};
+use crate::fhir::id::{NO_SOURCE, ObservationKey};
+use crate::kind::{Kinds, Type};
 use crate::record::{Cell, Record, Texts};
 
 pub use super::dictionary::Person;
@@ -74,7 +73,8 @@ pub struct Records {
 }
 
 impl Records {
-    fn new(kinds: &Arc<Kinds>) -> Records {
+    /// None yet.
+    pub(super) fn new(kinds: &Arc<Kinds>) -> Records {
         Records {
             kinds: kinds.clone(),
             rows: Vec::new(),
@@ -92,6 +92,27 @@ impl Records {
             person_id: &row.person.person_id,
             cells: &self.cells[row.cells..row.cells + kind.fields.len()],
             texts: &self.texts,
+        }
+    }
+
+    /// Adds others at the end.
+    pub(super) fn append(&mut self, others: &Records) {
+        for row in &others.rows {
+            let cells = self.cells.len();
+            let record = others.record(row);
+            for (field, &cell) in record.kind.fields.iter().zip(record.cells) {
+                let is_text = matches!(field.ty, Type::Text { .. }) && !cell.is_absent();
+                self.cells.push(if is_text {
+                    let text = others.texts.get(cell.value());
+                    Cell::plain(i64::from(self.texts.push(text.into())))
+                } else {
+                    cell
+                });
+            }
+            self.rows.push(StoredRecord {
+                cells,
+                ..row.clone()
+            });
         }
     }
 
@@ -147,101 +168,7 @@ impl Raw {
     }
 }
 
-/// The records of a kind that a participant has at a time, deletions included, each with the
-/// hash of its source: a few at most, of which an id means one.
-pub(super) async fn at_time(
-    tx: &mut Transaction,
-    kind: &Kind,
-    layout: &KindLayout,
-    participant: &Hash96,
-    seconds: i64,
-) -> Result<Vec<(Raw, Hash96)>> {
-    let statement = db::query(format!(
-        "SELECT {}, t.value FROM participant p \
-         CROSS JOIN record r LEFT JOIN text t ON t.id = r.source \
-         WHERE p.hash = ? AND r.participant = p.id AND r.kind = {} AND r.time = ?",
-        layout.selected, layout.id
-    ));
-    let (place, columns) = (kind.place, layout.columns);
-    let rows = statement.bind(participant).bind(seconds);
-    let read = rows.read(tx, move |row| {
-        let source: Option<String> = row.try_get(FIXED_COUNT + columns)?;
-        let source = source_hash(source.as_deref().unwrap_or_default());
-        Ok((Raw::read(place, columns, row)?, source))
-    });
-    read.await
-}
-
 impl Store {
-    /// The current version of the record with this id, a deletion included.
-    ///
-    /// # Errors
-    /// [`Error::Database`], [`Error::Damaged`].
-    pub async fn current(&self, _access: &Access, id: &ObservationKey) -> Result<Records> {
-        self.versions_from("record", id).await
-    }
-
-    /// All versions of the record with this id, the newest first.
-    ///
-    /// # Errors
-    /// [`Error::Database`], [`Error::Damaged`].
-    pub async fn history(&self, access: &Access, id: &ObservationKey) -> Result<Records> {
-        let mut records = self.current(access, id).await?;
-        let mut former = self.versions_from("record_version", id).await?;
-        former.rows.sort_by_key(|row| Reverse(row.version));
-        for row in &former.rows {
-            let at = records.cells.len();
-            let kind = records.kinds.at(row.kind).clone();
-            let cells = &former.cells[row.cells..row.cells + kind.fields.len()];
-            for (field, &cell) in kind.fields.iter().zip(cells) {
-                let text = matches!(field.ty, Type::Text { .. }) && !cell.is_absent();
-                records.cells.push(if text {
-                    let text = former.texts.get(cell.value());
-                    Cell::plain(i64::from(records.texts.push(text.into())))
-                } else {
-                    cell
-                });
-            }
-            records.rows.push(StoredRecord {
-                cells: at,
-                ..row.clone()
-            });
-        }
-        Ok(records)
-    }
-
-    /// What a table has of the record with this id, in no order.
-    async fn versions_from(&self, table: &'static str, id: &ObservationKey) -> Result<Records> {
-        let Some(kind) = self.kinds.by_hash(id.kind) else {
-            return Ok(Records::new(&self.kinds));
-        };
-        let layout = self.layout.of(kind.place);
-        let (place, columns) = (kind.place, layout.columns);
-        let read = |from: &str, whose: &str, participant: Bound| {
-            let sql = format!(
-                "SELECT {} FROM {from}{table} r \
-                 WHERE {whose} AND r.kind = {} AND r.time = ?",
-                layout.selected, layout.id,
-            );
-            let rows = db::query(sql).bind(participant).bind(id.seconds);
-            rows.read(&self.read, move |row| Raw::read(place, columns, row))
-        };
-        let mut raw = match self.dictionary.person_numbers.get(&id.participant) {
-            Some(number) => read("", "r.participant = ?", number.into()).await?,
-            None => Vec::new(),
-        };
-        if raw.is_empty() {
-            // Whoever came back after a deletion has another number.
-            let whose = "p.hash = ? AND r.participant = p.id";
-            let people = "participant p CROSS JOIN ";
-            raw = read(people, whose, (&id.participant).into()).await?;
-        }
-        let mut records = self.resolve(raw).await?;
-        // The time leads to a few records at most; the source decides.
-        records.rows.retain(|row| row.id.source == id.source);
-        Ok(records)
-    }
-
     /// A range of times as ranges of write ids.
     pub(super) async fn write_ranges(&self, ranges: &[(i64, i64)]) -> Result<Vec<(i64, i64)>> {
         let mut out = Vec::new();
@@ -264,16 +191,26 @@ impl Store {
 
     /// The same, of rows that were read there.
     pub(super) async fn resolve_in(&self, db: &mut Db<'_>, raw: Vec<Raw>) -> Result<Records> {
-        let mut ids: Vec<i64> = raw.iter().map(|r| r.participant).collect();
+        let known = self.known(db, raw.iter()).await?;
+        self.made_of(&known, raw)
+    }
+
+    /// What the numbers of rows mean.
+    pub(super) async fn known<'r>(
+        &self,
+        db: &mut Db<'_>,
+        raw: impl Iterator<Item = &'r Raw> + Clone,
+    ) -> Result<Known> {
+        let mut ids: Vec<i64> = raw.clone().map(|r| r.participant).collect();
         let people = self.dictionary.people(db, &ids).await?;
         ids.clear();
-        ids.extend(raw.iter().filter_map(|r| r.device));
+        ids.extend(raw.clone().filter_map(|r| r.device));
         let devices = self.dictionary.devices(db, &ids).await?;
         ids.clear();
-        ids.extend(raw.iter().map(|r| r.write));
+        ids.extend(raw.clone().map(|r| r.write));
         let writes = self.dictionary.writes(db, &ids).await?;
         ids.clear();
-        for r in &raw {
+        for r in raw.clone() {
             if r.source != 0 {
                 ids.push(r.source);
             }
@@ -285,8 +222,25 @@ impl Store {
             }
         }
         let words = self.dictionary.words(db, &ids).await?;
-        let residues = residue::read(db, raw.iter().filter_map(|r| r.residue)).await?;
+        let residues = residue::read(db, raw.filter_map(|r| r.residue)).await?;
+        Ok(Known {
+            people,
+            devices,
+            writes,
+            words,
+            residues,
+        })
+    }
 
+    /// Rows as records, by what their numbers mean.
+    pub(super) fn made_of(&self, known: &Known, raw: Vec<Raw>) -> Result<Records> {
+        let Known {
+            people,
+            devices,
+            writes,
+            words,
+            residues,
+        } = known;
         let mut out = Records::new(&self.kinds);
         out.rows.reserve(raw.len());
         let mut places = Places {
@@ -371,6 +325,15 @@ impl Store {
         }
         Ok(out)
     }
+}
+
+/// What the numbers of rows mean.
+pub(super) struct Known {
+    people: Numbered<Arc<Person>>,
+    devices: Numbered<Arc<DevicePart>>,
+    writes: Numbered<i64>,
+    words: Numbered<Arc<Word>>,
+    residues: HashMap<i64, Arc<str>>,
 }
 
 /// Where texts were put in the page's [`Texts`]: by `text.id`, or by device and part.

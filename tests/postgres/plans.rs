@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::http::Method;
-use kenko_fhir::fhir::id;
+use kenko_fhir::fhir::id::{self, ObservationKey};
 use kenko_fhir::http::{App, Settings, app};
 use kenko_fhir::kind::Kinds;
-use kenko_fhir::store::Store;
+use kenko_fhir::store::{Access, Store};
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 
@@ -89,6 +89,79 @@ async fn walks(connection: &mut PgConnection) -> i64 {
         .fetch_one(connection)
         .await
         .unwrap()
+}
+
+/// Entries of an index over the records that were read, when everybody else has gone.
+async fn read_of(connection: &mut PgConnection, index: &str) -> i64 {
+    walks(connection).await;
+    let read = "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = $1";
+    sqlx::query_scalar(read)
+        .bind(index)
+        .fetch_one(connection)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_read_meets_no_records_of_others() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let database = Database::on(&server.url("postgres")).await;
+    let kinds = Arc::new(Kinds::embedded().unwrap());
+    let opened = async || Arc::new(Store::open(&database.url, kinds.clone()).await.unwrap());
+    let mut connection = PgConnection::connect(&database.url).await.unwrap();
+    opened().await.close().await;
+    fill(&mut connection).await;
+    // Most times are of one record only; those that are asked for here are of everybody.
+    let alone = format!(
+        "INSERT INTO record (participant, kind, time, source, version, updated, write, state) \
+         SELECT p, (SELECT max(id) FROM kind), 1600000000 + p * 1000 + n, 0, 1, 0, 1, 0 \
+         FROM generate_series(1, {PEOPLE}) p, generate_series(1, 500) n"
+    );
+    for statement in [&alone, "ANALYZE"] {
+        let statement = sqlx::query(sqlx::AssertSqlSafe(statement.to_owned()));
+        statement.execute(&mut connection).await.unwrap();
+    }
+    // What is filled in by the side is counted when the store is opened next.
+    opened().await.close().await;
+    let kind = kinds.iter().next().unwrap();
+    let key = |person: i64, n: i64| ObservationKey {
+        participant: id::participant_hash("A00001", &format!("P{person}")),
+        kind: kind.hash,
+        seconds: 1_472_655_600 + n * 21600,
+        source: *id::NO_SOURCE,
+    };
+    let number: i64 = sqlx::query_scalar("SELECT id FROM kind WHERE name = $1")
+        .bind(&kind.name)
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    let before = [
+        read_of(&mut connection, "record_kind_time").await,
+        read_of(&mut connection, "record_pkey").await,
+    ];
+    // One by one, and many at once, of people who were and were not read before.
+    let store = opened().await;
+    let access = Access::operator();
+    let times = (0..5).map(|n| 5 * n + number % 5 + 5);
+    let keys: Vec<ObservationKey> = times
+        .flat_map(|n| (1..=40).map(move |p| key(p, n)))
+        .collect();
+    for key in &keys[..50] {
+        assert_eq!(store.current(&access, key).await.unwrap().rows[0].id, *key);
+    }
+    let all = keys.iter().map(|key| store.current(&access, key));
+    let found = futures_util::future::join_all(all).await;
+    for (found, key) in found.into_iter().zip(&keys) {
+        assert_eq!(found.unwrap().rows[0].id, *key);
+    }
+    store.close().await;
+    let after = read_of(&mut connection, "record_kind_time").await;
+    assert_eq!(after, before[0], "records of the same time were read");
+    let read = read_of(&mut connection, "record_pkey").await - before[1];
+    let asked = keys.len() as i64 + 50;
+    assert!((asked..asked + 50).contains(&read), "{read} of {asked}");
 }
 
 #[tokio::test]
