@@ -145,22 +145,27 @@ impl App {
 
 /// The OpenAPI 3.1 document of a program with these record kinds.
 pub fn openapi(kinds: &Kinds) -> String {
-    openapi::document(routes().into_openapi(), kinds)
+    let mut document = described().into_openapi();
+    document.merge(fhir::openapi::document());
+    openapi::document(document, kinds)
 }
 
-fn routes() -> OpenApiRouter<App> {
+/// The routes beside those of FHIR, which bring their description along.
+fn described() -> OpenApiRouter<App> {
     openapi::begin()
         .merge(pages::router())
         .merge(health::router())
         .nest("/exchange", exchange::router())
-        .merge(fhir::router())
 }
 
-/// The router.
+/// The router. The description of FHIR's routes is some megabytes, and made only when it is
+/// asked for.
 pub fn app(app: App) -> Router {
-    let (routes, document) = routes().split_for_parts();
-    let words = Words::of(document.paths.paths.keys().map(String::as_str));
-    layered(routes, words, app)
+    let (routes, document) = described().split_for_parts();
+    let (fhir, paths) = fhir::router();
+    let others = document.paths.paths.keys();
+    let words = Words::of(others.chain(&paths).map(String::as_str));
+    layered(routes.merge(fhir), words, app)
 }
 
 /// Routes with what every request passes through.

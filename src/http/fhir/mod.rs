@@ -11,7 +11,7 @@ mod delete;
 mod entries;
 mod history;
 mod metadata;
-mod openapi;
+pub mod openapi;
 mod operation;
 mod patch;
 mod read;
@@ -27,7 +27,6 @@ use axum::Router;
 use axum::extract::Path;
 use axum::http::Uri;
 use axum::routing::{MethodRouter, any, delete, get, patch, post, put};
-use utoipa_axum::router::OpenApiRouter;
 
 use super::App;
 use super::body::Body;
@@ -38,19 +37,22 @@ use crate::fhir::resource::{self, Interaction, RESOURCES, Resource, SystemIntera
 use call::Call;
 use requests::Target;
 
-/// The routes, with the FHIR base in each: a nested router would have every request pay for
-/// taking it off and putting it back.
-pub fn router() -> OpenApiRouter<App> {
-    let mut router = OpenApiRouter::with_openapi(openapi::document());
+/// The routes, with the FHIR base in each (a nested router would have every request pay for
+/// taking it off and putting it back), and their addresses.
+pub fn router() -> (Router<App>, Vec<String>) {
+    let (mut router, mut paths) = (Router::new(), vec!["/fhir".to_owned()]);
     for (path, handler) in routes() {
-        router = router.route(&format!("/fhir{path}"), handler);
+        let path = format!("/fhir{path}");
+        router = router.route(&path, handler);
+        paths.push(path);
     }
-    router
+    let router = router
         .route("/fhir", post(bundle::post))
-        .route("/fhir/{*path}", any(unknown))
+        .route("/fhir/{*path}", any(unknown));
+    (router, paths)
 }
 
-/// The same routes without the base and their description, for the entries of a Bundle.
+/// The same routes without the base, for the entries of a Bundle.
 fn plain() -> Router<App> {
     let mut router = Router::new();
     for (path, handler) in routes() {
