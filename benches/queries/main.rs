@@ -5,9 +5,9 @@
 //! serves it, and the answers are checked before they are timed. Figures are CPU milliseconds
 //! a request, user and system, of the server and its database together, over one connection
 //! and over sixteen; growth (of the largest size to the smallest) and the deep page are ratios
-//! over sixteen. PostgreSQL has a quarter of the memory, and is vacuumed after loading. Before the
-//! queries of each size stands what the machine took at least: bars are of one where a constant
-//! answer takes 0.016 ms.
+//! over sixteen. What is compared is asked in turns. PostgreSQL has a quarter of the memory, and is
+//! vacuumed after loading. Before the queries stands what the machine took at least: bars are of
+//! one where a constant answer takes 0.016 ms.
 //!
 //! `KENKO_QUERIES_SIZES` chooses the numbers of observations (`100000,10000000`) and
 //! `KENKO_QUERIES_BACKENDS` the databases (`sqlite,postgres`).
@@ -26,8 +26,9 @@ use client::{Client, load};
 use database::{Backend, Database, Server};
 use workload::Query;
 
-/// How long each query is asked.
-const TIME: Duration = Duration::from_secs(3);
+/// How long each query is asked at a time, and how often.
+const TURN: Duration = Duration::from_secs(1);
+const TURNS: u32 = 4;
 /// Tells this program to be what is measured against.
 pub const FLOOR: &str = "--floor";
 /// A page deep in a list.
@@ -50,92 +51,107 @@ fn main() {
         let Some(backend) = Backend::start(&name) else {
             continue;
         };
-        let rounds: Vec<Round> = sizes.iter().map(|&n| round(&backend, n)).collect();
-        tell(&name, backend.factor(), &rounds);
+        let all: Vec<Loaded> = sizes.iter().map(|&n| Loaded::of(&backend, n)).collect();
+        compare(&name, &backend, &all);
     }
 }
 
-/// What was measured at one size.
-struct Round {
+/// A database of a size, served.
+struct Loaded {
+    server: Server,
     observations: u64,
-    /// What the machine takes at least, in the same way.
-    floors: Vec<(&'static str, [f64; 2])>,
-    /// By query: CPU milliseconds a request over one connection and over sixteen.
-    costs: Vec<(Query, [f64; 2])>,
-    /// The same of the first page and of a deep one.
-    pages: [f64; 2],
+    queries: Vec<Query>,
+    /// The first page of all observations, and a deep one.
+    pages: [String; 2],
+    database: Database,
 }
 
-fn round(backend: &Backend, observations: u64) -> Round {
-    let (database, workload) = Database::load(backend, observations);
-    let server = Server::start(backend, &database);
-    let mut client = Client::connect(server.address());
-    let queries = workload.queries(&mut client);
-    let nothing = Server::floor();
-    let path = ["/".to_owned()];
-    let mut floors = vec![(
-        "a constant answer over HTTP",
-        [cost(&nothing, &path, 1), cost(&nothing, &path, 16)],
-    )];
-    drop(nothing);
-    if let Backend::Postgres(_) = backend {
-        let alone = [1, 16].map(|connections| {
-            let from = backend.cpu();
-            let answers = floor::ask(&database.url, connections, TIME);
-            (backend.cpu() - from) / answers as f64 * 1e3
-        });
-        floors.push(("a row by its key, the database alone", alone));
-    }
-    let costs = queries
-        .into_iter()
-        .map(|query| {
-            let costs = [1, 16].map(|connections| cost(&server, &query.paths, connections));
-            (query, costs)
-        })
-        .collect();
-    let (first, deep) = workload.pages(&mut client, DEEP);
-    Round {
-        observations: workload.observations,
-        floors,
-        costs,
-        pages: [first, deep].map(|page| cost(&server, &[page], 16)),
+impl Loaded {
+    fn of(backend: &Backend, observations: u64) -> Loaded {
+        let (database, workload) = Database::load(backend, observations);
+        let server = Server::start(backend, &database);
+        let mut client = Client::connect(server.address());
+        let (first, deep) = workload.pages(&mut client, DEEP);
+        Loaded {
+            queries: workload.queries(&mut client),
+            observations: workload.observations,
+            pages: [first, deep],
+            server,
+            database,
+        }
     }
 }
 
-/// CPU milliseconds a request.
-fn cost(server: &Server, paths: &[String], connections: usize) -> f64 {
-    load(server.address(), paths, connections, TIME / 6);
-    let from = server.cpu();
-    let answers = load(server.address(), paths, connections, TIME);
-    (server.cpu() - from) / answers as f64 * 1e3
-}
-
-fn tell(name: &str, factor: f64, rounds: &[Round]) {
+/// Measures and tells: a line a query, a column a size.
+fn compare(name: &str, backend: &Backend, all: &[Loaded]) {
+    let Some(first) = all.first() else { return };
     print!("{name:<44}");
-    for round in rounds {
-        print!("{:>22}", format!("{} observations", round.observations));
+    for loaded in all {
+        print!("{:>22}", format!("{} observations", loaded.observations));
     }
     println!("{:>10}{:>12}", "growth", "bar");
-    let (Some(small), Some(large)) = (rounds.first(), rounds.last()) else {
-        return;
-    };
-    let costs = |[one, many]: [f64; 2]| print!("{:>22}", format!("{one:.3} / {many:.3} ms"));
-    for (at, (name, _)) in small.floors.iter().enumerate() {
-        print!("{name:<44}");
-        rounds.iter().for_each(|round| costs(round.floors[at].1));
-        println!();
-    }
-    for (at, (query, _)) in small.costs.iter().enumerate() {
+    floors(backend, first);
+    for (at, query) in first.queries.iter().enumerate() {
+        let paths = all.iter().map(|loaded| loaded.queries[at].paths.clone());
+        let asked: Vec<Asked> = all.iter().map(|l| &l.server).zip(paths).collect();
+        let [one, many] = [1, 16].map(|connections| costs(&asked, connections));
         print!("{:<44}", query.name);
-        rounds.iter().for_each(|round| costs(round.costs[at].1));
+        one.iter().zip(&many).for_each(|costs| tell(costs));
         // Over one connection an idle machine has to be woken up for every request.
-        let growth = large.costs[at].1[1] / small.costs[at].1[1];
-        println!("{growth:>10.2}{:>9.2} ms", query.bar * factor);
+        let growth = many[many.len() - 1] / many[0];
+        println!("{growth:>10.2}{:>9.2} ms", query.bar * backend.factor());
     }
     print!("{:<44}", format!("page {DEEP} against page 1"));
-    for round in rounds {
-        let [first, deep] = round.pages;
-        print!("{:>22}", format!("{:.2}", deep / first));
+    for loaded in all {
+        let pages = loaded.pages.clone();
+        let asked = pages.map(|page| (&loaded.server, vec![page]));
+        let costs = costs(&asked, 16);
+        print!("{:>22}", format!("{:.2}", costs[1] / costs[0]));
     }
     println!("{:>10}{:>12}", "", "1.2");
+}
+
+/// What the machine takes at least, in the same way.
+fn floors(backend: &Backend, loaded: &Loaded) {
+    let nothing = Server::floor();
+    let asked = [(&nothing, vec!["/".to_owned()])];
+    let [one, many] = [1, 16].map(|connections| costs(&asked, connections)[0]);
+    print!("{:<44}", "a constant answer over HTTP");
+    tell((&one, &many));
+    println!();
+    if let Backend::Postgres(_) = backend {
+        let [one, many] = [1, 16].map(|connections| {
+            let from = backend.cpu();
+            let answers = floor::ask(&loaded.database.url, connections, TURNS * TURN);
+            (backend.cpu() - from) / answers as f64 * 1e3
+        });
+        print!("{:<44}", "a row by its key, the database alone");
+        tell((&one, &many));
+        println!();
+    }
+}
+
+fn tell((one, many): (&f64, &f64)) {
+    print!("{:>22}", format!("{one:.3} / {many:.3} ms"));
+}
+
+/// A server, and the paths it is asked for.
+type Asked<'a> = (&'a Server, Vec<String>);
+
+/// CPU milliseconds a request of each: in turns, so that a machine that is slower for a while is
+/// so for all of them.
+fn costs(all: &[Asked<'_>], connections: usize) -> Vec<f64> {
+    for (server, paths) in all {
+        load(server.address(), paths, connections, TURN / 2);
+    }
+    let mut sums = vec![(0.0, 0); all.len()];
+    for _ in 0..TURNS {
+        for ((server, paths), (time, answers)) in all.iter().zip(&mut sums) {
+            let from = server.cpu();
+            *answers += load(server.address(), paths, connections, TURN);
+            *time += server.cpu() - from;
+        }
+    }
+    let costs = sums.into_iter();
+    costs.map(|(time, n)| time / n as f64 * 1e3).collect()
 }
