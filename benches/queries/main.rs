@@ -96,7 +96,7 @@ fn compare(name: &str, backend: &Backend, all: &[Loaded]) {
         let asked: Vec<Asked> = all.iter().map(|l| &l.server).zip(paths).collect();
         let [one, many] = [1, 16].map(|connections| costs(&asked, connections));
         print!("{:<44}", query.name);
-        one.iter().zip(&many).for_each(|costs| tell(costs));
+        one.iter().zip(&many).for_each(tell);
         // Over one connection an idle machine has to be woken up for every request.
         let growth = many[many.len() - 1] / many[0];
         println!("{growth:>10.2}{:>9.2} ms", query.bar * backend.factor());
