@@ -64,6 +64,16 @@ async fn fill(connection: &mut PgConnection) {
     }
 }
 
+/// A database with records, and a connection to it.
+async fn filled(server: &Server, kinds: &Arc<Kinds>) -> (Database, PgConnection) {
+    let database = Database::on(&server.url("postgres")).await;
+    let store = Store::open(&database.url, kinds.clone()).await.unwrap();
+    store.close().await;
+    let mut connection = PgConnection::connect(&database.url).await.unwrap();
+    fill(&mut connection).await;
+    (database, connection)
+}
+
 /// How often all records were walked, when everybody else has gone.
 async fn walks(connection: &mut PgConnection) -> i64 {
     let others = "SELECT count(*) FROM pg_stat_activity \
@@ -107,12 +117,9 @@ async fn a_read_meets_no_records_of_others() {
     let Some(server) = Server::shared() else {
         return;
     };
-    let database = Database::on(&server.url("postgres")).await;
     let kinds = Arc::new(Kinds::embedded().unwrap());
+    let (database, mut connection) = filled(&server, &kinds).await;
     let opened = async || Arc::new(Store::open(&database.url, kinds.clone()).await.unwrap());
-    let mut connection = PgConnection::connect(&database.url).await.unwrap();
-    opened().await.close().await;
-    fill(&mut connection).await;
     // Most times are of one record only; those that are asked for here are of everybody.
     let alone = format!(
         "INSERT INTO record (participant, kind, time, source, version, updated, write, state) \
@@ -169,12 +176,9 @@ async fn common_searches_walk_along_a_key() {
     let Some(server) = Server::shared() else {
         return;
     };
-    let database = Database::on(&server.url("postgres")).await;
     let kinds = Arc::new(Kinds::embedded().unwrap());
+    let (database, mut connection) = filled(&server, &kinds).await;
     let opened = async || Arc::new(Store::open(&database.url, kinds.clone()).await.unwrap());
-    let mut connection = PgConnection::connect(&database.url).await.unwrap();
-    opened().await.close().await;
-    fill(&mut connection).await;
 
     // A walk is noticed.
     let mut before = walks(&mut connection).await;
