@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use quick_cache::sync::Cache;
 
-use super::db::{Db, Reads, Transaction, query};
+use super::db::{Bound, Db, Reads, Transaction, query};
 use super::{Result, sql};
 use crate::fhir::id::{self, Hash96};
 
@@ -135,42 +135,46 @@ impl Dictionary {
     /// The participants of these numbers.
     pub async fn people(&self, db: &mut Db<'_>, ids: &[i64]) -> Result<Numbered<Arc<Person>>> {
         let (mut out, missing) = known(&self.people, ids);
-        for chunk in sql::sets(&missing) {
-            let text = format!(
-                "SELECT id, consortium_id, person_id FROM participant WHERE id IN ({})",
-                sql::list(chunk.len())
-            );
-            for row in query(text).bind_all(chunk).fetch_all(db.again()).await? {
-                let person = person(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-                if db.is_durable() {
-                    self.remember(person.clone());
-                }
-                out.insert(person.id, person);
-            }
+        for person in self.people_by(db, "id", &missing).await? {
+            out.insert(person.id, person);
         }
         Ok(out)
     }
 
-    /// The numbers that participants have, in the order of their hashes.
+    /// The numbers that participants have now, in the order of their hashes.
     pub async fn numbers_of(&self, db: &Reads, hashes: &[Hash96]) -> Result<Vec<Option<i64>>> {
-        let mut found = HashMap::with_capacity(hashes.len());
-        for set in sql::sets(hashes) {
-            let text = format!(
-                "SELECT id, consortium_id, person_id FROM participant WHERE hash IN ({})",
-                sql::list(set.len())
-            );
-            for row in query(text).bind_all(&set).fetch_all(db).await? {
-                let person = person(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-                found.insert(person.hash, person.id);
-                self.remember(person);
-            }
-        }
-        Ok(hashes.iter().map(|hash| found.get(hash).copied()).collect())
+        let people = self.people_by(&mut db.db(), "hash", hashes).await?;
+        let number = |hash: &Hash96| people.iter().find(|p| p.hash == *hash).map(|p| p.id);
+        Ok(hashes.iter().map(number).collect())
     }
 
-    fn remember(&self, person: Arc<Person>) {
-        self.person_numbers.insert(person.hash, person.id);
-        self.people.insert(person.id, person);
+    /// The participants with these values of a key, each remembered where that is durable.
+    async fn people_by<T>(
+        &self,
+        db: &mut Db<'_>,
+        key: &str,
+        values: &[T],
+    ) -> Result<Vec<Arc<Person>>>
+    where
+        T: Clone,
+        for<'v> &'v T: Into<Bound>,
+    {
+        let mut out = Vec::with_capacity(values.len());
+        for set in sql::sets(values) {
+            let text = format!(
+                "SELECT id, consortium_id, person_id FROM participant WHERE {key} IN ({})",
+                sql::list(set.len())
+            );
+            for row in query(text).bind_all(&set).fetch_all(db.again()).await? {
+                let person = person(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+                if db.is_durable() {
+                    self.people.insert(person.id, person.clone());
+                    self.person_numbers.insert(person.hash, person.id);
+                }
+                out.push(person);
+            }
+        }
+        Ok(out)
     }
 
     /// When these writes were made, in milliseconds since the epoch.

@@ -39,8 +39,6 @@ struct Waiting<K, V> {
 enum Turn<K, V> {
     Answer(V),
     Lead(Lead<K, V>),
-    /// Nobody found anything for them.
-    Alone,
 }
 
 /// Whoever holds it asks, for the others too. Given up, it passes on to those who wait, and
@@ -72,17 +70,17 @@ impl<K: Copy, V> Gather<K, V> {
         F: Future<Output = Result<Vec<V>>>,
     {
         let turn = match self.turn(key) {
-            Ok(lead) => Turn::Lead(lead),
-            Err(told) => told.await.unwrap_or(Turn::Alone),
+            Ok(lead) => Some(Turn::Lead(lead)),
+            Err(told) => told.await.ok(),
         };
-        match turn {
-            Turn::Answer(value) => return Ok(value),
-            Turn::Lead(lead) => {
-                if let Some(value) = lead.ask(key, &work).await? {
-                    return Ok(value);
-                }
-            }
-            Turn::Alone => {}
+        let found = match turn {
+            Some(Turn::Answer(value)) => Some(value),
+            Some(Turn::Lead(lead)) => lead.ask(key, &work).await?,
+            // Whoever led was given up, or found nothing.
+            None => None,
+        };
+        if let Some(value) = found {
+            return Ok(value);
         }
         let value = work(vec![key]).await?.pop();
         value.ok_or(sqlx::Error::RowNotFound.into())

@@ -58,6 +58,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
+use crate::fhir::id::ObservationKey;
 use crate::kind::Kinds;
 use db::{Reads, Transaction};
 
@@ -118,7 +119,7 @@ pub struct Store {
     dictionary: dictionary::Dictionary,
     census: census::Cache,
     /// Records asked for by many at once, where that costs less.
-    gathered: gather::Gather<crate::fhir::id::ObservationKey, Records>,
+    gathered: gather::Gather<ObservationKey, Records>,
     /// Whether a residue is stored, as far as this process knows.
     has_residue: AtomicBool,
     /// Receipts are numbered in the order in which they are made.
