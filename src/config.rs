@@ -19,6 +19,7 @@ mod value;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -26,8 +27,10 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 pub use file::FileError;
 pub use value::{Day, Instant, Listen, Size};
 
+use crate::exchange;
 use crate::fhir::canonical::{Canonical, DEFAULT_BASE};
 use crate::kind::Edition;
+use crate::store::QUARANTINE_TTL;
 
 /// Bridge between Japan's health information exchange protocol (健康情報等交換規約) and HL7
 /// FHIR R4.
@@ -139,6 +142,39 @@ pub enum RegistryMode {
     Auto,
 }
 
+/// What is kept of refused records.
+#[derive(Debug, Clone, Args)]
+pub struct Refusals {
+    /// Most faults listed of a submission; beyond them, the first error of each record
+    #[arg(long, value_name = "NUMBER", default_value_t = exchange::Options::default().faults_max)]
+    pub faults_max: usize,
+
+    /// Most refused records kept of a submission beyond these faults; further ones are counted
+    #[arg(long, value_name = "NUMBER", default_value_t = exchange::Options::default().refused_max)]
+    pub refused_max: usize,
+
+    /// Days that refused records wait in the quarantine before they are deleted
+    #[arg(long, value_name = "DAYS", default_value_t = QUARANTINE_TTL.as_secs() / 86_400,
+        value_parser = clap::value_parser!(u64).range(1..=36_500))]
+    pub quarantine_ttl: u64,
+}
+
+impl Refusals {
+    /// How submissions are read.
+    pub fn reading(&self, lenient: bool) -> exchange::Options {
+        exchange::Options {
+            lenient,
+            faults_max: self.faults_max,
+            refused_max: self.refused_max,
+        }
+    }
+
+    /// How long rows of the quarantine are kept.
+    pub fn ttl(&self) -> Duration {
+        Duration::from_secs(self.quarantine_ttl * 86_400)
+    }
+}
+
 /// `serve`
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
@@ -171,6 +207,10 @@ pub struct Serve {
     /// Largest body taken, counted after decompression; k, M and G are powers of 1024
     #[arg(long, value_name = "SIZE", default_value = "64M")]
     pub body_limit: Size,
+
+    /// What is kept of refused records.
+    #[command(flatten)]
+    pub refusals: Refusals,
 
     /// Most entries of a batch or transaction Bundle
     #[arg(long, value_name = "NUMBER", default_value_t = 5000)]
@@ -314,6 +354,10 @@ pub struct Import {
     /// Whether unknown consortia, participants and laboratories are refused or registered
     #[arg(long, value_enum, default_value_t = RegistryMode::Strict)]
     pub registry: RegistryMode,
+
+    /// What is kept of refused records.
+    #[command(flatten)]
+    pub refusals: Refusals,
 
     /// Files or folders: submissions (.json, .ndjson, .gz, .zip) and registries (CSV, JSON)
     #[arg(value_name = "PATH", required = true)]

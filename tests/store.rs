@@ -336,6 +336,188 @@ async fn lenient_handling_stores_the_good_and_quarantines_the_rest() {
     );
 }
 
+/// A lenient submission of `n` weights with several faults each, a day apart.
+fn faulty(n: usize) -> String {
+    let records: Vec<String> = (0..n)
+        .map(|i| {
+            format!(
+                r#"{{"observation_time":"201609{:02}{:02}{:02}{:02}","body_weight":1.2345,"x":1,"update_time":"20160901081500123"}}"#,
+                1 + i / 86_400, i / 3600 % 24, i / 60 % 60, i % 60
+            )
+        })
+        .collect();
+    submission(&records.join(","))
+}
+
+#[tokio::test]
+async fn every_refused_record_is_kept_however_many_faults_there_are() {
+    let f = Fixture::new().await;
+    let options = Options {
+        lenient: true,
+        faults_max: 20,
+        ..Options::default()
+    };
+    let how = Submit {
+        handling: Handling::Lenient,
+        ..Submit::default()
+    };
+    let text = faulty(50);
+    let read = |options| exchange::read(f.store.kinds(), options, text.as_bytes()).unwrap();
+    let all = read(Options {
+        faults_max: 10_000,
+        ..options
+    })
+    .faults
+    .len() as u64;
+    let receipt = f.store.submit(&mut read(options), &how).await.unwrap();
+    assert_eq!((receipt.counts.received, receipt.counts.refused), (50, 50));
+    // As many entries as faults are listed, and how many there are beside them.
+    assert_eq!(receipt.entries.len(), 20);
+    let listed: usize = receipt.entries.iter().map(|e| e.faults.len()).sum();
+    assert!(
+        receipt
+            .entries
+            .iter()
+            .all(|e| e.faults.iter().any(|f| f.is_error()))
+    );
+    assert_eq!(receipt.unlisted.records, 0);
+    assert_eq!(receipt.unlisted.entries, 30);
+    assert_eq!(receipt.unlisted.faults, all - listed as u64);
+    let access = Access::operator();
+    let waiting = f.store.quarantine(&access, None, 0, 1000).await.unwrap();
+    assert_eq!(waiting.len(), 50);
+    assert!(
+        waiting
+            .iter()
+            .all(|row| row.faults.iter().any(|f| f.is_error()))
+    );
+    let kept = f
+        .store
+        .receipt(&access, &receipt.id, false)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (kept.entries, kept.unlisted),
+        (receipt.entries, receipt.unlisted)
+    );
+    let kept = f
+        .store
+        .receipt(&access, &receipt.id, true)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((kept.entries.len(), kept.unlisted.entries), (50, 0));
+
+    // Beyond the limit of refused records they are counted, and that is told.
+    let few = Options {
+        refused_max: 30,
+        ..options
+    };
+    let receipt = f.store.submit(&mut read(few), &how).await.unwrap();
+    let kept = f
+        .store
+        .quarantine(&access, None, 0, 1000)
+        .await
+        .unwrap()
+        .len()
+        - 50;
+    assert!((30..50).contains(&kept), "{kept}");
+    assert_eq!((receipt.counts.received, receipt.counts.refused), (50, 50));
+    assert_eq!(receipt.unlisted.records, 50 - kept as u64);
+    let listed: usize = receipt.entries.iter().map(|e| e.faults.len()).sum();
+    assert_eq!(receipt.unlisted.faults, all - listed as u64);
+}
+
+#[tokio::test]
+async fn warnings_beyond_the_limit_are_counted() {
+    let f = Fixture::new().await;
+    let records: Vec<String> = (0..30)
+        .map(|i| weight_at(&format!("201609010730{i:02}"), "20160901080000000", "65.50"))
+        .map(|text| text.replace("WS-100", "WS-999"))
+        .map(|text| {
+            text[text.find(r#"{"observation_time""#).unwrap()..text.rfind("]}}]}").unwrap()]
+                .to_owned()
+        })
+        .collect();
+    let text = submission(&records.join(","));
+    let options = Options {
+        faults_max: 5,
+        ..Options::default()
+    };
+    let mut read = exchange::read(f.store.kinds(), options, text.as_bytes()).unwrap();
+    let receipt = f.store.submit(&mut read, &Submit::default()).await.unwrap();
+    assert_eq!((receipt.counts.created, receipt.counts.warned), (30, 30));
+    assert_eq!((receipt.entries.len(), receipt.unlisted.faults), (30, 25));
+}
+
+#[tokio::test]
+async fn what_waits_is_mended_by_its_identity_and_expires() {
+    let f = Fixture::new().await;
+    let access = Access::operator();
+    let bad = |time: &str| weight_at(time, "20160902081500123", "65.505");
+    for second in 0..5 {
+        f.send_lenient(&bad(&format!("2016090207301{second}")))
+            .await;
+    }
+    let waiting = async || f.store.quarantine(&access, None, 0, 100).await.unwrap();
+    let before = waiting().await;
+    assert_eq!(before.len(), 5);
+    // One of them is mended, and the same record over again changes nothing else.
+    let good = weight_at("20160902073012", "20160902081500124", "65.50");
+    assert_eq!(f.send(&good).await.counts.created, 1);
+    let after = waiting().await;
+    assert_eq!(after.len(), 4);
+    assert!(after.iter().all(|row| row.id != before[2].id));
+
+    // Expired rows are on no list, cannot be dismissed, and are deleted by the next submission.
+    f.store.keep_quarantine(std::time::Duration::ZERO);
+    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    assert!(waiting().await.is_empty());
+    assert!(!f.store.dismiss(&access, after[0].id, "x").await.unwrap());
+    f.send(&weight("20160901080000000", "65.50")).await;
+    f.store
+        .keep_quarantine(std::time::Duration::from_secs(3600));
+    let left = waiting().await;
+    let newest: Vec<i64> = before.iter().rev().take(1).map(|row| row.id).collect();
+    assert_eq!(left.iter().map(|row| row.id).collect::<Vec<_>>(), newest);
+}
+
+#[tokio::test]
+async fn a_registry_that_changes_meanwhile_is_judged_anew() {
+    // A submission is judged before it may write; what counts is what the registries say then.
+    let f = Fixture::new().await;
+    let store = Arc::new(f.store);
+    let held = store.hold(None).await.unwrap();
+    let other = store.clone();
+    let removal = tokio::spawn(async move {
+        let list = List::by_name("laboratories").unwrap();
+        other.change_registry(list, &[], true).await.unwrap()
+    });
+    let pause = async || tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    pause().await;
+    let other = store.clone();
+    let sent = tokio::spawn(async move {
+        let text = first();
+        let read = exchange::read(other.kinds(), Options::default(), text.as_bytes());
+        other
+            .submit(&mut read.unwrap(), &Submit::default())
+            .await
+            .unwrap()
+    });
+    pause().await;
+    drop(held);
+    assert!(removal.await.unwrap().is_ok());
+    let receipt = sent.await.unwrap();
+    assert_eq!((receipt.status, receipt.counts.created), (422, 0));
+    let codes: Vec<&str> = receipt
+        .entries
+        .iter()
+        .flat_map(|entry| entry.faults.iter().map(|fault| fault.code.as_str()))
+        .collect();
+    assert!(codes.contains(&"laboratory-unknown"), "{codes:?}");
+}
+
 #[tokio::test]
 async fn what_the_registries_do_not_know_is_refused() {
     let f = Fixture::new().await;

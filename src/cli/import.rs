@@ -63,6 +63,7 @@ enum Reading {
 }
 
 async fn import(store: Arc<Store>, options: &Import, files: Files) -> Result<Exit, Failure> {
+    store.keep_quarantine(options.refusals.ttl());
     let bar = bar(files.bytes, "{wide_bar} {bytes}/{total_bytes}, {eta} left");
     let mut reporter = Reporter::new();
     let mut summary = Summary::default();
@@ -82,7 +83,7 @@ async fn import(store: Arc<Store>, options: &Import, files: Files) -> Result<Exi
     let mut read = read_ahead(
         store.kinds().clone(),
         files.submissions,
-        options.lenient,
+        options.refusals.reading(options.lenient),
         &bar,
     );
     while let Some(next) = read.recv().await {
@@ -99,8 +100,9 @@ async fn import(store: Arc<Store>, options: &Import, files: Files) -> Result<Exi
                 let told = receipt.faults.iter();
                 let told = told.chain(receipt.entries.iter().flat_map(|entry| &entry.faults));
                 let mut told = told.peekable();
-                if told.peek().is_some() || submission.unlisted > 0 {
-                    bar.suspend(|| reporter.all(&name, told, submission.unlisted))?;
+                let untold = receipt.unlisted.faults;
+                if told.peek().is_some() || untold > 0 {
+                    bar.suspend(|| reporter.all(&name, told, untold))?;
                 }
             }
         }
@@ -182,7 +184,7 @@ pub(super) async fn load_list(
 fn read_ahead(
     kinds: Arc<Kinds>,
     paths: Vec<PathBuf>,
-    lenient: bool,
+    reading: exchange::Options,
     bar: &ProgressBar,
 ) -> mpsc::Receiver<Reading> {
     let (send, receive) = mpsc::channel(AHEAD);
@@ -199,7 +201,7 @@ fn read_ahead(
                 };
                 let Some(path) = next else { return };
                 let give = |read| send.blocking_send(read).is_ok();
-                if let Err(failure) = read_path(&kinds, &path, lenient, &give) {
+                if let Err(failure) = read_path(&kinds, &path, reading, &give) {
                     give(Reading::Failed(failure));
                     return;
                 }
@@ -214,11 +216,11 @@ fn read_ahead(
 fn read_path(
     kinds: &Kinds,
     path: &Path,
-    lenient: bool,
+    reading: exchange::Options,
     give: &dyn Fn(Reading) -> bool,
 ) -> Result<(), Failure> {
     if path.extension().is_none_or(|end| end != "zip") {
-        return read_documents(kinds, Input::open(path)?, lenient, give);
+        return read_documents(kinds, Input::open(path)?, reading, give);
     }
     let broken = |e: zip::result::ZipError| match e {
         zip::result::ZipError::Io(e) => Failure::path(path, &e),
@@ -233,7 +235,7 @@ fn read_path(
             continue;
         }
         let name = format!("{}!{inside}", path.display());
-        read_from(kinds, &name, entry, lenient, give)?;
+        read_from(kinds, &name, entry, reading, give)?;
     }
     Ok(())
 }
@@ -241,29 +243,25 @@ fn read_path(
 fn read_documents(
     kinds: &Kinds,
     input: Input,
-    lenient: bool,
+    reading: exchange::Options,
     give: &dyn Fn(Reading) -> bool,
 ) -> Result<(), Failure> {
-    read_from(kinds, &input.name, input.content, lenient, give)
+    read_from(kinds, &input.name, input.content, reading, give)
 }
 
 fn read_from(
     kinds: &Kinds,
     name: &str,
     source: impl Read,
-    lenient: bool,
+    reading: exchange::Options,
     give: &dyn Fn(Reading) -> bool,
 ) -> Result<(), Failure> {
-    let options = exchange::Options {
-        lenient,
-        ..exchange::Options::default()
-    };
     let mut json = Reader::new(source);
     let mut first = true;
     loop {
         let read = match json.next_document() {
             Ok(Event::End) if !first => return Ok(()),
-            Ok(event) => exchange::read_document(kinds, options, &mut json, event),
+            Ok(event) => exchange::read_document(kinds, reading, &mut json, event),
             Err(error) => Err(error),
         };
         first = false;

@@ -73,7 +73,7 @@ pub(super) fn read(
             registry::check(kinds, submission, registries);
         }
         refused |= submission.has_errors();
-        untold += submission.untold + submission.unlisted;
+        untold += submission.untold;
         issues.extend(submission.all_faults().cloned().map(Issue::of));
     }
     submissions.retain(|s| !s.broken && s.rows.iter().any(|row| !row.refused));

@@ -33,6 +33,7 @@ pub fn run(cli: &Cli, options: &Serve) -> Result<Exit, Failure> {
             http::signals().map_err(|error| Failure::system(format!("signals: {error}")))?;
         let store = Store::open(&cli.database, kinds).await.map_err(failed)?;
         let store = Arc::new(store);
+        store.keep_quarantine(options.refusals.ttl());
         if options.demo {
             demo::load(&store).await?;
         }
@@ -48,6 +49,7 @@ fn settings(options: &Serve) -> Settings {
     Settings {
         base_url: options.base_url.clone(),
         body_limit: options.body_limit.0,
+        reading: options.refusals.reading(false),
         bundle_max: options.bundle_max,
         cors_origins: options.cors_origin.clone(),
         auto_register: options.registry == RegistryMode::Auto,

@@ -46,7 +46,7 @@ pub(super) fn submissions(
         if let Some(registries) = registries {
             registry::check(kinds, &mut submission, registries);
         }
-        let unlisted = submission.unlisted + submission.untold;
+        let unlisted = submission.untold;
         reporter.all(&name, submission.all_faults(), unlisted)?;
         event = json.next_document();
         let alone = first && matches!(event, Ok(Event::End));

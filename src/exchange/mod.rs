@@ -13,7 +13,7 @@ mod writer;
 
 use std::fmt::Write as _;
 
-use crate::fault::{Fault, Place};
+use crate::fault::{Fault, Place, Severity};
 use crate::kind::{Edition, Kind, Kinds, LOCATED};
 use crate::record::{Cell, Record, Texts};
 
@@ -61,6 +61,8 @@ pub struct Row {
     cells: u32,
     /// Whether a fault refuses it.
     pub refused: bool,
+    /// Whether a fault warns of it.
+    pub warned: bool,
     /// Whether it is a repetition, in the same submission, of a record with the same content.
     pub repeated: bool,
     /// Where it stood.
@@ -92,10 +94,12 @@ pub struct Submission {
     pub envelope: Vec<Fault>,
     /// Whether the envelope is so broken that nothing can be stored in any handling.
     pub broken: bool,
-    /// Refused records beyond the limit of faults: counted, not listed.
+    /// Refused records beyond the limits of faults and of refused records: counted, not kept.
     pub unlisted: u64,
     /// Faults beyond the limit: counted, not told.
     pub untold: u64,
+    /// Whether one of those was an error.
+    untold_error: bool,
     /// Where `consortium_id` stands.
     pub consortium_place: Place,
     faults_max: usize,
@@ -127,6 +131,7 @@ impl Submission {
             broken: false,
             unlisted: 0,
             untold: 0,
+            untold_error: false,
             consortium_place: Place::default(),
             faults_max,
             cells: Vec::new(),
@@ -160,6 +165,7 @@ impl Submission {
             kind: kind.place as u16,
             cells: at,
             refused: false,
+            warned: false,
             repeated: false,
             position: Position::default(),
         });
@@ -213,7 +219,7 @@ impl Submission {
     pub fn has_errors(&self) -> bool {
         self.broken
             || self.unlisted > 0
-            || self.untold > 0
+            || self.untold_error
             || self.all_faults().any(Fault::is_error)
     }
 
@@ -227,14 +233,56 @@ impl Submission {
             .unwrap_or(of.position.place)
     }
 
-    /// Adds a fault of a row; an error refuses it. Beyond the limit it is only counted.
+    /// Adds a fault of a row; an error refuses it. Beyond the limit it is only counted, unless
+    /// it is the first error of the row: every refused row tells why.
     pub fn refuse(&mut self, row: usize, fault: Fault) {
-        self.rows[row].refused |= fault.is_error();
-        if self.faults.len() < self.faults_max {
+        let of = &mut self.rows[row];
+        let first = fault.is_error() && !of.refused;
+        of.refused |= fault.is_error();
+        of.warned |= fault.severity == Severity::Warning;
+        self.tell(row, fault, first);
+    }
+
+    /// Lists faults of rows, for all of which there is room.
+    pub(crate) fn list(&mut self, faults: Vec<(u32, Fault)>) {
+        for (row, fault) in &faults {
+            let of = &mut self.rows[*row as usize];
+            of.refused |= fault.is_error();
+            of.warned |= fault.severity == Severity::Warning;
+        }
+        self.faults.extend(faults);
+        self.sort_faults();
+    }
+
+    /// Lists a fault of a row while there is room, or `anyway`; else counts it.
+    fn tell(&mut self, row: usize, fault: Fault, anyway: bool) {
+        if anyway || self.faults.len() < self.faults_max {
             self.faults.push((row as u32, fault));
         } else {
-            self.untold += u64::from(fault.is_error());
+            self.leave_out(&fault);
         }
+    }
+
+    /// Counts a fault that is not listed.
+    fn leave_out(&mut self, fault: &Fault) {
+        self.untold += 1;
+        self.untold_error |= fault.is_error();
+    }
+
+    /// The most faults that are listed.
+    pub fn faults_max(&self) -> usize {
+        self.faults_max
+    }
+
+    /// The faults of each row in turn, of which there may be none; the faults must be sorted.
+    pub fn faults_by_row(&self) -> impl Iterator<Item = (&Row, &[(u32, Fault)])> {
+        let mut rest = self.faults.as_slice();
+        self.rows.iter().enumerate().map(move |(i, row)| {
+            let end = rest.iter().take_while(|(of, _)| *of as usize <= i).count();
+            let (own, after) = rest.split_at(end);
+            rest = after;
+            (row, own)
+        })
     }
 
     /// Puts the faults in the order of the rows; to be called when no more are added.

@@ -34,6 +34,7 @@ use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::exchange::Options;
 use crate::kind::Kinds;
 use crate::store::{Access, Store};
 use error::{Kind, Problem};
@@ -48,6 +49,8 @@ pub struct Settings {
     pub base_url: Option<String>,
     /// Bytes of a body at most, after decompression.
     pub body_limit: u64,
+    /// How submissions are read: what is listed of their faults.
+    pub reading: Options,
     /// Origins that browsers may call from; `*` any.
     pub cors_origins: Vec<String>,
     /// Unknown consortia, participants and laboratories are registered provisionally.
@@ -71,6 +74,7 @@ impl Default for Settings {
         Settings {
             base_url: None,
             body_limit: 64 << 20,
+            reading: Options::default(),
             cors_origins: Vec::new(),
             auto_register: false,
             page_default: 50,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{Registries, Row as Entry};
 use crate::exchange::{Origin, Submission};
-use crate::fault::{Code, Fault};
+use crate::fault::{Code, Fault, Severity};
 use crate::kind::{Kind, Kinds};
 use crate::time;
 
@@ -12,36 +12,104 @@ use crate::time;
 /// the participation period (both days inclusive); warns about devices that are not
 /// registered or inaccurate. `facts` holds at least the rows that the submission names.
 pub fn check(kinds: &Kinds, submission: &mut Submission, facts: &Registries) {
-    if submission.consortium_id.is_empty() {
-        return;
+    let verdicts = Verdicts::of(kinds, submission, facts);
+    verdicts.apply(submission);
+}
+
+/// What the registries say of a submission.
+#[derive(Debug, Default)]
+pub struct Verdicts {
+    /// What refuses all of it.
+    envelope: Option<Fault>,
+    /// Faults of its rows, in their order.
+    rows: Vec<(u32, Fault)>,
+    /// Faults beyond the limit of the submission: counted, not listed.
+    untold: u64,
+    /// The rows of those that were warnings.
+    warned: Vec<u32>,
+}
+
+impl Verdicts {
+    /// Judges a submission, without changing it.
+    pub fn of(kinds: &Kinds, submission: &Submission, facts: &Registries) -> Verdicts {
+        let mut verdicts = Verdicts::default();
+        verdicts.judge(kinds, submission, facts);
+        verdicts
     }
-    let consortium_id = submission.consortium_id.clone();
-    if facts.consortium(&consortium_id).is_none() {
-        let pointer = match submission.origin {
-            Origin::Exchange => "/consortium_id",
-            Origin::Bundle => "Bundle",
-            Origin::Resources => "Observation.subject",
+
+    /// Whether anything is refused.
+    pub fn refuse(&self) -> bool {
+        self.envelope.is_some() || self.rows.iter().any(|(_, fault)| fault.is_error())
+    }
+
+    /// Whether all of the submission is refused, in any handling.
+    pub fn refuse_all(&self) -> bool {
+        self.envelope.is_some()
+    }
+
+    /// The faults of rows, in the order of the rows.
+    pub fn rows(&self) -> &[(u32, Fault)] {
+        &self.rows
+    }
+
+    /// Adds them to the faults of the submission that was judged.
+    pub fn apply(self, submission: &mut Submission) {
+        if let Some(fault) = self.envelope {
+            submission.envelope.push(fault);
+            submission.broken = true;
+        }
+        submission.untold += self.untold;
+        for row in self.warned {
+            submission.rows[row as usize].warned = true;
+        }
+        submission.list(self.rows);
+    }
+
+    fn judge(&mut self, kinds: &Kinds, submission: &Submission, facts: &Registries) {
+        if submission.consortium_id.is_empty() {
+            return;
+        }
+        let consortium_id = &submission.consortium_id;
+        let room = submission
+            .faults_max()
+            .saturating_sub(submission.faults.len());
+        if facts.consortium(consortium_id).is_none() {
+            let pointer = match submission.origin {
+                Origin::Exchange => "/consortium_id",
+                Origin::Bundle => "Bundle",
+                Origin::Resources => "Observation.subject",
+            };
+            let place = submission.consortium_place;
+            let fault = Fault::new(Code::ConsortiumUnknown, pointer, place);
+            self.envelope = Some(fault.found(consortium_id));
+            return;
+        }
+        let people: Vec<Option<Period>> = submission
+            .persons
+            .iter()
+            .map(|person| facts.participant(consortium_id, person).map(Period::of))
+            .collect();
+        let mut checker = Checker {
+            facts,
+            consortium_id,
+            known: HashMap::default(),
         };
-        let place = submission.consortium_place;
-        let fault = Fault::new(Code::ConsortiumUnknown, pointer, place);
-        submission.envelope.push(fault.found(&consortium_id));
-        submission.broken = true;
-        return;
+        for i in 0..submission.rows.len() {
+            let mut refused = submission.rows[i].refused;
+            for fault in checker.row(kinds, submission, i, &people) {
+                let first = fault.is_error() && !refused;
+                refused |= fault.is_error();
+                if first || self.rows.len() < room {
+                    self.rows.push((i as u32, fault));
+                    continue;
+                }
+                self.untold += 1;
+                if fault.severity == Severity::Warning {
+                    self.warned.push(i as u32);
+                }
+            }
+        }
     }
-    let people: Vec<Option<Period>> = submission
-        .persons
-        .iter()
-        .map(|person| facts.participant(&consortium_id, person).map(Period::of))
-        .collect();
-    let mut checker = Checker {
-        facts,
-        consortium_id: &consortium_id,
-        known: HashMap::default(),
-    };
-    for i in 0..submission.rows.len() {
-        checker.row(kinds, submission, i, &people);
-    }
-    submission.sort_faults();
 }
 
 /// A participation period: first second, and first second after it.
@@ -72,10 +140,10 @@ impl Checker<'_> {
     fn row(
         &mut self,
         kinds: &Kinds,
-        submission: &mut Submission,
+        submission: &Submission,
         i: usize,
         people: &[Option<Period>],
-    ) {
+    ) -> Vec<Fault> {
         let row = submission.rows[i];
         let kind: &Kind = kinds.at(usize::from(row.kind));
         let mut found: Vec<(Code, Option<usize>)> = Vec::new();
@@ -125,7 +193,7 @@ impl Checker<'_> {
                 found.extend(code.map(|code| (code, Some(model))));
             }
         }
-        for (code, field) in found {
+        let fault = |(code, field): (Code, Option<usize>)| {
             let mut pointer = submission.pointer(kinds, &row);
             let mut quote = row
                 .person
@@ -145,9 +213,9 @@ impl Checker<'_> {
                 };
             }
             let place = field.map_or(row.position.place, |f| submission.place(kinds, i, f));
-            let fault = Fault::new(code, pointer, place).found(&quote);
-            submission.refuse(i, fault);
-        }
+            Fault::new(code, pointer, place).found(&quote)
+        };
+        found.into_iter().map(fault).collect()
     }
 
     fn verdict(

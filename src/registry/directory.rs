@@ -18,7 +18,7 @@ use super::row::Row;
 use crate::fhir::canonical::INSTITUTION_NO;
 
 /// Rows of all six lists, found by their keys and by their crosswalk columns.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Registries {
     /// The rows of each list in the order of their keys.
     rows: BTreeMap<(&'static str, String), Row>,

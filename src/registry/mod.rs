@@ -36,7 +36,7 @@ mod stage;
 mod unique;
 pub mod write;
 
-pub use check::check;
+pub use check::{Verdicts, check};
 pub use codes::{CodeEntry, DEVICE_TYPES, WEAR_POSITIONS};
 pub use csv_records::Charset;
 pub use directory::{LoadError, Registries, load_dir, read_file};

@@ -215,7 +215,9 @@ impl Store {
                 written = self
                     .records(&mut work, submission, rules, changes.handling)
                     .await?;
-                self.mend(&mut work, submission, &written).await?;
+                let waiting = self.waiting(&mut (&mut work.tx).into(), submission).await?;
+                self.mend_stored(&mut work, submission, waiting, &written)
+                    .await?;
             }
             fails |= refused || written.fails();
             let told = written.outcomes.iter().map(|placed| placed.map(Change::of));

@@ -33,6 +33,7 @@ mod layout;
 mod named;
 mod postgres;
 mod provenance;
+mod quarantine;
 mod query;
 mod read;
 mod readers;
@@ -55,7 +56,7 @@ mod wanted;
 mod work;
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::sync::{Arc, Mutex};
 
 use crate::fhir::id::ObservationKey;
@@ -73,9 +74,10 @@ pub use entries::{Entry, Outcome};
 pub use error::{Error, Result};
 pub use group::{GroupOf, StoredGroup};
 pub use provenance::{Delivery, DeliveryKey};
+pub use quarantine::{QUARANTINE_TTL, QuarantineRow};
 pub use query::{Place, RecordKey, RecordQuery, SORT_KEYS_MAX, SortBy, SortKey, TimeTest};
 pub use read::{Person, Records, StoredRecord};
-pub use receipt::{Counts, QuarantineRow, Receipt, ReceiptQuery};
+pub use receipt::{Counts, Receipt, ReceiptQuery, Unlisted};
 pub use referred::Referred;
 pub use registered::{Did, Registered};
 pub use registry::{
@@ -122,6 +124,8 @@ pub struct Store {
     gathered: gather::Gather<ObservationKey, Records>,
     /// Whether a residue is stored, as far as this process knows.
     has_residue: AtomicBool,
+    /// How long rows of the quarantine are kept, in milliseconds.
+    quarantine_ttl: AtomicI64,
     /// Receipts are numbered in the order in which they are made.
     ids: Mutex<ulid::Generator>,
 }
@@ -221,6 +225,7 @@ impl Store {
             census: census::Cache::default(),
             gathered: gather::Gather::new(),
             has_residue,
+            quarantine_ttl: AtomicI64::new(QUARANTINE_TTL.as_millis() as i64),
             ids: Mutex::new(ulid::Generator::new()),
         })
     }

@@ -1,14 +1,13 @@
-//! Receipts and the quarantine.
+//! Receipts.
 
 use serde::{Deserialize, Serialize};
 
 use super::db::{self, Transaction};
 use super::entries::{self, Compact, Entry, Outcome};
 use super::{Access, Result, Store};
-use crate::exchange::{self, Position};
+use crate::exchange::{self, Position, Submission};
 use crate::fault::{Fault, Place};
 use crate::fhir::id::{self, ObservationKey};
-use crate::time;
 
 /// How many records came to which end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,9 +65,46 @@ pub struct Receipt {
     pub counts: Counts,
     /// The entries that say something, or all of them.
     pub entries: Vec<Entry>,
+    /// What the entries leave out.
+    pub unlisted: Unlisted,
+}
+
+/// What the entries of a receipt leave out, because a submission has more faults or refused
+/// records than are listed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Unlisted {
+    /// Refused records that were only counted: they are not in the quarantine either.
+    pub records: u64,
+    /// Refused records without an entry, those that were only counted among them.
+    pub entries: u64,
+    /// Faults of records that no entry tells.
+    pub faults: u64,
+}
+
+impl Unlisted {
+    /// Whether anything is left out.
+    pub fn is_any(&self) -> bool {
+        *self != Unlisted::default()
+    }
 }
 
 impl Receipt {
+    /// A receipt that tells nothing yet but whose submission it is of.
+    pub(super) fn new(id: String, s: &Submission, lenient: bool, received_at: i64) -> Receipt {
+        Receipt {
+            id,
+            consortium_id: s.consortium_id.clone(),
+            send_time: s.send_time,
+            received_at,
+            lenient,
+            status: 422,
+            faults: Vec::new(),
+            counts: Counts::default(),
+            entries: Vec::new(),
+            unlisted: Unlisted::default(),
+        }
+    }
+
     /// Whether nothing was stored because of faults or conflicts.
     pub fn is_refused(&self) -> bool {
         self.status == 422
@@ -88,25 +124,9 @@ pub struct ReceiptQuery {
     pub limit: usize,
 }
 
-/// A refused record that waits to be mended.
-#[derive(Debug, Clone)]
-pub struct QuarantineRow {
-    /// Its number.
-    pub id: i64,
-    /// The receipt that tells of it.
-    pub receipt: String,
-    /// Whose record it is.
-    pub consortium_id: String,
-    /// JSON pointer in its submission.
-    pub pointer: String,
-    /// Why it was refused.
-    pub faults: Vec<Fault>,
-    /// When, in milliseconds since the epoch.
-    pub received_at: i64,
-}
-
 const COLUMNS: &str = "id, consortium_id, send_time, received_at, lenient, status, received, \
-    created, updated, unchanged, stale, conflict, refused, warned, faults, entries";
+    created, updated, unchanged, stale, conflict, refused, warned, faults, entries, \
+    unlisted_records, unlisted_entries, unlisted_faults";
 
 /// What is written of a receipt beside itself.
 pub(super) struct Extra {
@@ -115,13 +135,34 @@ pub(super) struct Extra {
     pub all: Vec<u8>,
 }
 
-pub(super) async fn insert(tx: &mut Transaction, receipt: &Receipt, extra: &Extra) -> Result<()> {
+/// The texts of a receipt as they are kept.
+pub(super) struct Packed {
+    faults: Vec<u8>,
+    entries: Vec<u8>,
+}
+
+impl Packed {
+    /// Those of a receipt.
+    pub fn of(receipt: &Receipt) -> Result<Packed> {
+        Ok(Packed {
+            faults: entries::pack_json(&receipt.faults)?,
+            entries: entries::pack_json(&receipt.entries)?,
+        })
+    }
+}
+
+pub(super) async fn insert(
+    tx: &mut Transaction,
+    receipt: &Receipt,
+    packed: &Packed,
+    extra: &Extra,
+) -> Result<()> {
     let c = &receipt.counts;
     let mut insert = db::query(
         "INSERT INTO submission (id, consortium_id, send_time, received_at, lenient, status, \
          received, created, updated, unchanged, stale, conflict, refused, warned, faults, entries, \
-         client, write, all_entries) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         client, write, all_entries, unlisted_records, unlisted_entries, unlisted_faults) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(&receipt.id)
     .bind(&receipt.consortium_id)
@@ -141,12 +182,18 @@ pub(super) async fn insert(tx: &mut Transaction, receipt: &Receipt, extra: &Extr
     ] {
         insert = insert.bind(n as i64);
     }
+    let Unlisted {
+        records,
+        entries,
+        faults,
+    } = receipt.unlisted;
     insert
-        .bind(entries::pack_json(&receipt.faults)?)
-        .bind(entries::pack_json(&receipt.entries)?)
+        .bind(packed.faults.as_slice())
+        .bind(packed.entries.as_slice())
         .bind(extra.client.as_deref())
         .bind(extra.write)
         .bind(extra.all.as_slice())
+        .bind_all([records, entries, faults].map(|n| n as i64))
         .execute(tx)
         .await?;
     Ok(())
@@ -173,6 +220,11 @@ fn read(row: &db::Row) -> Result<Receipt> {
         },
         faults: entries::unpack_json(&row.try_get::<Vec<u8>>(14)?)?,
         entries: entries::unpack_json(&row.try_get::<Vec<u8>>(15)?)?,
+        unlisted: Unlisted {
+            records: n(16)?,
+            entries: n(17)?,
+            faults: n(18)?,
+        },
     })
 }
 
@@ -187,7 +239,8 @@ impl Store {
         let Some(row) = row else { return Ok(None) };
         let mut receipt = read(&row)?;
         if all {
-            let compact = entries::unpack(&row.try_get::<Vec<u8>>(16)?)?;
+            let compact = entries::unpack(&row.try_get::<Vec<u8>>(19)?)?;
+            receipt.unlisted.entries = receipt.unlisted.records;
             receipt.entries = self.all_entries(&compact, receipt.entries).await?;
         }
         Ok(Some(receipt))
@@ -281,93 +334,4 @@ impl Store {
             .await?;
         rows.iter().map(read).collect()
     }
-
-    /// Refused records that nothing has mended yet, oldest first, after the row `after`.
-    ///
-    /// # Errors
-    /// [`Error::Database`](super::Error::Database), [`Error::Damaged`](super::Error::Damaged).
-    pub async fn quarantine(
-        &self,
-        _access: &Access,
-        consortium_id: Option<&str>,
-        after: i64,
-        limit: usize,
-    ) -> Result<Vec<QuarantineRow>> {
-        let filter = if consortium_id.is_some() {
-            "consortium_id = ? AND "
-        } else {
-            ""
-        };
-        let sql = format!(
-            "SELECT id, submission, consortium_id, pointer, faults, received_at FROM quarantine \
-             WHERE {filter}id > ? AND left_at IS NULL ORDER BY id LIMIT ?"
-        );
-        let rows = db::query(sql)
-            .bind_all(consortium_id)
-            .bind(after)
-            .bind(limit as i64)
-            .fetch_all(&self.read)
-            .await?;
-        rows.iter()
-            .map(|row| {
-                let faults: String = row.try_get(4)?;
-                Ok(QuarantineRow {
-                    id: row.try_get(0)?,
-                    receipt: row.try_get(1)?,
-                    consortium_id: row.try_get(2)?,
-                    pointer: row.try_get(3)?,
-                    faults: serde_json::from_str(&faults)
-                        .map_err(|e| super::Error::Damaged(e.to_string()))?,
-                    received_at: row.try_get(5)?,
-                })
-            })
-            .collect()
-    }
-
-    /// Takes a row off the quarantine; it stays recorded when and by whom. False where it is
-    /// not on the list.
-    ///
-    /// # Errors
-    /// [`Error::Database`](super::Error::Database).
-    pub async fn dismiss(&self, _access: &Access, id: i64, client: &str) -> Result<bool> {
-        let mut tx = self.begin().await?;
-        let done = db::query(
-            "UPDATE quarantine SET left_at = ?, left_by = ? WHERE id = ? AND left_at IS NULL",
-        )
-        .bind(time::now_millis())
-        .bind(format!("client:{client}"))
-        .bind(id)
-        .execute(&mut tx)
-        .await?;
-        tx.commit().await?;
-        Ok(done > 0)
-    }
-}
-
-/// Takes off the quarantine what a write mended.
-pub(super) async fn mend(
-    tx: &mut Transaction,
-    consortium_id: &str,
-    stored: impl Fn(&str) -> bool,
-    receipt: &str,
-) -> Result<()> {
-    let rows = db::query(
-        "SELECT id, observation FROM quarantine \
-         WHERE consortium_id = ? AND left_at IS NULL AND observation IS NOT NULL",
-    )
-    .bind(consortium_id)
-    .fetch_all(&mut *tx)
-    .await?;
-    for row in rows {
-        let (id, observation): (i64, String) = (row.try_get(0)?, row.try_get(1)?);
-        if stored(&observation) {
-            db::query("UPDATE quarantine SET left_at = ?, left_by = ? WHERE id = ?")
-                .bind(time::now_millis())
-                .bind(format!("submission:{receipt}"))
-                .bind(id)
-                .execute(&mut *tx)
-                .await?;
-        }
-    }
-    Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::db::{Transaction, query};
 use super::registered::Registered;
@@ -13,6 +14,8 @@ use crate::time;
 pub(super) struct Work {
     /// Where its statements run.
     pub tx: Transaction,
+    /// Since when the right to write is held.
+    began: Instant,
     /// When it is written, in milliseconds since the epoch: now, and never before the write
     /// before it, so that a range of times is a range of writes.
     pub now: i64,
@@ -37,12 +40,14 @@ impl Store {
     /// Begins a transaction that writes, alone in doing so.
     pub(super) async fn work(&self, client: Option<String>) -> Result<Work> {
         let mut tx = self.begin().await?;
+        let began = Instant::now();
         let row = query("SELECT at FROM write ORDER BY id DESC LIMIT 1")
             .fetch_optional(&mut tx)
             .await?;
         let last = row.map(|row| row.try_get::<i64>(0)).transpose()?;
         Ok(Work {
             tx,
+            began,
             now: time::now_millis().max(last.unwrap_or(0)),
             id: self.new_id(),
             client,
@@ -87,7 +92,11 @@ impl Work {
 
     /// Makes it durable. Only then are its numbers certain and may be remembered.
     pub async fn commit(self, store: &Store) -> Result<()> {
+        let before = self.began.elapsed();
         self.tx.commit().await?;
+        let (held, write) = (self.began.elapsed(), self.write);
+        let commit = held.saturating_sub(before);
+        tracing::debug!(?held, ?commit, write, "written");
         for (text, id) in self.new_texts {
             store.dictionary.numbers.insert(text, id);
         }

@@ -18,8 +18,12 @@ use crate::time;
 pub struct Options {
     /// Lenient handling: an unknown field is a warning.
     pub lenient: bool,
-    /// The most faults that are listed; further refused records are counted.
+    /// The most faults that are listed. Beyond them, a record tells the first of its errors
+    /// only; the others are counted.
     pub faults_max: usize,
+    /// The most refused records that are kept once the faults are at their limit; further
+    /// ones are counted.
+    pub refused_max: usize,
 }
 
 impl Default for Options {
@@ -27,6 +31,7 @@ impl Default for Options {
         Options {
             lenient: false,
             faults_max: 100_000,
+            refused_max: 300_000,
         }
     }
 }
@@ -66,6 +71,8 @@ pub fn read_document<R: Read>(
         hints: vec![Vec::new(); kinds.len()],
         send_time: None,
         refused: false,
+        warned: false,
+        refused_rows: 0,
         full: false,
     };
     reader.envelope(first)?;
@@ -88,7 +95,11 @@ struct Reader<'a, R> {
     send_time: Option<i64>,
     /// Whether a fault refuses the record being read.
     refused: bool,
-    /// Whether the limit of faults was reached before it.
+    /// Whether a fault warns of it.
+    warned: bool,
+    /// How many records are refused so far.
+    refused_rows: usize,
+    /// Whether the limits of faults and of refused records were reached before it.
     full: bool,
 }
 
@@ -408,8 +419,8 @@ impl<R: Read> Reader<'_, R> {
     fn fault(&mut self, fault: Fault) {
         if self.out.envelope.len() < self.options.faults_max {
             self.out.envelope.push(fault);
-        } else if fault.is_error() {
-            self.out.unlisted += 1;
+        } else {
+            self.out.leave_out(&fault);
         }
     }
 

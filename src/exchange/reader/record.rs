@@ -5,7 +5,7 @@ use std::io::Read;
 use super::super::field::{expectation, implausible, type_name, value};
 use super::super::{FUTURE_MAX, Position, Row, pointer};
 use super::{Reader, pointer_part};
-use crate::fault::{Code, Fault};
+use crate::fault::{Code, Fault, Severity};
 use crate::json::{self, Event};
 use crate::kind::{Edition, Kind};
 use crate::record::Cell;
@@ -32,9 +32,10 @@ impl<R: Read> Reader<'_, R> {
             };
             self.cells.clear();
             self.cells.resize(kind.fields.len(), Cell::ABSENT);
-            self.full = self.out.faults.len() >= self.options.faults_max;
+            self.full = self.out.faults.len() >= self.options.faults_max
+                && self.refused_rows >= self.options.refused_max;
             let row = self.out.rows.len();
-            self.refused = false;
+            (self.refused, self.warned) = (false, false);
             if event == Event::ObjectStart {
                 self.record(kind, &position, row)?;
             } else {
@@ -48,6 +49,7 @@ impl<R: Read> Reader<'_, R> {
             if refused && self.full {
                 self.out.unlisted += 1;
             } else {
+                self.refused_rows += usize::from(refused);
                 let places = kind.located();
                 let places = places.map(|f| f.map_or(position.place, |f| self.places[f]));
                 self.out.places.push(places);
@@ -58,6 +60,7 @@ impl<R: Read> Reader<'_, R> {
                     kind: kind.place as u16,
                     cells,
                     refused,
+                    warned: self.warned,
                     repeated: false,
                     position,
                 });
@@ -176,15 +179,12 @@ impl<R: Read> Reader<'_, R> {
         Ok(())
     }
 
-    /// A fault of the record being read, which gets this place in the rows. Beyond the limit
-    /// it is counted: by itself, or with all of its record where the limit was reached before.
+    /// A fault of the record being read, which gets this place in the rows.
     fn tell(&mut self, row: usize, fault: Fault) {
+        let first = fault.is_error() && !self.refused;
         self.refused |= fault.is_error();
-        if self.out.faults.len() < self.options.faults_max {
-            self.out.faults.push((row as u32, fault));
-        } else {
-            self.out.untold += u64::from(fault.is_error() && !self.full);
-        }
+        self.warned |= fault.severity == Severity::Warning;
+        self.out.tell(row, fault, first && !self.full);
     }
 }
 

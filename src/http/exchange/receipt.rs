@@ -33,6 +33,24 @@ pub struct ReceiptJson {
     /// Every record that was not plainly created or unchanged, and every one with a warning;
     /// with `entries=all`, every record.
     entries: Vec<EntryJson>,
+    /// What the entries leave out; absent where that is nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    unlisted: Option<UnlistedJson>,
+}
+
+/// What the entries of a receipt leave out, because a submission has more faults or refused
+/// records than are listed (`--faults-max`, `--refused-max`).
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Unlisted)]
+pub struct UnlistedJson {
+    /// Refused records that were only counted: they are not in the quarantine either.
+    records: u64,
+    /// Refused records without an entry, those that were only counted among them. The others
+    /// have one with `entries=all`, and those of a lenient submission wait in the quarantine.
+    entries: u64,
+    /// Faults that no entry tells.
+    faults: u64,
 }
 
 /// How many records came to which end.
@@ -131,6 +149,11 @@ impl ReceiptJson {
                 refused,
                 warned,
             },
+            unlisted: receipt.unlisted.is_any().then_some(UnlistedJson {
+                records: receipt.unlisted.records,
+                entries: receipt.unlisted.entries,
+                faults: receipt.unlisted.faults,
+            }),
             entries: receipt
                 .entries
                 .iter()
@@ -169,11 +192,26 @@ pub fn refusal(receipt: &Receipt, lang: Lang) -> String {
         (Lang::En, 0) if broken => "nothing was stored: the envelope has faults".into(),
         (Lang::Ja, 0) if broken => "何も保存していません: 送信全体に誤りがあります".into(),
         (Lang::En, _) => {
-            format!("nothing was stored: {bad} of {received} records were refused or in conflict")
+            format!(
+                "nothing was stored: {bad} of {received} records were refused or in conflict{}",
+                unlisted(receipt, lang)
+            )
         }
         (Lang::Ja, _) => {
-            format!("何も保存していません: {received} 件中 {bad} 件が拒否または競合しました")
+            format!(
+                "何も保存していません: {received} 件中 {bad} 件が拒否または競合しました{}",
+                unlisted(receipt, lang)
+            )
         }
+    }
+}
+
+/// How many records have no entry, where there are such.
+fn unlisted(receipt: &Receipt, lang: Lang) -> String {
+    match (lang, receipt.unlisted.entries) {
+        (_, 0) => String::new(),
+        (Lang::En, n) => format!("; {n} of them have no entry here"),
+        (Lang::Ja, n) => format!("（うち {n} 件はここに載せていません）"),
     }
 }
 
@@ -206,6 +244,7 @@ pub fn example() -> ReceiptJson {
             refused: 1,
             warned: 1,
         },
+        unlisted: None,
         entries: vec![EntryJson {
             pointer: record.into(),
             outcome: Outcome::Refused.as_str(),

@@ -83,7 +83,7 @@ async fn submit(
     let kinds = app.kinds().clone();
     let options = Options {
         lenient: handling == Handling::Lenient,
-        ..Options::default()
+        ..app.settings().reading
     };
     let mut submission = body
         .parse(move |source| exchange::read(&kinds, options, source))

@@ -6,7 +6,7 @@ use crate::exchange::Submission;
 use crate::registry::{
     CONSORTIA, DEVICES, LABORATORIES, List, PARTICIPANTS, Registries, Row, Value,
 };
-use crate::store::db::{Transaction, query};
+use crate::store::db::{Db, Transaction, query};
 use crate::store::{Result, Store, registry, sql};
 use crate::time;
 
@@ -19,22 +19,22 @@ pub(in crate::store) struct Named {
 
 impl Store {
     /// The registry rows that a submission names.
-    pub(super) async fn facts(&self, tx: &mut Transaction, s: &Submission) -> Result<Registries> {
+    pub(super) async fn facts(&self, db: &mut Db<'_>, s: &Submission) -> Result<Registries> {
         let mut facts = Registries::new();
         let consortium = s.consortium_id.as_str();
-        for row in keyed(tx, &CONSORTIA, None, &[consortium.to_owned()]).await? {
+        for row in keyed(db, &CONSORTIA, None, &[consortium.to_owned()]).await? {
             facts.insert(row);
         }
-        for row in keyed(tx, &PARTICIPANTS, Some(consortium), &s.persons).await? {
+        for row in keyed(db, &PARTICIPANTS, Some(consortium), &s.persons).await? {
             facts.insert(row);
         }
         let named = self.named(s);
-        for row in keyed(tx, &LABORATORIES, Some(consortium), &named.laboratories).await? {
+        for row in keyed(db, &LABORATORIES, Some(consortium), &named.laboratories).await? {
             facts.insert(row);
         }
         for (list, keys) in &named.registered {
             if let Some(list) = List::by_name(list) {
-                for row in keyed(tx, list, None, keys).await? {
+                for row in keyed(db, list, None, keys).await? {
                     facts.insert(row);
                 }
             }
@@ -45,7 +45,7 @@ impl Store {
             let row = query(text)
                 .bind(maker)
                 .bind(model)
-                .fetch_optional(&mut *tx)
+                .fetch_optional(db.again())
                 .await?;
             if let Some(found) = row {
                 let mut row = Row::new(&DEVICES);
@@ -100,7 +100,7 @@ impl Store {
         s: &Submission,
         now: i64,
     ) -> Result<()> {
-        let facts = self.facts(tx, s).await?;
+        let facts = self.facts(&mut tx.into(), s).await?;
         let consortium = s.consortium_id.as_str();
         let mut rows: Vec<Row> = Vec::new();
         if facts.consortium(consortium).is_none() {
@@ -139,7 +139,7 @@ impl Store {
 
 /// Rows of a list by the last part of their keys; only what the checks need of them.
 async fn keyed(
-    tx: &mut Transaction,
+    db: &mut Db<'_>,
     list: &'static List,
     consortium: Option<&str>,
     keys: &[String],
@@ -173,7 +173,7 @@ async fn keyed(
             sql::list(chunk.len())
         );
         let statement = query(text).bind_all(consortium).bind_all(chunk);
-        for found in statement.fetch_all(&mut *tx).await? {
+        for found in statement.fetch_all(db.again()).await? {
             let mut row = Row::new(list);
             for (i, field) in fields.iter().enumerate() {
                 if let Some(text) = found.try_get::<Option<String>>(i)? {

@@ -18,12 +18,15 @@ mod uses;
 
 use super::entries::{self, Outcome};
 use super::layout::Slot;
-use super::receipt::{self, Counts, Extra, Receipt};
+use super::quarantine;
+use super::receipt::{self, Extra, Packed, Receipt};
 use super::tally::Changes;
 use super::work::Work;
 use super::{Residue, Result, Rule, Store};
 use crate::exchange::Submission;
 use crate::record::Record;
+use crate::registry::{self, Registries, Verdicts};
+use crate::time;
 use decide::Ours;
 use numbers::{Devices, participants};
 use rows::{column, count, keep_former, remember, upsert};
@@ -91,44 +94,55 @@ impl Store {
     /// with the submission is in the receipt.
     pub async fn submit(&self, submission: &mut Submission, how: &Submit) -> Result<Receipt> {
         let lenient = how.handling == Handling::Lenient;
-        let mut work = self.work(how.client.clone()).await?;
-        let mut receipt = Receipt {
-            id: work.id.clone(),
-            consortium_id: submission.consortium_id.clone(),
-            send_time: submission.send_time,
-            received_at: work.now,
-            lenient,
-            status: 422,
-            faults: Vec::new(),
-            counts: Counts::default(),
-            entries: Vec::new(),
+        let early = self.judge_early(submission, how).await?;
+        let early = match early {
+            Some((_, verdicts)) if self.is_refused(submission, Some(&verdicts), lenient) => {
+                verdicts.apply(submission);
+                return self.refuse(submission, &Written::default(), how).await;
+            }
+            early => early.map(|(facts, verdicts)| {
+                let told = self.refused(submission, Some(&verdicts), lenient);
+                (facts, verdicts, told)
+            }),
         };
-        self.judge(&mut work, submission, how.handling, how.auto)
-            .await?;
-        let refused = submission.broken || (!lenient && submission.has_errors());
-        let mut written = Written::default();
-        if !refused {
-            written = self
-                .records(&mut work, submission, &[], how.handling)
+        let waiting = self.waiting(&mut self.read.db(), submission).await?;
+        let all = self.kind_ids();
+        // From here on nobody else writes.
+        let mut work = self.work(how.client.clone()).await?;
+        if how.auto {
+            self.register_unknown(&mut work.tx, submission, work.now)
                 .await?;
         }
-        let conflict = written.conflicts > 0;
-        if refused || (!lenient && conflict) {
-            // Nothing of it stays but the receipt, which has a transaction of its own.
+        let facts = self.facts(&mut (&mut work.tx).into(), submission).await?;
+        let told = match early {
+            Some((as_before, verdicts, told)) if as_before == facts => {
+                verdicts.apply(submission);
+                told
+            }
+            // The registries have changed meanwhile.
+            _ => {
+                registry::check(&self.kinds, submission, &facts);
+                self.refused(submission, None, lenient)
+            }
+        };
+        if self.is_refused(submission, None, lenient) {
             work.rollback().await?;
-            let mut tx = self.begin().await?;
-            self.tell(submission, &mut receipt, &written, true)?;
-            let all = entries::pack(written.compact(&self.kinds_ids(), submission, true))?;
-            let extra = Extra {
-                client: how.client.clone(),
-                write: None,
-                all,
-            };
-            receipt::insert(&mut tx, &receipt, &extra).await?;
-            tx.commit().await?;
-            return Ok(receipt);
+            return self.refuse(submission, &Written::default(), how).await;
         }
-        self.tell(submission, &mut receipt, &written, false)?;
+        let written = self
+            .records(&mut work, submission, &[], how.handling)
+            .await?;
+        if !lenient && written.conflicts > 0 {
+            work.rollback().await?;
+            return self.refuse(submission, &written, how).await;
+        }
+        let mut receipt = Receipt::new(work.id.clone(), submission, lenient, work.now);
+        self.mend_stored(&mut work, submission, waiting, &written)
+            .await?;
+        quarantine::insert(&mut work.tx, &told.quarantine, &receipt).await?;
+        self.expire(&mut work.tx, work.now, told.quarantine.len())
+            .await?;
+        self.tell(submission, &mut receipt, told, &written, false);
         let c = receipt.counts;
         let nothing_good = lenient && c.received > 0 && c.refused + c.conflict == c.received;
         receipt.status = if nothing_good {
@@ -138,20 +152,57 @@ impl Store {
         } else {
             200
         };
-        self.mend(&mut work, submission, &written).await?;
-        if lenient {
-            self.to_quarantine(&mut work.tx, submission, &receipt)
-                .await?;
-        }
-        let all = entries::pack(written.compact(&self.kinds_ids(), submission, false))?;
         let extra = Extra {
             client: how.client.clone(),
             write: work.written(),
-            all,
+            all: entries::pack(written.compact(&all, submission, false))?,
         };
-        receipt::insert(&mut work.tx, &receipt, &extra).await?;
+        let packed = Packed::of(&receipt)?;
+        receipt::insert(&mut work.tx, &receipt, &packed, &extra).await?;
         work.commit(self).await?;
         Ok(receipt)
+    }
+
+    /// Stores nothing of a submission but its receipt, which has a transaction of its own.
+    async fn refuse(&self, s: &Submission, written: &Written, how: &Submit) -> Result<Receipt> {
+        let lenient = how.handling == Handling::Lenient;
+        let mut receipt = Receipt::new(self.new_id(), s, lenient, time::now_millis());
+        let told = self.refused(s, None, false);
+        self.tell(s, &mut receipt, told, written, true);
+        let all = entries::pack(written.compact(&self.kind_ids(), s, true))?;
+        let extra = Extra {
+            client: how.client.clone(),
+            write: None,
+            all,
+        };
+        let packed = Packed::of(&receipt)?;
+        let mut tx = self.begin().await?;
+        receipt::insert(&mut tx, &receipt, &packed, &extra).await?;
+        tx.commit().await?;
+        Ok(receipt)
+    }
+
+    /// Judges a submission by the registries as they are now, before the right to write is
+    /// held. Nothing where `auto` is to register first what the submission names.
+    async fn judge_early(
+        &self,
+        s: &Submission,
+        how: &Submit,
+    ) -> Result<Option<(Registries, Verdicts)>> {
+        let lenient = how.handling == Handling::Lenient;
+        if how.auto && !self.is_refused(s, None, lenient) {
+            return Ok(None);
+        }
+        let facts = self.facts(&mut self.read.db(), s).await?;
+        let verdicts = Verdicts::of(&self.kinds, s, &facts);
+        Ok(Some((facts, verdicts)))
+    }
+
+    /// Whether nothing of a submission can be stored, also by verdicts that were not applied.
+    fn is_refused(&self, s: &Submission, verdicts: Option<&Verdicts>, lenient: bool) -> bool {
+        s.broken
+            || (!lenient && s.has_errors())
+            || verdicts.is_some_and(|v| v.refuse_all() || (!lenient && v.refuse()))
     }
 
     /// Judges records by the registries, to which `auto` first adds what they name.
@@ -166,16 +217,16 @@ impl Store {
             return Ok(());
         }
         let lenient = handling == Handling::Lenient;
-        if auto && !s.broken && (lenient || !s.has_errors()) {
+        if auto && !self.is_refused(s, None, lenient) {
             self.register_unknown(&mut work.tx, s, work.now).await?;
         }
-        let facts = self.facts(&mut work.tx, s).await?;
-        crate::registry::check(&self.kinds, s, &facts);
+        let facts = self.facts(&mut (&mut work.tx).into(), s).await?;
+        registry::check(&self.kinds, s, &facts);
         Ok(())
     }
 
     /// `kind.id` by place.
-    fn kinds_ids(&self) -> Vec<i64> {
+    fn kind_ids(&self) -> Vec<i64> {
         (0..self.kinds.len())
             .map(|place| self.layout.of(place).id)
             .collect()

@@ -1,40 +1,101 @@
 //! What is told of a submission: counts and entries of its receipt, and its refused records
 //! in quarantine.
 
-use std::collections::HashSet;
-
 use super::{Placed, Written};
 use crate::exchange::Submission;
-use crate::fault::{Code, Severity};
+use crate::fault::{Code, Fault};
 use crate::mapping::forward;
-use crate::store::db::{Transaction, query};
+use crate::registry::Verdicts;
 use crate::store::entries::{Compact, Entry, Outcome};
-use crate::store::receipt::{self, Receipt};
+use crate::store::quarantine::{NewRow, Waiting, identity};
+use crate::store::receipt::Receipt;
 use crate::store::work::Work;
 use crate::store::{Result, Store};
 
+/// What is told of the refused records of a submission, which does not depend on the records
+/// that are stored.
+#[derive(Default)]
+pub(super) struct Refused {
+    /// Their entries, in the order of the rows: as many as faults are listed at most.
+    entries: Vec<Entry>,
+    /// The faults of those that have no entry.
+    unlisted_faults: u64,
+    /// All of them, for the quarantine; empty in strict handling.
+    pub quarantine: Vec<NewRow>,
+}
+
 impl Store {
+    /// What is told of the refused records of a submission, also of those that `verdicts` which
+    /// were not applied to it refuse.
+    pub(super) fn refused(
+        &self,
+        s: &Submission,
+        verdicts: Option<&Verdicts>,
+        lenient: bool,
+    ) -> Refused {
+        let mut told = Refused::default();
+        let mut judged = verdicts.map_or(&[][..], Verdicts::rows);
+        for (i, (row, own)) in s.faults_by_row().enumerate() {
+            let end = judged
+                .iter()
+                .take_while(|(of, _)| *of as usize == i)
+                .count();
+            let (more, rest) = judged.split_at(end);
+            judged = rest;
+            if !row.refused && !more.iter().any(|(_, fault)| fault.is_error()) {
+                continue;
+            }
+            let faults = own.iter().chain(more).map(|(_, fault)| fault.clone());
+            let faults: Vec<Fault> = faults.collect();
+            let pointer = s.pointer(&self.kinds, row);
+            if lenient {
+                told.quarantine.push(NewRow {
+                    pointer: pointer.clone(),
+                    observation: identity(&s.record(&self.kinds, row)),
+                    faults: serde_json::to_string(&faults).unwrap_or_else(|_| "[]".into()),
+                });
+            }
+            if told.entries.len() < s.faults_max() {
+                told.entries.push(Entry {
+                    pointer,
+                    outcome: Outcome::Refused,
+                    reference: None,
+                    faults,
+                });
+            } else {
+                told.unlisted_faults += faults.len() as u64;
+            }
+        }
+        told
+    }
+
     /// Fills counts, faults and the entries that say something.
     pub(super) fn tell(
         &self,
         s: &Submission,
         receipt: &mut Receipt,
+        told: Refused,
         written: &Written,
         refused: bool,
-    ) -> Result<()> {
+    ) {
         receipt.faults = s.envelope.clone();
+        let unlisted = &mut receipt.unlisted;
+        unlisted.records = s.unlisted;
+        unlisted.entries = s.unlisted;
+        unlisted.faults = s.untold + told.unlisted_faults;
+        let mut entries = told.entries.into_iter();
         let counts = &mut receipt.counts;
         counts.received = s.rows.len() as u64 + s.unlisted;
         counts.refused = s.unlisted;
-        let mut faults = s.faults.iter().peekable();
-        for (i, row) in s.rows.iter().enumerate() {
-            let mut own = Vec::new();
-            while let Some((_, fault)) = faults.next_if(|(r, _)| *r as usize == i) {
-                own.push(fault.clone());
+        for (i, (row, own)) in s.faults_by_row().enumerate() {
+            if row.refused {
+                counts.add(Outcome::Refused);
+                let entry = entries.next();
+                unlisted.entries += u64::from(entry.is_none());
+                receipt.entries.extend(entry);
+                continue;
             }
-            let warned = own.iter().any(|f| f.severity == Severity::Warning);
             let outcome = match written.outcomes.get(i).copied().flatten() {
-                _ if row.refused => Some(Outcome::Refused),
                 Some(placed) if !refused || placed.outcome == Outcome::Conflict => {
                     Some(placed.outcome)
                 }
@@ -42,14 +103,14 @@ impl Store {
                 None if !refused => Some(Outcome::Refused),
                 _ => own
                     .iter()
-                    .any(|f| f.code == Code::Conflict)
+                    .any(|(_, f)| f.code == Code::Conflict)
                     .then_some(Outcome::Conflict),
             };
             let Some(outcome) = outcome else { continue };
             counts.add(outcome);
             let stored = matches!(outcome, Outcome::Created | Outcome::Updated);
-            counts.warned += u64::from(warned && stored);
-            if matches!(outcome, Outcome::Created | Outcome::Unchanged) && !warned {
+            counts.warned += u64::from(row.warned && stored);
+            if matches!(outcome, Outcome::Created | Outcome::Unchanged) && !row.warned {
                 continue;
             }
             let record = s.record(&self.kinds, row);
@@ -63,80 +124,27 @@ impl Store {
                 pointer: s.pointer(&self.kinds, row),
                 outcome,
                 reference,
-                faults: own,
+                faults: own.iter().map(|(_, fault)| fault.clone()).collect(),
             });
         }
-        Ok(())
-    }
-
-    /// Refused records of a lenient submission wait to be mended.
-    pub(super) async fn to_quarantine(
-        &self,
-        tx: &mut Transaction,
-        s: &Submission,
-        receipt: &Receipt,
-    ) -> Result<()> {
-        let mut entries = receipt
-            .entries
-            .iter()
-            .filter(|e| e.outcome == Outcome::Refused);
-        for row in s.rows.iter().filter(|row| row.refused) {
-            let Some(entry) = entries.next() else { break };
-            let record = s.record(&self.kinds, row);
-            let kind = record.kind;
-            let known = row.person.is_some()
-                && !record.cells[kind.time].is_absent()
-                && !kind
-                    .source
-                    .is_some_and(|f| kind.fields[f].required && record.cells[f].is_absent());
-            let observation = known.then(|| forward::key(&record, kind).encode());
-            let faults = serde_json::to_string(&entry.faults).unwrap_or_else(|_| "[]".into());
-            query(
-                "INSERT INTO quarantine (submission, consortium_id, pointer, observation, faults, received_at) \
-                 VALUES (?, ?, ?, ?, ?, ?)",
-            )
-            .bind(&receipt.id)
-            .bind(&receipt.consortium_id)
-            .bind(&entry.pointer)
-            .bind(observation)
-            .bind(faults)
-            .bind(receipt.received_at)
-            .execute(&mut *tx)
-            .await?;
-        }
-        Ok(())
     }
 
     /// What was stored now no longer waits in quarantine.
-    pub(in crate::store) async fn mend(
+    pub(in crate::store) async fn mend_stored(
         &self,
         work: &mut Work,
         s: &Submission,
+        waiting: Waiting,
         written: &Written,
     ) -> Result<()> {
-        let is_new = |placed: &Option<Placed>| {
-            placed.is_some_and(|p| matches!(p.outcome, Outcome::Created | Outcome::Updated))
+        let is_new = |row: usize| {
+            let placed = written.outcomes.get(row).copied().flatten();
+            placed.is_some_and(|p: Placed| matches!(p.outcome, Outcome::Created | Outcome::Updated))
         };
-        if !written.outcomes.iter().any(is_new) {
+        if !(0..s.rows.len()).any(is_new) {
             return Ok(());
         }
-        let waiting =
-            query("SELECT 1 FROM quarantine WHERE consortium_id = ? AND left_at IS NULL LIMIT 1")
-                .bind(&s.consortium_id)
-                .fetch_optional(&mut work.tx)
-                .await?;
-        if waiting.is_none() {
-            return Ok(());
-        }
-        let mut stored: HashSet<String> = HashSet::new();
-        for (row, placed) in s.rows.iter().zip(&written.outcomes) {
-            if is_new(placed) {
-                let record = s.record(&self.kinds, row);
-                stored.insert(forward::key(&record, record.kind).encode());
-            }
-        }
-        let is_stored = |observation: &str| stored.contains(observation);
-        receipt::mend(&mut work.tx, &s.consortium_id, is_stored, &work.id).await
+        self.mend(&mut work.tx, s, waiting, is_new, &work.id).await
     }
 }
 
