@@ -15,6 +15,7 @@
 //! specification §1): a setting that a user forgot must not change what a file becomes.
 
 mod file;
+mod timeouts;
 mod value;
 
 use std::ffi::OsString;
@@ -25,6 +26,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub use file::FileError;
+pub use timeouts::{Timeout, Timeouts};
 pub use value::{Day, Instant, Listen, Size};
 
 use crate::exchange;
@@ -62,6 +64,10 @@ pub struct Cli {
         help_heading = "Everywhere"
     )]
     pub database: String,
+
+    /// How long the database is waited for.
+    #[command(flatten)]
+    pub timeouts: Timeouts,
 
     /// What to do.
     #[command(subcommand)]
@@ -182,7 +188,7 @@ impl Refusals {
   curl -s --json @examples/first.json http://127.0.0.1:8080/exchange/submissions
 
 The first line on stdout is \"listening on http://ADDR\", once it answers. SIGTERM and SIGINT
-finish what is in flight, at most 30 s.")]
+finish what is in flight, for as long as --shutdown-timeout allows; a second one ends at once.")]
 pub struct Serve {
     /// Address and port; an IPv6 address stands in brackets; port 0 takes any free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
@@ -219,6 +225,10 @@ pub struct Serve {
     /// Origin that browsers may call from; repeatable, none by default
     #[arg(long, value_name = "ORIGIN", value_delimiter = ',', value_parser = value::origin)]
     pub cors_origin: Vec<String>,
+
+    /// Longest time from SIGTERM or SIGINT to the end, whatever is in flight or hangs
+    #[arg(long, value_name = "TIME", default_value = "29s")]
+    pub shutdown_timeout: Timeout,
 
     /// Loads a small invented cohort into an empty database
     #[arg(long)]

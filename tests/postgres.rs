@@ -8,6 +8,8 @@
 
 #[path = "support/database.rs"]
 mod database;
+#[path = "postgres/hung.rs"]
+mod hung;
 #[path = "postgres/plans.rs"]
 mod plans;
 #[path = "postgres/server.rs"]

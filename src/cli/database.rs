@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Failure;
 use crate::config::Cli;
@@ -17,24 +18,28 @@ pub fn with_store<T, F>(
 where
     F: Future<Output = Result<T, Failure>>,
 {
-    runtime()?.block_on(async {
-        let store = Arc::new(
-            Store::open(&cli.database, Arc::new(kinds))
-                .await
-                .map_err(failed)?,
-        );
+    block_on(async {
+        let options = cli.timeouts.options();
+        let store = Store::open_with(&cli.database, Arc::new(kinds), options).await;
+        let store = Arc::new(store.map_err(failed)?);
         let done = work(store.clone()).await;
         store.close().await;
         done
     })
 }
 
-/// The runtime of a command.
-pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_multi_thread()
+/// How long threads may go on with what nobody waits for any more.
+const TO_END: Duration = Duration::from_secs(1);
+
+/// Runs the work of a command on a runtime of its own, which ends with it whatever hangs.
+pub fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|e| Failure::system(format!("cannot start: {e}")))
+        .map_err(|e| Failure::system(format!("cannot start: {e}")))?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_timeout(TO_END);
+    done
 }
 
 /// A failure of the store: a wrong address or a contradicting mapping is configuration.

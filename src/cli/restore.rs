@@ -1,6 +1,6 @@
 //! `restore`: a snapshot back in place.
 
-use super::database::{failed, runtime};
+use super::database::{block_on, failed};
 use super::{Exit, Failure};
 use crate::config::{Cli, Restore};
 use crate::store::{self, Address};
@@ -19,8 +19,9 @@ pub fn run(cli: &Cli, options: &Restore) -> Result<Exit, Failure> {
     let database = Address::parse(&cli.database)
         .and_then(Address::file)
         .map_err(failed)?;
-    runtime()?
-        .block_on(store::restore(&options.file, &database))
-        .map_err(failed)?;
-    Ok(Exit::Done)
+    block_on(async {
+        let restored = store::restore(&options.file, &database).await;
+        restored.map_err(failed)?;
+        Ok(Exit::Done)
+    })
 }

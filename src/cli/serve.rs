@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
-use super::database::{failed, runtime};
+use super::database::{block_on, failed};
 use super::{Exit, Failure, demo, kinds};
 use crate::config::{Auth, Cli, RegistryMode, Serve};
 use crate::http::{self, App, Settings};
 use crate::store::Store;
+
+/// The part of the time to the end that what is in flight has; the rest is for connections.
+const IN_FLIGHT: f64 = 0.8;
 
 /// Serves until a signal ends it.
 ///
@@ -24,21 +27,30 @@ pub fn run(cli: &Cli, options: &Serve) -> Result<Exit, Failure> {
         )));
     }
     let kinds = Arc::new(kinds(&options.mappings)?);
-    runtime()?.block_on(async {
+    // Before anything can hang, so that a signal always ends in good order.
+    let limit = options.shutdown_timeout.0;
+    let mut shutdown =
+        http::signals(limit).map_err(|error| Failure::system(format!("signals: {error}")))?;
+    block_on(async {
         let listener = TcpListener::bind(options.listen.addresses())
             .await
             .map_err(|error| Failure::system(format!("--listen {}: {error}", options.listen)))?;
-        // Before the database is touched, so that a signal always ends in good order.
-        let shutdown =
-            http::signals().map_err(|error| Failure::system(format!("signals: {error}")))?;
-        let store = Store::open(&cli.database, kinds).await.map_err(failed)?;
-        let store = Arc::new(store);
-        store.keep_quarantine(options.refusals.ttl());
-        if options.demo {
-            demo::load(&store).await?;
-        }
+        let opened = async {
+            let timeouts = cli.timeouts.options();
+            let store = Store::open_with(&cli.database, kinds, timeouts).await;
+            let store = Arc::new(store.map_err(failed)?);
+            store.keep_quarantine(options.refusals.ttl());
+            if options.demo {
+                demo::load(&store).await?;
+            }
+            Ok(store)
+        };
+        let store = tokio::select! {
+            opened = opened => opened?,
+            () = &mut shutdown => return Ok(Exit::Done),
+        };
         let app = http::app(App::new(store.clone(), settings(options)));
-        let served = http::serve(listener, app, shutdown).await;
+        let served = http::serve(listener, app, shutdown, limit.mul_f64(IN_FLIGHT)).await;
         store.close().await;
         served.map_err(|error| Failure::system(format!("network: {error}")))?;
         Ok(Exit::Done)

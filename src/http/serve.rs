@@ -7,12 +7,9 @@ use std::time::Duration;
 use axum::Router;
 use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
-/// How long a server that is told to stop goes on with what is in flight.
-const GRACE: Duration = Duration::from_secs(30);
-
-/// Serves until `shutdown` is over, then finishes what is in flight, at most 30 s.
+/// Serves until `shutdown` is over, then finishes what is in flight, for `grace` at most.
 ///
 /// The first line on stdout is `listening on http://ADDR`; from then on it answers.
 ///
@@ -22,6 +19,7 @@ pub async fn serve(
     listener: TcpListener,
     app: Router,
     shutdown: impl Future<Output = ()> + Send + 'static,
+    grace: Duration,
 ) -> io::Result<()> {
     let address = listener.local_addr()?;
     // Whoever connects from here on waits in the listener's queue at worst.
@@ -42,7 +40,7 @@ pub async fn serve(
     });
     let too_long = async {
         stopping.notified().await;
-        tokio::time::sleep(GRACE).await;
+        tokio::time::sleep(grace).await;
     };
     tokio::select! {
         done = server => done,
@@ -59,27 +57,77 @@ fn tell(line: &str) {
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
-/// Over when the process gets SIGTERM or SIGINT.
+/// Over when the process gets SIGTERM or SIGINT. The process ends, with exit code 0, when it is
+/// still there after `limit`, and at once when it gets another such signal.
+///
+/// A thread of its own sees to it: whatever blocks the others does not block the end.
 ///
 /// # Errors
 /// When the signals cannot be listened to.
-pub fn signals() -> io::Result<impl Future<Output = ()> + Send + 'static> {
+pub fn signals(limit: Duration) -> io::Result<impl Future<Output = ()> + Send + Unpin + 'static> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let mut received = {
+        let _context = runtime.enter();
+        Signals::listen()?
+    };
+    let (told, over) = oneshot::channel();
+    let watch = move || {
+        runtime.block_on(async {
+            received.next().await;
+            // Where nobody listens any more, it has ended already.
+            let _ = told.send(());
+            let _ = tokio::time::timeout(limit, received.next()).await;
+        });
+        // Logging may be what blocks: the end does not wait for it.
+        std::thread::spawn(|| tracing::warn!("ended with work in flight"));
+        std::thread::sleep(Duration::from_millis(50));
+        std::process::exit(0);
+    };
+    std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(watch)?;
+    Ok(Box::pin(async {
+        let _ = over.await;
+    }))
+}
+
+/// The signals that end a server.
+struct Signals {
     #[cfg(unix)]
-    {
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    fn listen() -> io::Result<Signals> {
         use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        Ok(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
         })
     }
+
+    #[cfg(unix)]
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
     #[cfg(not(unix))]
-    Ok(async {
+    fn listen() -> io::Result<Signals> {
+        Ok(Signals {})
+    }
+
+    #[cfg(not(unix))]
+    async fn next(&mut self) {
         let _ = tokio::signal::ctrl_c().await;
-    })
+    }
 }
 
 #[cfg(test)]
@@ -87,7 +135,6 @@ mod tests {
     use super::*;
     use axum::routing::get;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::sync::oneshot;
 
     #[tokio::test]
     async fn what_is_in_flight_is_finished() {
@@ -103,9 +150,12 @@ mod tests {
             "done"
         });
         let (stop, stopped) = oneshot::channel::<()>();
-        let server = tokio::spawn(serve(listener, Router::new().route("/", slow), async {
+        let stopped = async {
             let _ = stopped.await;
-        }));
+        };
+        let app = Router::new().route("/", slow);
+        let grace = Duration::from_secs(20);
+        let server = tokio::spawn(serve(listener, app, stopped, grace));
         let mut connection = tokio::net::TcpStream::connect(address).await.unwrap();
         connection
             .write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")

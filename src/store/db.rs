@@ -210,9 +210,8 @@ macro_rules! on {
                 $made
             }
             Db::Writing(Transaction::Postgres(tx)) => {
-                let done = Box::pin($statement.postgres().$run(&mut **tx)).await;
-                tx.failed |= done.is_err();
-                let $done = done?;
+                let query = $statement.postgres();
+                let $done = Box::pin(tx.run(async |c| query.$run(c).await)).await?;
                 $made
             }
             Db::Reading(Reads::Postgres(readers)) => {

@@ -107,7 +107,8 @@ fn sql_state(code: &str) -> Option<&str> {
     (code.len() == 5).then_some(code)
 }
 
-/// Class 08, connections, and of class 57 what an operator does to a server.
+/// Class 08, connections, of class 57 what an operator does to a server, and what ends a
+/// connection that was idle in a transaction, or had one for too long.
 fn is_intervention(state: &str) -> bool {
-    state.starts_with("08") || state.starts_with("57P")
+    state.starts_with("08") || state.starts_with("57P") || matches!(state, "25P03" | "25P04")
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::Result;
+use super::{Error, Result};
 
 /// Keys of one statement at most.
 const MOST: usize = 128;
@@ -39,6 +39,8 @@ struct Waiting<K, V> {
 enum Turn<K, V> {
     Answer(V),
     Lead(Lead<K, V>),
+    /// The database did not answer: it will not do so for each of them either.
+    Away,
 }
 
 /// Whoever holds it asks, for the others too. Given up, it passes on to those who wait, and
@@ -76,6 +78,9 @@ impl<K: Copy, V> Gather<K, V> {
         let found = match turn {
             Some(Turn::Answer(value)) => Some(value),
             Some(Turn::Lead(lead)) => lead.ask(key, &work).await?,
+            Some(Turn::Away) => {
+                return Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()).into());
+            }
             // Whoever led was given up, or found nothing.
             None => None,
         };
@@ -129,7 +134,11 @@ impl<K: Copy, V> Lead<K, V> {
     {
         let others = self.others.iter().map(|other| other.key);
         let found = work(std::iter::once(key).chain(others).collect()).await;
-        if found.is_err() && !self.others.is_empty() {
+        if found.as_ref().is_err_and(Error::is_away) {
+            for other in self.others.drain(..) {
+                let _ = other.turn.send(Turn::Away);
+            }
+        } else if found.is_err() && !self.others.is_empty() {
             // It may be the fault of any of them.
             return Ok(None);
         }

@@ -31,6 +31,7 @@ mod gather;
 mod group;
 mod layout;
 mod named;
+mod options;
 mod postgres;
 mod provenance;
 mod quarantine;
@@ -58,6 +59,7 @@ mod work;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crate::fhir::id::ObservationKey;
 use crate::kind::Kinds;
@@ -73,6 +75,7 @@ pub use device::StoredDevice;
 pub use entries::{Entry, Outcome};
 pub use error::{Error, Result};
 pub use group::{GroupOf, StoredGroup};
+pub use options::Options;
 pub use provenance::{Delivery, DeliveryKey};
 pub use quarantine::{QUARANTINE_TTL, QuarantineRow};
 pub use query::{Place, RecordKey, RecordQuery, SORT_KEYS_MAX, SortBy, SortKey, TimeTest};
@@ -116,6 +119,7 @@ impl Access {
 pub struct Store {
     read: Reads,
     write: Writer,
+    options: Options,
     kinds: Arc<Kinds>,
     layout: layout::Layout,
     dictionary: dictionary::Dictionary,
@@ -129,6 +133,9 @@ pub struct Store {
     /// Receipts are numbered in the order in which they are made.
     ids: Mutex<ulid::Generator>,
 }
+
+/// How long the end of all connections may take.
+const TO_CLOSE: Duration = Duration::from_secs(5);
 
 /// Where transactions come from.
 enum Writer {
@@ -190,6 +197,14 @@ impl Writer {
             Writer::Postgres(writer) => Transaction::Postgres(writer.begin().await?),
         })
     }
+
+    /// The same, for what may take as long as a migration.
+    async fn begin_migration(&self) -> Result<Transaction> {
+        match self {
+            Writer::Sqlite(_) => self.begin().await,
+            Writer::Postgres(writer) => Ok(Transaction::Postgres(writer.begin_migration().await?)),
+        }
+    }
 }
 
 impl Store {
@@ -199,26 +214,35 @@ impl Store {
     /// [`Error::Address`], [`Error::Database`] or [`Error::Migration`] where it cannot be
     /// opened; [`Error::Layout`] where a mapping contradicts what is stored.
     pub async fn open(url: &str, kinds: Arc<Kinds>) -> Result<Store> {
+        Store::open_with(url, kinds, Options::default()).await
+    }
+
+    /// The same, waiting as long as the options say.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub async fn open_with(url: &str, kinds: Arc<Kinds>, options: Options) -> Result<Store> {
         let (read, write) = match Address::parse(url)? {
             Address::File(path) => {
-                let (read, write) = sqlite::open(&path).await?;
+                let (read, write) = sqlite::open(&path, options).await?;
                 (Reads::Sqlite(read), Writer::Sqlite(write))
             }
             Address::Server(url) => {
-                let (read, write) = postgres::open(&url).await?;
+                let (read, write) = postgres::open(&url, options).await?;
                 (
                     Reads::Postgres(Box::new(read)),
                     Writer::Postgres(Box::new(write)),
                 )
             }
         };
-        let mut tx = write.begin().await?;
+        let mut tx = write.begin_migration().await?;
         folded::complete(&mut tx).await?;
         let has_residue = residue::any(&mut tx).await?;
         let layout = layout::register(tx, &kinds).await?;
         Ok(Store {
             read,
             write,
+            options,
             kinds,
             layout,
             dictionary: dictionary::Dictionary::new(),
@@ -235,13 +259,25 @@ impl Store {
         &self.kinds
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers within [`Options::connect_timeout`], and takes writes where
+    /// the last one found that it does not.
     ///
     /// # Errors
     /// What it says when it does not.
     pub async fn ping(&self) -> Result<()> {
-        db::query("SELECT 1").fetch_one(&self.read).await?;
-        Ok(())
+        let answered = async {
+            db::query("SELECT 1").fetch_one(&self.read).await?;
+            match &self.write {
+                Writer::Postgres(writer) if writer.is_failing() => {
+                    writer.begin().await?.rollback().await
+                }
+                Writer::Sqlite(_) | Writer::Postgres(_) => Ok(()),
+            }
+        };
+        let answered = tokio::time::timeout(self.options.connect_timeout, answered);
+        answered
+            .await
+            .map_err(|_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))?
     }
 
     /// Whether no record and no participant is stored.
@@ -267,12 +303,18 @@ impl Store {
         self.write.begin().await
     }
 
-    /// Ends all connections; what was acknowledged is durable already.
+    /// Ends all connections, within a few seconds whatever hangs; what was acknowledged is
+    /// durable already.
     pub async fn close(&self) {
-        self.read.close().await;
-        match &self.write {
-            Writer::Sqlite(pool) => pool.close().await,
-            Writer::Postgres(writer) => writer.close().await,
+        let closed = async {
+            self.read.close().await;
+            match &self.write {
+                Writer::Sqlite(pool) => pool.close().await,
+                Writer::Postgres(writer) => writer.close().await,
+            }
+        };
+        if tokio::time::timeout(TO_CLOSE, closed).await.is_err() {
+            tracing::warn!("the database did not let go of its connections in time");
         }
     }
 

@@ -6,16 +6,17 @@
 //! in the order in which they came.
 
 use std::fmt::Write as _;
-use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sqlx::Connection as _;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{AssertSqlSafe, Connection as _};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::error::is_lost;
+use super::options::{Options, deadline, within};
 use super::readers::{Readers, connect};
 use super::{Error, Result};
 
@@ -25,11 +26,22 @@ static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 const READERS: usize = 8;
 /// Rows of one statement at most.
 pub const BLOCK: usize = 4096;
-/// How long a writer waits for those before it.
-const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The number of the lock is "kenko" in ASCII.
-const BEGIN: &str = "BEGIN; SELECT pg_advisory_xact_lock(461263235951)";
+/// How long the end of a connection may take: the server learns of it anyhow.
+pub(super) const TO_CLOSE: Duration = Duration::from_secs(1);
+
+/// Begins a transaction that writes, in which a statement may take so many milliseconds. The
+/// wait for the lock has a limit of its own. The number of the lock is "kenko" in ASCII.
+fn begin_text(limit: Duration) -> String {
+    format!(
+        "BEGIN; SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock(461263235951); \
+         SET LOCAL statement_timeout = {}",
+        limit.as_millis()
+    )
+}
+
+/// A server that gave up waiting for its standbys would take that for durable.
+const COMMIT: &str = "SET LOCAL statement_timeout = 0; COMMIT";
 
 /// Both schemes that PostgreSQL's own tools know.
 pub fn is_url(url: &str) -> bool {
@@ -51,7 +63,11 @@ pub fn shown(url: &str) -> String {
     }
 }
 
-fn options(url: &str) -> Result<PgConnectOptions> {
+fn millis(timeout: Duration) -> String {
+    timeout.as_millis().to_string()
+}
+
+fn connect_options(url: &str) -> Result<PgConnectOptions> {
     let options: PgConnectOptions = url.parse().map_err(|error: sqlx::Error| {
         let why = match error {
             sqlx::Error::Configuration(why) => why.to_string(),
@@ -68,6 +84,12 @@ fn options(url: &str) -> Result<PgConnectOptions> {
         .options([
             // A statement whose reader is gone does not run on.
             ("client_connection_check_interval", "1s"),
+            // Nor does a transaction stay open, and its lock held, whose writer is gone without
+            // a word.
+            ("tcp_keepalives_idle", "10s"),
+            ("tcp_keepalives_interval", "5s"),
+            ("tcp_keepalives_count", "3"),
+            ("tcp_user_timeout", "30s"),
             // That there was nothing to drop is no news.
             ("client_min_messages", "warning"),
         ]))
@@ -77,36 +99,47 @@ fn options(url: &str) -> Result<PgConnectOptions> {
 ///
 /// # Errors
 /// [`Error::Address`], [`Error::Unreachable`], [`Error::Migration`].
-pub async fn open(url: &str) -> Result<(Readers<PgConnection>, Writer)> {
-    let options = options(url)?;
+pub async fn open(url: &str, limits: Options) -> Result<(Readers<PgConnection>, Writer)> {
+    let options = connect_options(url)?;
     let unreachable = |source| Error::Unreachable {
         database: shown(url),
         source,
     };
     let writing = options.clone().options([
         // Another instance holds the lock; and none holds it while it is stuck.
-        ("lock_timeout", "30s"),
-        ("idle_in_transaction_session_timeout", "60s"),
+        ("lock_timeout", millis(limits.lock_timeout)),
+        (
+            "idle_in_transaction_session_timeout",
+            millis(limits.idle_transaction_timeout),
+        ),
         // Records are looked up by their keys, however few there were when a plan was made.
-        ("enable_seqscan", "off"),
-        ("enable_hashjoin", "off"),
-        ("enable_mergejoin", "off"),
+        ("enable_seqscan", "off".into()),
+        ("enable_hashjoin", "off".into()),
+        ("enable_mergejoin", "off".into()),
     ]);
-    let mut connection: PgConnection = connect(&writing).await.map_err(unreachable)?;
-    MIGRATIONS.run(&mut connection).await?;
+    let mut connection: PgConnection = connect(&writing, limits.connect_timeout)
+        .await
+        .map_err(unreachable)?;
+    let migrated = MIGRATIONS.run(&mut connection);
+    tokio::time::timeout(deadline(limits.migration_timeout), migrated)
+        .await
+        .map_err(|_| unreachable(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))??;
     let reading = options.options([
-        ("default_transaction_read_only", "on"),
+        ("default_transaction_read_only", "on".into()),
+        ("statement_timeout", millis(limits.statement_timeout)),
         // Statements are made for one way through the indexes, whatever values they are given:
         // to plan each anew costs more than to run it, and compiling it a hundred times that.
-        ("plan_cache_mode", "force_generic_plan"),
-        ("jit", "off"),
+        ("plan_cache_mode", "force_generic_plan".into()),
+        ("jit", "off".into()),
     ]);
-    let read = Readers::open(reading, READERS, true)
+    let read = Readers::open(reading, READERS, limits)
         .await
         .map_err(unreachable)?;
     let writer = Writer {
         options: writing,
+        limits,
         slot: Arc::new(Mutex::new(Some(connection))),
+        failing: Arc::default(),
     };
     Ok((read, writer))
 }
@@ -115,8 +148,11 @@ pub async fn open(url: &str) -> Result<(Readers<PgConnection>, Writer)> {
 #[derive(Debug)]
 pub struct Writer {
     options: PgConnectOptions,
+    limits: Options,
     /// Empty where it was lost, or went with a transaction that was not finished.
     slot: Arc<Mutex<Option<PgConnection>>>,
+    /// The last transaction got no answer, or no lock.
+    failing: Arc<AtomicBool>,
 }
 
 impl Writer {
@@ -125,32 +161,72 @@ impl Writer {
     /// # Errors
     /// [`Error::Database`].
     pub async fn begin(&self) -> Result<Writing> {
-        let queue = tokio::time::timeout(PATIENCE, self.slot.clone().lock_owned());
-        let mut slot = queue.await.map_err(|_| sqlx::Error::PoolTimedOut)?;
-        if let Some(mut connection) = slot.take() {
-            match begin(&mut connection).await {
-                Ok(()) => return Ok(Writing::new(slot, connection)),
-                // The server was away in between, and nothing has been done yet.
-                Err(error) if is_lost(&error) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        let mut connection: PgConnection = connect(&self.options).await?;
-        begin(&mut connection).await?;
-        Ok(Writing::new(slot, connection))
+        self.begin_within(self.limits.statement_timeout).await
     }
 
-    /// Ends the connection.
-    pub async fn close(&self) {
-        if let Some(connection) = self.slot.lock().await.take() {
-            let _ = connection.close().await;
+    /// The same, for what may take as long as a migration.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn begin_migration(&self) -> Result<Writing> {
+        self.begin_within(self.limits.migration_timeout).await
+    }
+
+    /// A transaction in which each statement may take so long.
+    async fn begin_within(&self, limit: Duration) -> Result<Writing> {
+        let queue = tokio::time::timeout(self.limits.queue_timeout, self.slot.clone().lock_owned());
+        let mut slot = queue.await.map_err(|_| sqlx::Error::PoolTimedOut)?;
+        let begun = self.connection(slot.take(), limit).await;
+        self.failing.store(begun.is_err(), Ordering::Relaxed);
+        Ok(Writing {
+            slot,
+            connection: begun?,
+            limit: deadline(limit),
+            state: State::Sound,
+            failing: self.failing.clone(),
+        })
+    }
+
+    /// A connection on which a transaction has begun: this one, or another where it was lost.
+    async fn connection(
+        &self,
+        last: Option<PgConnection>,
+        limit: Duration,
+    ) -> sqlx::Result<PgConnection> {
+        let text = begin_text(limit);
+        let begin = async |mut connection: PgConnection| {
+            let begun = sqlx::raw_sql(AssertSqlSafe(text.as_str())).execute(&mut connection);
+            within(deadline(self.limits.lock_timeout), begun).await?;
+            Ok(connection)
+        };
+        if let Some(connection) = last {
+            match begin(connection).await {
+                // The server was away in between, and nothing has been done yet.
+                Err(error) if is_lost(&error) && !is_timeout(&error) => {}
+                begun => return begun,
+            }
         }
+        begin(connect(&self.options, self.limits.connect_timeout).await?).await
+    }
+
+    /// Whether the last transaction that was to write could not begin, or was lost.
+    pub fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
+    }
+
+    /// Ends the connection, unless it is in use.
+    pub async fn close(&self) {
+        let closed = async {
+            if let Some(connection) = self.slot.lock().await.take() {
+                let _ = connection.close().await;
+            }
+        };
+        let _ = tokio::time::timeout(TO_CLOSE, closed).await;
     }
 }
 
-async fn begin(connection: &mut PgConnection) -> sqlx::Result<()> {
-    sqlx::raw_sql(BEGIN).execute(connection).await?;
-    Ok(())
+fn is_timeout(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut)
 }
 
 /// A transaction and its connection. Dropped without an end, the connection goes with it:
@@ -159,17 +235,46 @@ async fn begin(connection: &mut PgConnection) -> sqlx::Result<()> {
 pub struct Writing {
     slot: OwnedMutexGuard<Option<PgConnection>>,
     connection: PgConnection,
+    /// How long an answer may take.
+    limit: Duration,
+    state: State,
+    failing: Arc<AtomicBool>,
+}
+
+/// What became of a transaction so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// All its statements succeeded.
+    Sound,
     /// A statement failed: the server will not commit, and must not be thought to have.
-    pub failed: bool,
+    Failed,
+    /// The server does not answer: nothing more can be said to it.
+    Lost,
 }
 
 impl Writing {
-    fn new(slot: OwnedMutexGuard<Option<PgConnection>>, connection: PgConnection) -> Writing {
-        Writing {
-            slot,
-            connection,
-            failed: false,
+    /// Runs a statement, for as long as one may take.
+    ///
+    /// # Errors
+    /// Its own, and [`sqlx::Error::Io`] where no answer comes.
+    pub async fn run<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
+    ) -> sqlx::Result<T> {
+        if self.state == State::Lost {
+            return Err(sqlx::Error::Io(std::io::ErrorKind::NotConnected.into()));
         }
+        let done = within(self.limit, work(&mut self.connection)).await;
+        if let Err(error) = &done {
+            self.state = match is_lost(error) {
+                true => State::Lost,
+                false => State::Failed,
+            };
+        }
+        if self.state == State::Lost {
+            self.failing.store(true, Ordering::Relaxed);
+        }
+        done
     }
 
     /// Makes it durable.
@@ -177,9 +282,10 @@ impl Writing {
     /// # Errors
     /// [`Error::Database`].
     pub async fn commit(self) -> Result<()> {
-        match self.failed {
-            true => Err(Error::Damaged("a transaction went on after a fault".into())),
-            false => self.end("COMMIT").await,
+        match self.state {
+            State::Sound => self.end(COMMIT).await,
+            State::Failed => Err(Error::Damaged("a transaction went on after a fault".into())),
+            State::Lost => Err(sqlx::Error::Io(std::io::ErrorKind::NotConnected.into()).into()),
         }
     }
 
@@ -188,27 +294,18 @@ impl Writing {
     /// # Errors
     /// [`Error::Database`].
     pub async fn rollback(self) -> Result<()> {
-        self.end("ROLLBACK").await
+        match self.state {
+            // Without its connection it is given up already.
+            State::Lost => Ok(()),
+            State::Sound | State::Failed => self.end("ROLLBACK").await,
+        }
     }
 
     async fn end(mut self, how: &'static str) -> Result<()> {
-        sqlx::raw_sql(how).execute(&mut self.connection).await?;
+        self.run(async |connection| sqlx::raw_sql(how).execute(connection).await)
+            .await?;
         *self.slot = Some(self.connection);
         Ok(())
-    }
-}
-
-impl Deref for Writing {
-    type Target = PgConnection;
-
-    fn deref(&self) -> &PgConnection {
-        &self.connection
-    }
-}
-
-impl DerefMut for Writing {
-    fn deref_mut(&mut self) -> &mut PgConnection {
-        &mut self.connection
     }
 }
 
@@ -253,7 +350,7 @@ mod tests {
         ] {
             assert_eq!(shown(url), plain);
         }
-        let error = options("postgres://u:secret@h:port/d")
+        let error = connect_options("postgres://u:secret@h:port/d")
             .unwrap_err()
             .to_string();
         assert!(

@@ -3,20 +3,20 @@
 //! A pool of our own, because sqlx's tests a connection whenever it comes back: that sends
 //! every statement twice to SQLite's thread, which is most of what a read costs, and twice
 //! over the wire to PostgreSQL. Connections are opened when they are needed, and one that
-//! was lost takes those that wait with it: they lead to the same server.
+//! was lost takes those that wait with it: they lead to the same server. A connection whose
+//! answer does not come in time is lost.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use sqlx::{Connection, Error};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::error::is_lost;
+use super::options::{Options, deadline, within};
+use super::postgres::TO_CLOSE;
 
-/// How long a statement waits for a connection.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// How long opening a connection may take.
-pub(super) const TO_CONNECT: Duration = Duration::from_secs(5);
 /// A connection that was idle for longer is asked whether it still stands.
 const TRUSTED: Duration = Duration::from_secs(1);
 
@@ -27,37 +27,37 @@ pub struct Readers<C: Connection> {
     free: Semaphore,
     /// The last one that came back goes out first: its caches are warm.
     idle: Mutex<Vec<(C, Instant)>>,
-    /// They lead to a server, which may go away by itself.
-    remote: bool,
+    limits: Options,
 }
 
-/// Opens a connection, or says soon that it cannot.
-pub(super) async fn connect<C: Connection>(options: &C::Options) -> Result<C, Error> {
-    let timed_out = || Error::Io(std::io::ErrorKind::TimedOut.into());
-    let opened = tokio::time::timeout(TO_CONNECT, C::connect_with(options)).await;
-    opened.map_err(|_| timed_out())?
+/// Opens a connection, or says in time that it cannot.
+pub(super) async fn connect<C: Connection>(
+    options: &C::Options,
+    timeout: Duration,
+) -> Result<C, Error> {
+    within(timeout, C::connect_with(options)).await
 }
 
 impl<C: Connection> Readers<C> {
-    /// At most `most` connections, of which one is opened now; `remote` where they lead to
-    /// a server.
+    /// At most `most` connections to a server, of which one is opened now.
     ///
     /// # Errors
     /// Where it cannot be opened.
-    pub async fn open(options: C::Options, most: usize, remote: bool) -> Result<Self, Error> {
-        let first = connect(&options).await?;
+    pub async fn open(options: C::Options, most: usize, limits: Options) -> Result<Self, Error> {
+        let first = connect(&options, limits.connect_timeout).await?;
         Ok(Readers {
             options,
             free: Semaphore::new(most),
             idle: Mutex::new(vec![(first, Instant::now())]),
-            remote,
+            limits,
         })
     }
 
     /// Runs statements on a connection.
     ///
     /// # Errors
-    /// Theirs; where no connection is free for long, [`Error::PoolTimedOut`].
+    /// Theirs; where no connection is free in time, [`Error::PoolTimedOut`]; where no answer
+    /// comes, [`Error::Io`].
     pub async fn run<T>(
         &self,
         work: impl AsyncFnOnce(&mut C) -> Result<T, Error>,
@@ -65,7 +65,8 @@ impl<C: Connection> Readers<C> {
         let (mut connection, permit) = self.acquire().await?;
         // It comes back only when the work is done: whoever is given up in the middle
         // leaves a connection that others would have to wait for.
-        let done = work(&mut connection).await;
+        let limit = deadline(self.limits.statement_timeout);
+        let done = within(limit, work(&mut connection)).await;
         match &done {
             Err(error) if is_lost(error) => self.idle().clear(),
             _ if self.free.is_closed() => {}
@@ -78,20 +79,20 @@ impl<C: Connection> Readers<C> {
     async fn acquire(&self) -> Result<(C, SemaphorePermit<'_>), Error> {
         let permit = match self.free.try_acquire() {
             Ok(permit) => permit,
-            Err(_) => tokio::time::timeout(PATIENCE, self.free.acquire())
+            Err(_) => tokio::time::timeout(self.limits.queue_timeout, self.free.acquire())
                 .await
                 .map_err(|_| Error::PoolTimedOut)?
                 .map_err(|_| Error::PoolClosed)?,
         };
         let idle = self.idle().pop();
         if let Some((mut connection, since)) = idle {
-            let trusted = !self.remote || since.elapsed() < TRUSTED;
-            if trusted || stands(&mut connection).await {
+            if since.elapsed() < TRUSTED || stands(&mut connection).await {
                 return Ok((connection, permit));
             }
             self.idle().clear();
         }
-        Ok((connect(&self.options).await?, permit))
+        let connection = connect(&self.options, self.limits.connect_timeout).await?;
+        Ok((connection, permit))
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<(C, Instant)>> {
@@ -102,9 +103,8 @@ impl<C: Connection> Readers<C> {
     pub async fn close(&self) {
         self.free.close();
         let idle = std::mem::take(&mut *self.idle());
-        for (connection, _) in idle {
-            let _ = connection.close().await;
-        }
+        let all = idle.into_iter().map(|(connection, _)| connection.close());
+        let _ = tokio::time::timeout(TO_CLOSE, join_all(all)).await;
     }
 }
 
@@ -124,7 +124,10 @@ mod tests {
         let options = SqliteConnectOptions::new()
             .filename(dir.path().join("a.db"))
             .create_if_missing(true);
-        (dir, Readers::open(options, 1, true).await.unwrap())
+        (
+            dir,
+            Readers::open(options, 1, Options::default()).await.unwrap(),
+        )
     }
 
     async fn one(readers: &Readers<SqliteConnection>) -> Result<i64, Error> {

@@ -1,7 +1,6 @@
 //! A database in a file.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
@@ -9,7 +8,7 @@ use sqlx::sqlite::{
 };
 
 use super::at_once::AtOnce;
-use super::{Error, Result};
+use super::{Error, Options, Result};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -41,14 +40,14 @@ fn readers() -> usize {
 ///
 /// # Errors
 /// [`Error::Database`], [`Error::Migration`].
-pub async fn open(path: &Path) -> Result<(AtOnce, SqlitePool)> {
+pub async fn open(path: &Path, limits: Options) -> Result<(AtOnce, SqlitePool)> {
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
-        .busy_timeout(Duration::from_secs(30))
+        .busy_timeout(limits.lock_timeout)
         .statement_cache_capacity(256)
         .pragma("cache_size", "-8192")
         .pragma("temp_store", "memory")
@@ -56,7 +55,7 @@ pub async fn open(path: &Path) -> Result<(AtOnce, SqlitePool)> {
     let write = SqlitePoolOptions::new()
         .max_connections(1)
         .test_before_acquire(false)
-        .acquire_timeout(Duration::from_secs(600))
+        .acquire_timeout(limits.queue_timeout)
         .connect_with(options)
         .await?;
     MIGRATIONS.run(&write).await?;

@@ -188,3 +188,25 @@ fn a3_10_sec_03_nothing_personal_is_in_the_log() {
         assert_eq!(line, None, "{secret}");
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn whatever_hangs_a_signal_ends_it_in_time() {
+    let place = Place::new();
+    let running = Running::start(&place, &["--shutdown-timeout", "4s"]);
+    // A sender who stalls, and a write that waits for another process.
+    let mut stalled = TcpStream::connect(&running.address).unwrap();
+    let head = "POST /exchange/submissions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json";
+    write!(stalled, "{head}\r\nContent-Length: 1000\r\n\r\n{{").unwrap();
+    let other = rusqlite::Connection::open(place.path("kenko.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut waiting = TcpStream::connect(&running.address).unwrap();
+    let body = std::fs::read_to_string(repository("examples/first.json")).unwrap();
+    let length = body.len();
+    write!(waiting, "{head}\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    let begun = std::time::Instant::now();
+    running.ends_by("-TERM");
+    let took = begun.elapsed();
+    assert!(took < std::time::Duration::from_secs(15), "{took:?}");
+}
