@@ -10,6 +10,10 @@ use crate::record::Cell;
 pub const DECIMALS_MAX: u8 = 7;
 /// The most digits a field may have.
 pub const DIGITS_MAX: u8 = 15;
+/// The most digits and decimals of a field together. Its largest number, written without a
+/// point, has that many digits as a whole number of its last decimal: a cell keeps it beside
+/// its written decimals, and a search compares it with numbers beyond.
+pub const PLACES_MAX: u8 = 17;
 
 /// Reads a JSON number as a field of at most `digits` characters and `decimals` decimals.
 ///
@@ -150,18 +154,19 @@ impl Decimal {
 
     /// Whether two numbers have the same value, however they are written.
     pub fn equals(self, other: Decimal) -> bool {
-        let negated = Decimal {
-            mantissa: -other.mantissa,
-            ..other
-        };
-        self.plus(negated).is_some_and(|d| d.mantissa == 0)
+        let negated = other
+            .mantissa
+            .checked_neg()
+            .map(|mantissa| Decimal { mantissa, ..other });
+        let difference = negated.and_then(|negated| self.plus(negated));
+        difference.is_some_and(|d| d.mantissa == 0)
     }
 
     /// The product; `None` on overflow.
     pub fn times(self, other: Decimal) -> Option<Decimal> {
         Some(Decimal {
             mantissa: self.mantissa.checked_mul(other.mantissa)?,
-            scale: self.scale + other.scale,
+            scale: self.scale.checked_add(other.scale)?,
         })
     }
 
@@ -182,7 +187,7 @@ impl Decimal {
     pub fn divided_scaled(self, divisor: Decimal, decimals: u8) -> Option<i64> {
         let numerator = self
             .mantissa
-            .checked_mul(10_i128.checked_pow(divisor.scale + u32::from(decimals))?)?;
+            .checked_mul(10_i128.checked_pow(divisor.scale.checked_add(u32::from(decimals))?)?)?;
         let denominator = divisor
             .mantissa
             .checked_mul(10_i128.checked_pow(self.scale)?)?;
@@ -190,6 +195,18 @@ impl Decimal {
             return None;
         }
         round_half_up(numerator, denominator)
+    }
+
+    /// Whether [`Decimal::divided_scaled`] overflows nothing on its way: what it gives may still
+    /// be too large.
+    pub fn divides(self, divisor: Decimal, decimals: u8) -> bool {
+        let lifted = |d: Decimal, scale: Option<u32>| {
+            let power = 10_i128.checked_pow(scale?)?;
+            d.mantissa.checked_mul(power)?.checked_mul(4)
+        };
+        let scale = divisor.scale.checked_add(u32::from(decimals));
+        let denominator = lifted(divisor, Some(self.scale));
+        lifted(self, scale).is_some() && denominator.is_some_and(|d| d != 0)
     }
 
     /// The value × 10^`decimals`, rounded half up; `None` on overflow.
@@ -206,7 +223,11 @@ impl Decimal {
     /// Whether the value has no more than `decimals` decimals that matter.
     pub fn is_exact(self, decimals: u8) -> bool {
         let decimals = u32::from(decimals);
-        self.scale <= decimals || self.mantissa % 10_i128.pow(self.scale - decimals) == 0
+        match 10_i128.checked_pow(self.scale.saturating_sub(decimals)) {
+            Some(power) => self.mantissa % power == 0,
+            // Whatever is not zero is smaller.
+            None => self.mantissa == 0,
+        }
     }
 
     /// Whether it is below zero.
@@ -222,7 +243,7 @@ impl Decimal {
 
 fn round_half_up(numerator: i128, denominator: i128) -> Option<i64> {
     let (n, d) = if denominator < 0 {
-        (-numerator, -denominator)
+        (numerator.checked_neg()?, denominator.checked_neg()?)
     } else {
         (numerator, denominator)
     };
@@ -282,6 +303,57 @@ mod tests {
             Decimal::parse("418.4").unwrap().divided_scaled(kj, 1),
             Some(1000)
         );
+    }
+
+    #[test]
+    fn the_edges_of_every_type_are_written_as_they_are_read() {
+        for digits in 1..=DIGITS_MAX {
+            for decimals in 0..=DECIMALS_MAX.min(PLACES_MAX - digits) {
+                let whole = usize::from(digits);
+                let mut texts = vec!["0".into(), "1".into(), "9".repeat(whole)];
+                for written in 1..=usize::from(decimals) {
+                    if let Some(before @ 1..) = whole.checked_sub(written + 1) {
+                        texts.push(format!("{}.{}", "9".repeat(before), "9".repeat(written)));
+                        texts.push(format!("0.{}1", "0".repeat(written - 1)));
+                        texts.push(format!("0.{}", "0".repeat(written)));
+                    }
+                }
+                for t in texts {
+                    let cell = scan(&t, digits, decimals).unwrap();
+                    assert_eq!(text(cell, decimals), t, "dec({digits},{decimals})");
+                    let exact = Decimal::parse(&t).unwrap().scaled(decimals);
+                    assert_eq!(exact, Some(cell.scaled()), "dec({digits},{decimals}) {t}");
+                }
+                let more = "9".repeat(whole + 1);
+                assert!(scan(&more, digits, decimals).is_err(), "{more}");
+            }
+        }
+    }
+
+    #[test]
+    fn arithmetic_beyond_its_digits_is_none_and_never_wrong() {
+        let decimal = |t: &str| Decimal::parse(t).unwrap();
+        let most = decimal(&"9".repeat(28));
+        let least = decimal("1e-28");
+        assert_eq!(most.times(most), None);
+        assert_eq!(most.plus(least), None);
+        assert!(!most.equals(least));
+        let tiny = least.times(least).unwrap();
+        assert!(!tiny.is_exact(7) && Decimal::from_scaled(0, 60).is_exact(7));
+        assert_eq!(tiny.scaled(7), None);
+        assert_eq!(most.scaled(7), None);
+        assert_eq!(Decimal::from_scaled(i64::MIN, 0).scaled(0), Some(i64::MIN));
+        assert_eq!(Decimal::from_scaled(i64::MIN, 0).scaled(1), None);
+        for beyond in [
+            "1e29",
+            "1e-29",
+            "1e2147483647",
+            "1e-2147483648",
+            "1e99999999999",
+        ] {
+            assert_eq!(Decimal::parse(beyond), None, "{beyond}");
+        }
+        assert_eq!(Decimal::parse(&"9".repeat(400)), None);
     }
 
     #[test]

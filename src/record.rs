@@ -23,9 +23,16 @@ impl Cell {
     pub const ABSENT: Cell = Cell(i64::MIN);
 
     /// A number: `scaled` = value × 10^decimals of the field, `written` = decimals written.
-    /// Cells of one field compare as their numbers do.
+    /// Cells of one field compare as their numbers do. A field has no numbers that do not fit
+    /// ([`PLACES_MAX`](crate::decimal::PLACES_MAX)); others go by [`Cell::checked_number`].
     pub fn number(scaled: i64, written: u8) -> Cell {
         Cell(scaled << WRITTEN_BITS | i64::from(written & 7))
+    }
+
+    /// The same, or `None` for a number that no cell holds.
+    pub fn checked_number(scaled: i64, written: u8) -> Option<Cell> {
+        let fits = scaled.checked_mul(1 << WRITTEN_BITS)? != Cell::ABSENT.0;
+        fits.then(|| Cell::number(scaled, written))
     }
 
     /// A code (place in the field's list), a text (place in [`Texts`]) or a time.
@@ -178,6 +185,23 @@ mod tests {
         let (low, high) = (Cell::number(600, 2), Cell::number(601, 0));
         assert!(low.value() < high.value());
         assert_eq!((low.scaled(), low.written()), (600, 2));
+    }
+
+    #[test]
+    fn a_number_that_no_cell_holds_is_none() {
+        for scaled in [
+            i64::MAX / 8 + 1,
+            i64::MIN / 8 - 1,
+            i64::MAX,
+            i64::MIN,
+            i64::MIN / 8,
+        ] {
+            assert_eq!(Cell::checked_number(scaled, 0), None, "{scaled}");
+        }
+        for scaled in [0, 1, -1, i64::MAX / 8, i64::MIN / 8 + 1] {
+            let cell = Cell::checked_number(scaled, 7).unwrap();
+            assert_eq!((cell.scaled(), cell.written()), (scaled, 7));
+        }
     }
 
     #[test]

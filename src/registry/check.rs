@@ -241,5 +241,5 @@ fn is_inaccurate(device: &Entry) -> bool {
         .and_then(crate::decimal::Decimal::parse);
     error
         .and_then(|e| e.scaled(6))
-        .is_some_and(|e| e.abs() > 3_000_000)
+        .is_some_and(|e| e.unsigned_abs() > 3_000_000)
 }

@@ -8,6 +8,7 @@ mod create;
 #[path = "../support/database.rs"]
 mod database;
 mod devices;
+mod edges;
 mod ehr;
 mod everything;
 mod history;

@@ -10,6 +10,7 @@ use super::element::Quantity;
 use super::form::{split, unescape};
 use super::ucum;
 use super::{Invalid, Scope};
+use crate::decimal::PLACES_MAX;
 use crate::fhir::canonical::UCUM;
 use crate::store::{Compares, FieldTest, QuantityUnit, Test};
 
@@ -18,6 +19,7 @@ const DIGITS_MAX: usize = 60;
 const EXPONENT_MAX: i32 = 60;
 /// Nothing that is compared has a number as large as this.
 pub(super) const WHOLE_MAX: i64 = i64::MAX / 16;
+const _: () = assert!(10_i64.pow(PLACES_MAX as u32) < WHOLE_MAX);
 
 /// The unit that a value asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -193,7 +195,7 @@ fn read_number(text: &str) -> Option<(BigRational, BigRational)> {
     let digits = [whole, fraction].concat();
     let written = !whole.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
     let power = exponent.unwrap_or(0);
-    if !written || digits.len() > DIGITS_MAX || power.abs() > EXPONENT_MAX {
+    if !written || digits.len() > DIGITS_MAX || !(-EXPONENT_MAX..=EXPONENT_MAX).contains(&power) {
         return None;
     }
     let mut last = power - i32::try_from(fraction.len()).ok()?;
@@ -302,6 +304,36 @@ mod tests {
     }
 
     #[test]
+    fn numbers_beyond_all_that_is_stored_are_on_one_side_of_it() {
+        let most = 10_i64.pow(u32::from(PLACES_MAX)) - 1;
+        let passes = |text: &str, number: i64| {
+            ranges(text)
+                .iter()
+                .any(|&(lo, hi)| (lo..=hi).contains(&number))
+        };
+        for number in [0, 1, most, -most] {
+            for beyond in ["1e60", "9e60", "123456789012345678901234567890e30"] {
+                for (prefix, above, below) in [
+                    ("", false, false),
+                    ("ne", true, true),
+                    ("gt", false, true),
+                    ("ge", false, true),
+                    ("sa", false, true),
+                    ("lt", true, false),
+                    ("le", true, false),
+                    ("eb", true, false),
+                    ("ap", false, false),
+                ] {
+                    let (up, down) = (format!("{prefix}{beyond}"), format!("{prefix}-{beyond}"));
+                    assert_eq!(passes(&up, number), above, "{up} {number}");
+                    assert_eq!(passes(&down, number), below, "{down} {number}");
+                }
+            }
+        }
+        assert!(!passes("1e-60", 0) && passes("lt1e-60", 0) && !passes("gt1e-60", 0));
+    }
+
+    #[test]
     fn what_is_no_quantity_is_refused() {
         let kinds = Kinds::embedded().unwrap();
         let scope = Scope {
@@ -312,8 +344,25 @@ mod tests {
         };
         let long = "9".repeat(100);
         for bad in [
-            "", "ge", "x", "1.", ".5", "1|kg", "1|a|b|c", "1e", "1e999", "1,5", "--1", "1_0",
-            "NaN", &long,
+            "",
+            "ge",
+            "x",
+            "1.",
+            ".5",
+            "1|kg",
+            "1|a|b|c",
+            "1e",
+            "1e999",
+            "1,5",
+            "--1",
+            "1_0",
+            "NaN",
+            &long,
+            "gt1e300",
+            "1e-61",
+            "1e2147483647",
+            "1e-2147483648",
+            "1e-99999999999",
         ] {
             assert!(
                 QuantityTest::read(&scope, "value-quantity", bad).is_err(),

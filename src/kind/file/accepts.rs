@@ -8,6 +8,7 @@ use crate::decimal::Decimal;
 use crate::fault::Code;
 use crate::json;
 use crate::kind::Field;
+use crate::mapping::backward;
 use crate::mapping::template::Node;
 use crate::mapping::{
     Accepts, ByCode, CodePattern, FieldAccepts, Hole, Join, Mapping, OnlyWith, Unit,
@@ -112,7 +113,15 @@ impl Reader<'_> {
         let mut out = Vec::new();
         for (code, unit) in members(units) {
             let number = |key: &str| Decimal::parse(unit[key].as_str()?);
-            if number("divide").is_some_and(|d| d.scaled(0) == Some(0) && d.is_exact(0)) {
+            for key in ["times", "divide", "plus"] {
+                if unit[key].is_string() && number(key).is_none() {
+                    let pointer = format!("{pointer}/{}/{key}", json::pointer_part(code));
+                    self.fault(pointer, "not a number of at most 28 digits");
+                }
+            }
+            let divides_by_zero =
+                number("divide").is_some_and(|d| d.equals(Decimal::from_scaled(0, 0)));
+            if divides_by_zero {
                 let pointer = format!("{pointer}/{}/divide", json::pointer_part(code));
                 self.fault(pointer, "divides by zero");
             }
@@ -121,14 +130,22 @@ impl Reader<'_> {
                 let pointer = format!("{pointer}/{}/warn", json::pointer_part(code));
                 self.fault(pointer, "there is no fault of this code");
             }
-            out.push(Unit {
+            let converted = Unit {
                 code: code.clone(),
                 texts: strings(&unit["text"]),
                 times: number("times"),
                 divide: number("divide"),
                 plus: number("plus"),
                 warn: warn.flatten(),
-            });
+            };
+            if !divides_by_zero && !backward::converts_exactly(&converted) {
+                self.fault(
+                    format!("{pointer}/{}", json::pointer_part(code)),
+                    "times, divide and plus have too many digits to convert a number of the field \
+                     exactly",
+                );
+            }
+            out.push(converted);
         }
         out
     }

@@ -8,6 +8,7 @@ use super::PROTOCOL;
 use super::reader::{Reader, items, members, strings, text, title};
 use crate::decimal::{self, Decimal};
 use crate::kind::{CodeItem, Field, Type};
+use crate::record::Cell;
 
 impl Reader<'_> {
     /// The kind's fields between the time and the other parts; where each part begins and
@@ -62,8 +63,15 @@ impl Reader<'_> {
         let ty = parse_type(&text(&entry["type"])).unwrap_or_else(|| {
             self.fault(
                 format!("{pointer}/type"),
-                "not a type: int(n) and dec(n,d) of at most 15 characters and 7 decimals, \
-                 str(n), code",
+                format!(
+                    "not a type: int(n) and dec(n,d) of at most {} characters and {} decimals, \
+                     {} of both together (what is more does not fit into 64 bits), at least two \
+                     characters more than decimals; str(n) of at most {}, code",
+                    decimal::DIGITS_MAX,
+                    decimal::DECIMALS_MAX,
+                    decimal::PLACES_MAX,
+                    u16::MAX
+                ),
             );
             // Stands in, so that the holes of this field are not told as well.
             let listed = !entry["codes"].is_null();
@@ -86,7 +94,10 @@ impl Reader<'_> {
             );
         }
         let bounds: Vec<String> = items(&entry["plausible"]).map(Value::to_string).collect();
-        let scaled = |s: &String| Decimal::parse(s)?.scaled(ty.decimals());
+        let scaled = |s: &String| {
+            let scaled = Decimal::parse(s)?.scaled(ty.decimals())?;
+            Cell::checked_number(scaled, 0).map(Cell::scaled)
+        };
         let plausible = match &bounds[..] {
             [low, high] => scaled(low).zip(scaled(high)),
             _ => None,
@@ -96,7 +107,7 @@ impl Reader<'_> {
         if !fit {
             self.fault(
                 format!("{pointer}/plausible"),
-                "not the lower and the upper bound of a number field",
+                "not the lower and the upper bound of a number field, as it can be written",
             );
         }
         let mut bounds = bounds.into_iter();
@@ -171,6 +182,7 @@ fn parse_type(text: &str) -> Option<Type> {
             let (digits, decimals): (u8, u8) = (digits.parse().ok()?, decimals.parse().ok()?);
             let fits = digits <= decimal::DIGITS_MAX
                 && decimals <= decimal::DECIMALS_MAX
+                && digits + decimals <= decimal::PLACES_MAX
                 && decimals + 2 <= digits;
             fits.then_some(Type::Number {
                 digits,

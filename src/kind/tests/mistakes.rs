@@ -57,6 +57,41 @@ fn each_mistake_is_told_with_its_place_and_reason() {
         ("/fields/force/type: not a type:", |f| {
             f["fields"]["force"]["type"] = json!("dec(16,1)")
         }),
+        ("/fields/force/type: not a type:", |f| {
+            f["fields"]["force"]["type"] = json!("dec(15,7)")
+        }),
+        ("/fields/force/type: not a type:", |f| {
+            f["fields"]["force"]["type"] = json!("dec(15,3)")
+        }),
+        ("/fields/trials/type: not a type:", |f| {
+            f["fields"]["trials"]["type"] = json!("int(16)")
+        }),
+        ("/fields/trials/type: not a type:", |f| {
+            f["fields"]["trials"]["type"] = json!("int(256)")
+        }),
+        (
+            "/fields/force/plausible: not the lower and the upper bound",
+            |f| {
+                f["fields"]["force"]["plausible"] = json!([0, 9e17]);
+            },
+        ),
+        (
+            "/fields/force/plausible: not the lower and the upper bound",
+            |f| {
+                f["fields"]["force"]["plausible"] = json!([0, 1e300]);
+            },
+        ),
+        (
+            "/accepts/force/units/N/times: not a number of at most 28 digits",
+            |f| {
+                let times = "1".repeat(29);
+                f["accepts"]["force"]["units"]["N"] = json!({ "times": times });
+            },
+        ),
+        ("/accepts/force/units/N: times, divide and plus", |f| {
+            let digits = format!("0.{}", "1".repeat(27));
+            f["accepts"]["force"]["units"]["N"] = json!({ "times": digits });
+        }),
         ("/fields: a name here:", |f| {
             f["fields"]["Force 2"] = f["fields"]["trials"].clone();
             f["observation"]["valueInteger"] = json!("{Force 2}");
@@ -212,12 +247,9 @@ fn each_mistake_is_told_with_its_place_and_reason() {
         ("/accepts/force/codes/0: not a system and a code", |f| {
             f["accepts"]["force"]["codes"] = json!(["1-8"])
         }),
-        (
-            "/accepts/force/units/[lb_av]/times: value does not match",
-            |f| {
-                f["accepts"]["force"]["units"]["[lb_av]"] = json!({ "times": "1/2" });
-            },
-        ),
+        ("/accepts/force/units/[lb_av]/times: not a number", |f| {
+            f["accepts"]["force"]["units"]["[lb_av]"] = json!({ "times": "1/2" });
+        }),
         (
             "/accepts/force/units/[lb_av]/times: value is not of type \"string\"",
             |f| {

@@ -30,6 +30,7 @@ use codes::{Classified, Meaning, classify};
 
 pub use codes::CodeIndex;
 pub use derived::Derived;
+pub(crate) use quantity::converts_exactly;
 pub use rule::{Matcher, compile};
 
 /// The most notes about one Observation.

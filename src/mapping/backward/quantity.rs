@@ -44,19 +44,10 @@ pub(super) fn convert(field: &Field, text: &str, unit: Option<&Unit>) -> Result<
     if number.is_negative() {
         return Err(Code::Range);
     }
-    let (times, divide, plus) = factors.unwrap_or_default();
-    let one = Decimal::from_scaled(1, 0);
-    let divide = divide.unwrap_or(one);
-    // value × times ÷ divide + plus, over one denominator, so that nothing is cut before
-    // the end.
-    let exact = || {
-        let product = number.times(times.unwrap_or(one))?;
-        match plus {
-            Some(plus) => product.plus(plus.times(divide)?),
-            None => Some(product),
-        }
+    let (numerator, divide) = match unit {
+        Some(unit) => fraction(unit, number).ok_or(Code::Digits)?,
+        None => (number, Decimal::from_scaled(1, 0)),
     };
-    let numerator = exact().ok_or(Code::Digits)?;
     let scaled = numerator
         .divided_scaled(divide, decimals)
         .ok_or(Code::Digits)?;
@@ -68,16 +59,42 @@ pub(super) fn convert(field: &Field, text: &str, unit: Option<&Unit>) -> Result<
     } else {
         decimals
     };
-    let cell = Cell::number(scaled, written);
-    let mut printed = Vec::with_capacity(24);
-    decimal::write(&mut printed, cell, decimals);
     if scaled < 0 {
         return Err(Code::Range);
     }
+    let cell = Cell::checked_number(scaled, written).ok_or(Code::Digits)?;
+    let mut printed = Vec::with_capacity(24);
+    decimal::write(&mut printed, cell, decimals);
     if printed.len() > usize::from(digits) {
         return Err(Code::Digits);
     }
     Ok(Converted { cell, rounded })
+}
+
+/// `number` × times ÷ divide + plus of a unit, over one denominator, so that nothing is cut
+/// before the end; `None` on overflow.
+fn fraction(unit: &Unit, number: Decimal) -> Option<(Decimal, Decimal)> {
+    let one = Decimal::from_scaled(1, 0);
+    let divide = unit.divide.unwrap_or(one);
+    let product = number.times(unit.times.unwrap_or(one))?;
+    let numerator = match unit.plus {
+        Some(plus) => product.plus(plus.times(divide)?)?,
+        None => product,
+    };
+    Some((numerator, divide))
+}
+
+/// Whether a unit converts every number that a field can be written with exactly, without
+/// overflow on the way.
+pub(crate) fn converts_exactly(unit: &Unit) -> bool {
+    let nines = 10_i64.pow(u32::from(decimal::PLACES_MAX)) - 1;
+    let decimals = decimal::DECIMALS_MAX;
+    [(nines, 0), (nines, u32::from(decimals))]
+        .into_iter()
+        .all(|(scaled, scale)| {
+            fraction(unit, Decimal::from_scaled(scaled, scale))
+                .is_some_and(|(numerator, divide)| numerator.divides(divide, decimals))
+        })
 }
 
 impl Walk<'_, '_> {
@@ -302,5 +319,24 @@ mod tests {
             Some(Code::Digits)
         );
         assert_eq!(convert(&weight, "1e400", None).err(), Some(Code::Digits));
+        // 2^61 and its neighbours, which a cell would keep as other numbers.
+        let kilogram = unit("1", "1", "0");
+        for text in [
+            "2305843009213693952",
+            "1152921504606846976",
+            "2305843009213693952.5",
+        ] {
+            for (digits, decimals) in [(3, 0), (15, 0), (15, 2), (10, 7)] {
+                let field = field(digits, decimals);
+                for unit in [None, Some(&kilogram)] {
+                    let refused = convert(&field, text, unit).err();
+                    assert_eq!(
+                        refused,
+                        Some(Code::Digits),
+                        "{text} dec({digits},{decimals})"
+                    );
+                }
+            }
+        }
     }
 }

@@ -28,7 +28,8 @@ pub enum Column {
     Missing(usize),
     /// The number of a field as the store keeps it, 0 where there is none.
     Cell(usize),
-    /// The number of a field times a power of ten, 0 where there is none.
+    /// The number of a field times a power of ten, 0 where there is none; the greatest number
+    /// of 64 bits that is one where it does not fit.
     Number(usize, i32),
 }
 
@@ -157,7 +158,17 @@ impl Column {
             Column::Cell(field) => cell(field)?,
             Column::Number(field, shift) => {
                 let power = 10_i64.pow(shift.unsigned_abs());
-                format!("coalesce(({} >> 3) * {power}, 0)", cell(field)?)
+                let number = format!("({} >> 3)", cell(field)?);
+                match power {
+                    1 => format!("coalesce({number}, 0)"),
+                    _ => {
+                        let most = i64::MAX / power;
+                        format!(
+                            "coalesce(CASE WHEN {number} > {most} THEN {most} ELSE {number} END \
+                             * {power}, 0)"
+                        )
+                    }
+                }
             }
         })
     }
@@ -191,7 +202,10 @@ impl Column {
                 let cell = Cell::from_raw(cell(field));
                 match cell.is_absent() {
                     true => 0,
-                    false => cell.scaled() * 10_i64.pow(shift.unsigned_abs()),
+                    false => {
+                        let power = 10_i64.pow(shift.unsigned_abs());
+                        cell.scaled().min(i64::MAX / power) * power
+                    }
                 }
             }
         }
