@@ -16,6 +16,7 @@ use utoipa_swagger_ui::Config;
 
 use super::App;
 use super::error::{self, Kind, Problem, Result};
+use super::links::Root;
 use super::negotiate::JSON;
 use crate::fault::Lang;
 
@@ -42,13 +43,14 @@ pub fn router() -> OpenApiRouter<App> {
         .route("/docs/{*file}", get(docs))
 }
 
-/// The landing page.
-async fn home(headers: HeaderMap) -> Response {
+/// The landing page, whose commands have the address of this server.
+async fn home(root: Root, headers: HeaderMap) -> Response {
     let lang = error::language(&headers);
     let page = match lang {
         Lang::En => HOME_EN,
         Lang::Ja => HOME_JA,
     };
+    let page = page.replace("{root}", &quoted(&root.0));
     let headers = [
         (
             CONTENT_TYPE,
@@ -62,6 +64,22 @@ async fn home(headers: HeaderMap) -> Response {
         ),
     ];
     (headers, page).into_response()
+}
+
+/// An address within quotes of a shell, in HTML.
+fn quoted(address: &str) -> String {
+    let mut out = String::with_capacity(address.len());
+    for c in address.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '\'' => out.push_str("%27"),
+            '"' => out.push_str("%22"),
+            c => out.push(c),
+        }
+    }
+    out
 }
 
 /// Reads this document
@@ -92,4 +110,17 @@ async fn docs(State(_): State<App>, Path(file): Path<String>) -> Result<Response
         (CACHE_CONTROL, "no-cache".to_owned()),
     ];
     Ok((headers, found.bytes.into_owned()).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_ends_no_quotes_and_no_element() {
+        assert_eq!(
+            quoted("http://h/a'b\"<c>&d"),
+            "http://h/a%27b%22&lt;c&gt;&amp;d"
+        );
+    }
 }

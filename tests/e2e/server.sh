@@ -6,9 +6,10 @@ server=
 fail() { echo "FAILED: $*" >&2; exit 1; }
 json() { python3 -c "import json,sys; d=json.load(sys.stdin); print($1)"; }
 
-# start_server PROGRAM: on a free port and the database of this folder; sets `server`, `base`.
+# start_server PROGRAM [OPTION…]: on a free port and the database of this folder; sets `server`,
+# `base`.
 start_server() {
-    "$1" serve --listen 127.0.0.1:0 >stdout 2>stderr &
+    "$1" serve --listen 127.0.0.1:0 "${@:2}" >stdout 2>stderr &
     server=$!
     for _ in $(seq 100); do grep -q '^listening on ' stdout && break; sleep 0.1; done
     base=$(sed -n 's/^listening on //p' stdout)
