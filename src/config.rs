@@ -15,6 +15,7 @@
 //! specification §1): a setting that a user forgot must not change what a file becomes.
 
 mod file;
+mod japanese;
 mod timeouts;
 mod value;
 
@@ -30,6 +31,7 @@ pub use timeouts::{Timeout, Timeouts};
 pub use value::{Day, Instant, Listen, Size};
 
 use crate::exchange;
+use crate::fault::Lang;
 use crate::fhir::canonical::{Canonical, DEFAULT_BASE};
 use crate::kind::Edition;
 use crate::store::QUARANTINE_TTL;
@@ -47,8 +49,9 @@ use crate::store::QUARANTINE_TTL;
   kenko-fhir serve --demo
 
 Exit codes: 0 done, 1 some input was refused, 2 wrong usage or configuration, 3 the system
-failed. Every option is also an environment variable KENKO_<OPTION> and a key of the TOML
-file (option > environment > file > default). Logs go to stderr; RUST_LOG sets their level."
+failed. Options are also environment variables KENKO_<OPTION> and keys of the TOML file
+(option > environment > file > default), except for --to, --as, --shape, --edition and -o.
+Logs go to stderr; RUST_LOG sets their level."
 )]
 pub struct Cli {
     /// TOML file of settings, with the names of the options as keys
@@ -185,7 +188,7 @@ impl Refusals {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   kenko-fhir serve --listen 127.0.0.1:8080 --database sqlite://kenko.db
-  curl -s --json @examples/first.json http://127.0.0.1:8080/exchange/submissions
+  curl -s http://127.0.0.1:8080/fhir/metadata
 
 The first line on stdout is \"listening on http://ADDR\", once it answers. SIGTERM and SIGINT
 finish what is in flight, for as long as --shutdown-timeout allows; a second one ends at once.")]
@@ -552,6 +555,9 @@ pub enum Error {
     /// The command line or the environment is wrong, or help was asked for.
     #[error(transparent)]
     Usage(#[from] clap::Error),
+    /// The command line or the environment is wrong, told in the language of the terminal.
+    #[error("{0}")]
+    Mistake(String),
     /// The file of `--config` is wrong.
     #[error(transparent)]
     File(#[from] FileError),
@@ -567,6 +573,14 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, Error
     if let Some(path) = file::named(&command, &arguments) {
         command = file::with_file(command, &path)?;
     }
-    let mut matches = command.try_get_matches_from_mut(arguments)?;
-    Cli::from_arg_matches_mut(&mut matches).map_err(|e| Error::Usage(e.format(&mut command)))
+    let lang = Lang::of_terminal();
+    if lang == Lang::Ja {
+        command = japanese::japanese(command);
+    }
+    let told = |error: clap::Error| match japanese::mistake(&error) {
+        Some(text) if lang == Lang::Ja => Error::Mistake(text),
+        _ => Error::Usage(error),
+    };
+    let mut matches = command.try_get_matches_from_mut(arguments).map_err(told)?;
+    Cli::from_arg_matches_mut(&mut matches).map_err(|e| told(e.format(&mut command)))
 }

@@ -5,6 +5,8 @@
 //! [`Code`] of `B/CodeSystem/fault` and renders its message in English or
 //! Japanese when it is shown, never before.
 
+mod phrase;
+
 use std::borrow::Cow;
 use std::fmt;
 
@@ -44,6 +46,18 @@ pub enum Lang {
 }
 
 impl Lang {
+    /// The language of the terminal, as its locale says.
+    pub fn of_terminal() -> Lang {
+        let set = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+        let locale = set("LC_ALL")
+            .or_else(|| set("LC_MESSAGES"))
+            .or_else(|| set("LANG"));
+        match locale {
+            Some(locale) if locale.starts_with("ja") => Lang::Ja,
+            _ => Lang::En,
+        }
+    }
+
     /// The language an `Accept-Language` header prefers; English unless Japanese ranks higher.
     pub fn from_accept(header: Option<&str>) -> Lang {
         let mut best = (Lang::En, 0.0_f32);
@@ -68,6 +82,21 @@ impl Lang {
         }
         best.0
     }
+}
+
+/// Where a fault was met, which decides what helps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Area {
+    /// In a submission of the protocol.
+    #[default]
+    Submission,
+    /// In a resource of FHIR.
+    Fhir,
+    /// In a list of the registries.
+    Registry,
+    /// In the encoding of a text.
+    Encoding,
 }
 
 macro_rules! codes {
@@ -114,13 +143,13 @@ codes! {
     RequiredMissing "required-missing" Error "required" "a required field is missing" "必須項目がありません",
         "add the field" "項目を追加してください";
     UnknownField "unknown-field" Error "structure" "a field that the protocol does not have" "規約にない項目です",
-        "remove it or correct its name (lenient handling ignores it with a warning)" "削除するか名前を直してください（lenient では警告のみで無視します）";
+        "remove it or correct its name" "削除するか名前を直してください";
     DuplicateKey "duplicate-key" Error "structure" "the same key twice in one object" "同じキーが重複しています",
         "keep one of them" "一つだけ残してください";
     Type "type" Error "value" "a value of the wrong type" "値の型が違います",
-        "write the value in the type the protocol asks for" "規約の型で記述してください";
+        "write a value of the type that is expected" "期待される型の値で記述してください";
     Digits "digits" Error "value" "too many characters, or none" "桁数が範囲外です",
-        "shorten the value to the field's size" "項目の桁数に収めてください";
+        "write a value of the size that is expected" "期待される桁数で記述してください";
     Decimals "decimals" Error "value" "too many decimals" "小数桁数が多すぎます",
         "write the number plainly with at most the decimals of the field" "項目の小数桁数以内で、指数を使わずに記述してください";
     Range "range" Error "value" "a number below zero" "負の値です",
@@ -138,25 +167,25 @@ codes! {
     Identity "identity" Error "business-rule" "the identity of the record cannot change" "記録の同一性は変更できません",
         "write it under its own id" "その記録の id で書き込んでください";
     Stale "stale" Information "informational" "older than what is stored" "保存済みより古い内容です",
-        "nothing; the newer content stays" "対応不要です。新しい内容を保持します";
+        "nothing has to be done; the newer content stays" "対応不要です。新しい内容を保持します";
     Conflict "conflict" Error "conflict" "different content with the same update_time as the stored record" "update_time が同じで内容が異なります",
         "send the right content with a newer update_time" "正しい内容を新しい update_time で送ってください";
     ConsortiumUnknown "consortium-unknown" Error "not-found" "a consortium that is not registered" "未登録のコンソーシアムです",
-        "register it in the list consortia" "consortia に登録してください";
+        "register it in the list consortia (kenko-fhir registry load, or PUT /exchange/registries/consortia)" "一覧 consortia に登録してください（kenko-fhir registry load、または PUT /exchange/registries/consortia）";
     ParticipantUnknown "participant-unknown" Error "not-found" "a participant who is not registered" "未登録の参加者です",
-        "register the person in the list participants" "participants に登録してください";
+        "register the person in the list participants (kenko-fhir registry load, or PUT /exchange/registries/participants)" "一覧 participants に登録してください（kenko-fhir registry load、または PUT /exchange/registries/participants）";
     ParticipantAmbiguous "participant-ambiguous" Error "multiple-matches" "an identifier of several participants" "複数の参加者に一致します",
         "name the person by the consortium's own id" "コンソーシアムの個人 ID で指定してください";
     LaboratoryUnknown "laboratory-unknown" Error "not-found" "a laboratory that is not registered" "未登録の検査機関です",
-        "register it in the list laboratories" "laboratories に登録してください";
+        "register it in the list laboratories (kenko-fhir registry load, or PUT /exchange/registries/laboratories)" "一覧 laboratories に登録してください（kenko-fhir registry load、または PUT /exchange/registries/laboratories）";
     MethodUnknown "method-unknown" Error "not-found" "a measurement method that is not registered" "未登録の測定方法です",
-        "register it in the list hba1c-methods" "hba1c-methods に登録してください";
+        "register it in the list hba1c-methods (kenko-fhir registry load, or PUT /exchange/registries/hba1c-methods)" "一覧 hba1c-methods に登録してください（kenko-fhir registry load、または PUT /exchange/registries/hba1c-methods）";
     DeviceUnidentified "device-unidentified" Error "required" "a device without maker, model or serial" "機器を特定できません",
         "send manufacturer, modelNumber and serialNumber" "manufacturer、modelNumber、serialNumber を送ってください";
     OutsideParticipation "outside-participation" Error "business-rule" "measured outside the participation period" "参加期間外の計測です",
         "send only what was measured during the participation, or correct the period in the list participants" "参加期間内の記録だけを送るか、participants の期間を直してください";
     CodeUnsupported "code-unsupported" Error "not-supported" "a code that no record kind takes" "対応する記録種別がないコードです",
-        "send it to another system, or add a mapping" "別のシステムに送るか、マッピングを追加してください";
+        "send it to another system, or add a mapping (--mappings)" "別のシステムに送るか、マッピング（--mappings）を追加してください";
     CodeAmbiguous "code-ambiguous" Error "code-invalid" "codes that mean different quantities" "異なる量を表すコードが混在しています",
         "keep the one that was measured" "測定した量のコードだけを残してください";
     UnitUnknown "unit-unknown" Error "value" "a unit that is not listed for this code" "このコードでは受け付けられない単位です",
@@ -166,7 +195,7 @@ codes! {
     StatusNotFinal "status-not-final" Error "business-rule" "not a final result" "確定した結果ではありません",
         "send it when it is final" "確定後に送ってください";
     StatusWithdrawn "status-withdrawn" Error "business-rule" "a withdrawn result" "取り消された結果です",
-        "the protocol cannot delete; the former version stays" "規約では削除できません。以前の版が残ります";
+        "the protocol cannot take it back; on the server, delete the Observation (DELETE /fhir/Observation/{id})" "規約では取り消せません。サーバーでは Observation を削除してください（DELETE /fhir/Observation/{id}）";
     Modifier "modifier" Error "not-supported" "an element that changes the meaning" "意味を変える要素があります",
         "send the resource without it" "その要素なしで送ってください";
     RecordInconsistent "record-inconsistent" Error "conflict" "parts of one record that do not agree" "同じ記録の部分どうしが一致しません",
@@ -174,19 +203,206 @@ codes! {
     Implausible "implausible" Warning "value" "an implausible value" "通常ありえない値です",
         "check the measurement" "測定値を確認してください";
     DeviceUnregistered "device-unregistered" Warning "not-found" "a device model that is not registered" "未登録の機種です",
-        "register it in the list devices" "devices に登録してください";
+        "register it in the list devices (kenko-fhir registry load, or PUT /exchange/registries/devices)" "一覧 devices に登録してください（kenko-fhir registry load、または PUT /exchange/registries/devices）";
     DeviceInaccurate "device-inaccurate" Warning "business-rule" "a device whose registered error lies outside ±3 %" "登録された誤差が ±3 % を超える機器です",
         "interpret the values with care" "値の解釈に注意してください";
     AliasUsed "alias-used" Warning "informational" "another spelling of a field name" "項目名の別表記です",
         "write the protocol's name" "規約の名前で記述してください";
     Converted "converted" Information "informational" "the value was converted" "値を変換しました",
-        "nothing" "対応不要です";
+        "nothing has to be done" "対応不要です";
     ConvertedFromJds "converted-from-jds" Warning "informational" "converted from a JDS value" "JDS 値から変換しました",
         "check that the value was a JDS value" "JDS 値であることを確認してください";
     FallbackUsed "fallback-used" Information "informational" "a required field was filled by a fallback" "必須項目を代替値で補いました",
         "send the field itself where you have it" "可能なら項目そのものを送ってください";
     NotExpressible "not-expressible" Information "informational" "the protocol cannot say this" "規約では表現できません",
-        "nothing; it is not part of the protocol's data" "対応不要です。規約のデータには含まれません";
+        "nothing has to be done; it is no part of the protocol's data" "対応不要です。規約のデータには含まれません";
+}
+
+/// What is wrong and what to do where that differs from what a code says by itself:
+/// code, area, title (empty for that of the code) and remedy, in English and Japanese.
+type Local = (Code, Area, [&'static str; 2], [&'static str; 2]);
+
+const OF_THE_CODE: [&str; 2] = ["", ""];
+
+const LOCAL: &[Local] = &[
+    (
+        Code::UnknownField,
+        Area::Submission,
+        OF_THE_CODE,
+        [
+            "remove it or correct its name (lenient handling ignores it with a warning: \
+             --lenient, or Prefer: handling=lenient)",
+            "削除するか名前を直してください（--lenient、または Prefer: handling=lenient では警告のみで無視します）",
+        ],
+    ),
+    (
+        Code::UnknownField,
+        Area::Fhir,
+        [
+            "an element that FHIR does not have here",
+            "FHIR ではここにない要素です",
+        ],
+        [
+            "remove the element or correct its name",
+            "要素を削除するか名前を直してください",
+        ],
+    ),
+    (
+        Code::UnknownField,
+        Area::Registry,
+        [
+            "a field that the list does not have",
+            "この一覧にない項目です",
+        ],
+        [
+            "remove the field or correct its name",
+            "項目を削除するか名前を直してください",
+        ],
+    ),
+    (
+        Code::RequiredMissing,
+        Area::Fhir,
+        ["a required element is missing", "必須の要素がありません"],
+        ["add the element", "要素を追加してください"],
+    ),
+    (
+        Code::Type,
+        Area::Encoding,
+        ["a text in another encoding", "文字コードが違います"],
+        [
+            "save the text in the encoding that is expected, or name its own (Content-Type: \
+             text/csv; charset=cp932)",
+            "期待される文字コードで保存し直すか、実際の文字コードを指定してください（Content-Type: text/csv; charset=cp932）",
+        ],
+    ),
+    (
+        Code::Json,
+        Area::Encoding,
+        ["a text in another encoding", "文字コードが違います"],
+        [
+            "save the text in UTF-8 and send it again",
+            "UTF-8 で保存し直して送ってください",
+        ],
+    ),
+    (
+        Code::Range,
+        Area::Registry,
+        OF_THE_CODE,
+        ["write 0 or more", "0 以上の値を記述してください"],
+    ),
+    (
+        Code::TimeInvalid,
+        Area::Fhir,
+        OF_THE_CODE,
+        [
+            "write a date, or a dateTime with its offset",
+            "日付、または時差を含む日時で記述してください",
+        ],
+    ),
+    (
+        Code::TimeInvalid,
+        Area::Registry,
+        OF_THE_CODE,
+        [
+            "write a day, month or time of the calendar with all the digits that are expected",
+            "暦にある日、月、時刻を、期待される桁数で記述してください",
+        ],
+    ),
+    (
+        Code::DuplicateIdentity,
+        Area::Registry,
+        [
+            "a value that only one row may have",
+            "一つの行だけがもてる値が重複しています",
+        ],
+        [
+            "keep the value in one row",
+            "値を一つの行だけに残してください",
+        ],
+    ),
+    (
+        Code::DuplicateIdentity,
+        Area::Fhir,
+        [
+            "the same identity twice with different content",
+            "同じ対象が異なる内容で重複しています",
+        ],
+        ["send the right one only", "正しい方だけを送ってください"],
+    ),
+    (
+        Code::DuplicateKey,
+        Area::Registry,
+        [
+            "the same key or field twice",
+            "同じキーまたは項目が重複しています",
+        ],
+        ["keep one of them", "一つだけ残してください"],
+    ),
+    (
+        Code::Conflict,
+        Area::Registry,
+        [
+            "a row would go that stored records refer to",
+            "保存済みの記録から参照されている行がなくなります",
+        ],
+        [
+            "send the row along; to add rows without removing others, use PATCH or kenko-fhir \
+             registry load",
+            "その行も含めて送ってください。ほかの行を残したまま追加するには PATCH または kenko-fhir registry load を使ってください",
+        ],
+    ),
+    (
+        Code::Conflict,
+        Area::Fhir,
+        [
+            "different content with the same time of update as the stored record",
+            "更新日時が保存済みの記録と同じで内容が異なります",
+        ],
+        [
+            "send the right content with a later issued, or update the Observation by its id (PUT)",
+            "正しい内容をより新しい issued で送るか、id を指定して Observation を更新（PUT）してください",
+        ],
+    ),
+    (
+        Code::RecordInconsistent,
+        Area::Registry,
+        [
+            "values of a row that do not agree",
+            "行の値どうしが矛盾しています",
+        ],
+        ["correct one of the values", "いずれかの値を直してください"],
+    ),
+    (
+        Code::ParticipantUnknown,
+        Area::Fhir,
+        OF_THE_CODE,
+        [
+            "register the person in the list participants (PUT /exchange/registries/participants), \
+             or send the Patient in the same Bundle",
+            "一覧 participants に登録するか（PUT /exchange/registries/participants）、同じ Bundle で Patient を送ってください",
+        ],
+    ),
+];
+
+impl Code {
+    /// What is wrong, in a few words, where it was met.
+    pub fn title_in(self, area: Area, lang: Lang) -> &'static str {
+        let local = LOCAL
+            .iter()
+            .find(|local| (local.0, local.1) == (self, area));
+        match local.map(|local| local.2[lang as usize]) {
+            Some(title) if !title.is_empty() => title,
+            _ => self.title(lang),
+        }
+    }
+
+    /// What to do about it, where it was met.
+    pub fn remedy_in(self, area: Area, lang: Lang) -> &'static str {
+        let local = LOCAL
+            .iter()
+            .find(|local| (local.0, local.1) == (self, area));
+        local.map_or_else(|| self.remedy(lang), |local| local.3[lang as usize])
+    }
 }
 
 impl fmt::Display for Code {
@@ -235,22 +451,53 @@ pub struct Fault {
     pub expected: Cow<'static, str>,
     /// What was found, shortened; never more than [`FOUND_MAX`] characters.
     pub found: String,
+    /// Where it was met.
+    #[serde(default, skip_serializing_if = "Area::is_submission")]
+    pub area: Area,
 }
+
+/// Why a text cannot be read as UTF-8.
+pub const NOT_UTF8: &str = "not UTF-8; the text is in another encoding, such as CP932 (Shift_JIS)";
 
 /// The most characters of the input that a fault quotes.
 pub const FOUND_MAX: usize = 60;
 
+impl Area {
+    /// Every area.
+    pub const ALL: [Area; 4] = [Area::Submission, Area::Fhir, Area::Registry, Area::Encoding];
+
+    fn is_submission(&self) -> bool {
+        *self == Area::Submission
+    }
+}
+
 impl Fault {
-    /// A fault of `code` at `pointer`, with the severity of the code.
+    /// A fault of `code` at `pointer`, with the severity of the code. A FHIRPath expression is
+    /// of FHIR, a JSON pointer of a submission, unless it is said otherwise.
     pub fn new(code: Code, pointer: impl Into<String>, place: Place) -> Fault {
+        let pointer = pointer.into();
+        let area = match pointer.starts_with('/') || pointer.is_empty() {
+            true => Area::Submission,
+            false => Area::Fhir,
+        };
         Fault {
             severity: code.severity(),
             code,
-            pointer: pointer.into(),
+            area,
+            pointer,
             line: place.line,
             column: place.column,
             expected: Cow::Borrowed(""),
             found: String::new(),
+        }
+    }
+
+    /// The fault of a text that a parser cannot read on, and its reason.
+    pub fn syntax(pointer: impl Into<String>, place: Place, reason: &'static str) -> Fault {
+        let fault = Fault::new(Code::Json, pointer, place).expected(reason);
+        match reason {
+            NOT_UTF8 => fault.area(Area::Encoding),
+            _ => fault,
         }
     }
 
@@ -268,6 +515,30 @@ impl Fault {
         self
     }
 
+    /// The same fault, met in this area.
+    #[must_use]
+    pub fn area(mut self, area: Area) -> Fault {
+        self.area = area;
+        self
+    }
+
+    /// What was expected, in a language.
+    pub fn expected_in(&self, lang: Lang) -> Cow<'_, str> {
+        match lang {
+            Lang::En => Cow::Borrowed(&self.expected),
+            Lang::Ja => phrase::japanese(&self.expected),
+        }
+    }
+
+    /// What was found, in a language: the input is quoted as it is, and described where it is of
+    /// another type.
+    pub fn found_in(&self, lang: Lang) -> Cow<'_, str> {
+        match (lang, self.code) {
+            (Lang::Ja, Code::Type) => phrase::japanese(&self.found),
+            _ => Cow::Borrowed(&self.found),
+        }
+    }
+
     /// The same fault with another severity.
     #[must_use]
     pub fn severity(mut self, severity: Severity) -> Fault {
@@ -282,7 +553,7 @@ impl Fault {
 
     /// The whole message: what, what was expected and found, what to do.
     pub fn message(&self, lang: Lang) -> String {
-        let mut text = format!("{}: {}", self.code, self.code.title(lang));
+        let mut text = format!("{}: {}", self.code, self.code.title_in(self.area, lang));
         if !self.expected.is_empty() {
             text.push_str(match (self.code, lang) {
                 // What stands there is the parser's reason.
@@ -290,20 +561,24 @@ impl Fault {
                 (_, Lang::En) => "; expected ",
                 (_, Lang::Ja) => "。期待: ",
             });
-            text.push_str(&self.expected);
+            text.push_str(&self.expected_in(lang));
         }
         if !self.found.is_empty() {
             text.push_str(match lang {
                 Lang::En => "; found ",
                 Lang::Ja => "、実際: ",
             });
-            text.push_str(&self.found);
+            text.push_str(&self.found_in(lang));
         }
         text.push_str(match lang {
             Lang::En => "; ",
             Lang::Ja => "。",
         });
-        text.push_str(self.code.remedy(lang));
+        // What was ignored already needs no hint how to have it ignored.
+        text.push_str(match self.code {
+            Code::UnknownField if !self.is_error() => self.code.remedy(lang),
+            code => code.remedy_in(self.area, lang),
+        });
         text
     }
 }

@@ -20,7 +20,7 @@ fn main() -> ExitCode {
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage as u8));
         }
-        Err(config::Error::File(error)) => {
+        Err(error) => {
             tell(&error.to_string());
             return Exit::Usage.into();
         }

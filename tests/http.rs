@@ -12,6 +12,8 @@ mod faults;
 mod layers;
 #[path = "http/listings.rs"]
 mod listings;
+#[path = "http/messages.rs"]
+mod messages;
 #[path = "http/records.rs"]
 mod records;
 #[path = "http/registries.rs"]

@@ -128,9 +128,7 @@ fn is_broken(error: &io::Error) -> bool {
 /// When it is not the content but the system that failed.
 pub fn unreadable(name: &str, at: Place, error: json::Error) -> Result<Fault, Failure> {
     match error {
-        json::Error::Syntax { place, reason } => {
-            Ok(Fault::new(Code::Json, "", place).expected(reason))
-        }
+        json::Error::Syntax { place, reason } => Ok(Fault::syntax("", place, reason)),
         json::Error::Io(e) if is_broken(&e) => {
             Ok(Fault::new(Code::Json, "", at).expected("a whole gzip stream"))
         }

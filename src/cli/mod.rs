@@ -128,14 +128,7 @@ pub fn run(cli: &Cli) -> Result<Exit, Failure> {
 
 /// The language of messages: that of the terminal's locale.
 pub fn language() -> Lang {
-    let set = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
-    let locale = set("LC_ALL")
-        .or_else(|| set("LC_MESSAGES"))
-        .or_else(|| set("LANG"));
-    match locale {
-        Some(locale) if locale.starts_with("ja") => Lang::Ja,
-        _ => Lang::En,
-    }
+    Lang::of_terminal()
 }
 
 /// The record kinds: those of the program and of `--mappings`.

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::elements;
 use crate::fault::Code;
-use crate::json::Reader;
+use crate::json::{self, Event, Reader};
 use crate::tape::{NodeKind, Tape, View};
 
 /// What is wrong with the structure of a resource.
@@ -27,6 +27,8 @@ pub struct Misfit {
     pub path: String,
     /// What is expected there.
     pub expected: &'static str,
+    /// What is there, where it is of another type.
+    pub found: String,
 }
 
 /// Checks the structure of a resource.
@@ -54,6 +56,10 @@ pub fn misfits(resource: View) -> Vec<Misfit> {
             node,
             path: name.to_owned() + &elements::fhir_path(&path),
             expected,
+            found: match code {
+                Code::Type => described(resource.at(node)),
+                _ => String::new(),
+            },
         }
     });
     found.collect()
@@ -78,8 +84,23 @@ pub fn check(resource: &Value) -> Result<(), Misfit> {
             node: 0,
             path: String::new(),
             expected: "a FHIR resource",
+            found: String::new(),
         }),
     }
+}
+
+/// What is there, for people.
+fn described(view: View) -> String {
+    let event = match view.kind() {
+        NodeKind::Object => Event::ObjectStart,
+        NodeKind::Array => Event::ArrayStart,
+        NodeKind::String => Event::String,
+        NodeKind::Number => Event::Number,
+        NodeKind::Bool => Event::Bool,
+        NodeKind::Null => Event::Null,
+        NodeKind::Key => Event::Key,
+    };
+    json::described(event, view.text())
 }
 
 type Wrong = (Code, u32, &'static str);

@@ -348,7 +348,7 @@ impl From<json::Error> for Problem {
         match error {
             json::Error::Io(error) => unreadable(&error),
             json::Error::Syntax { place, reason } => {
-                let fault = Fault::new(Code::Json, "", place).expected(reason);
+                let fault = Fault::syntax("", place, reason);
                 Problem::faults(Kind::Malformed, vec![fault])
             }
         }

@@ -321,8 +321,8 @@ impl FaultJson {
             pointer: fault.pointer.clone(),
             line: (fault.line > 0).then_some(fault.line),
             column: (fault.line > 0).then_some(fault.column),
-            expected: fault.expected.to_string(),
-            found: fault.found.clone(),
+            expected: fault.expected_in(lang).into_owned(),
+            found: fault.found_in(lang).into_owned(),
             message: fault.message(lang),
         }
     }

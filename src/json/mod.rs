@@ -15,7 +15,7 @@ mod write;
 
 use std::io::{self, Read};
 
-use crate::fault::Place;
+use crate::fault::{Place, shorten};
 
 pub use scalar::is_json_number;
 pub use write::{escape_into, pointer_part, string_into};
@@ -49,6 +49,18 @@ pub enum Event {
     Null,
     /// The document is over and nothing but white space follows.
     End,
+}
+
+/// What an event is, where it is of another type than is expected: a string in its quotes.
+pub fn described(event: Event, text: &str) -> String {
+    match event {
+        Event::ObjectStart => "an object".into(),
+        Event::ArrayStart => "an array".into(),
+        Event::String => format!("a string \"{}\"", shorten(text)),
+        Event::Number => format!("a number {}", shorten(text)),
+        Event::Null => "null".into(),
+        _ => shorten(text),
+    }
 }
 
 /// Why reading stopped.

@@ -3,6 +3,7 @@
 use std::io::Read;
 
 use super::{Error, Reader, Result, TEXT_MAX, Text};
+use crate::fault::NOT_UTF8;
 
 impl<R: Read> Reader<R> {
     pub(super) fn literal(&mut self, word: &'static str) -> Result<()> {
@@ -61,7 +62,7 @@ impl<R: Read> Reader<R> {
             let byte = self.buf[i];
             if byte == b'"' {
                 if high >= 0x80 && std::str::from_utf8(&self.buf[start..i]).is_err() {
-                    return Err(self.syntax("not UTF-8"));
+                    return Err(self.syntax(NOT_UTF8));
                 }
                 self.continuation += continuation;
                 self.text = Text::Buffer(start, i);
@@ -83,16 +84,16 @@ impl<R: Read> Reader<R> {
         self.scratch.clear();
         loop {
             let Some(byte) = self.peek()? else {
-                return Err(self.syntax("a string without its end"));
+                return Err(self.broken_string("a string without its end"));
             };
             if self.scratch.len() >= TEXT_MAX {
-                return Err(self.syntax("a string that is too long"));
+                return Err(self.broken_string("a string that is too long"));
             }
             match byte {
                 b'"' => {
                     self.pos += 1;
                     if std::str::from_utf8(&self.scratch).is_err() {
-                        return Err(self.syntax("not UTF-8"));
+                        return Err(self.syntax(NOT_UTF8));
                     }
                     self.text = Text::Scratch;
                     return Ok(());
@@ -101,7 +102,7 @@ impl<R: Read> Reader<R> {
                     self.pos += 1;
                     self.escape()?;
                 }
-                0..0x20 => return Err(self.syntax("a control character in a string")),
+                0..0x20 => return Err(self.broken_string("a control character in a string")),
                 _ => {
                     self.continuation += u64::from(byte & 0xC0 == 0x80);
                     self.scratch.push(byte);
@@ -113,7 +114,7 @@ impl<R: Read> Reader<R> {
 
     fn escape(&mut self) -> Result<()> {
         let Some(byte) = self.peek()? else {
-            return Err(self.syntax("a string without its end"));
+            return Err(self.broken_string("a string without its end"));
         };
         self.pos += 1;
         let plain = match byte {
@@ -128,18 +129,18 @@ impl<R: Read> Reader<R> {
                 if (0xD800..0xDC00).contains(&unit) {
                     for expected in [b'\\', b'u'] {
                         if self.peek()? != Some(expected) {
-                            return Err(self.syntax("half a surrogate pair"));
+                            return Err(self.broken_string("half a surrogate pair"));
                         }
                         self.pos += 1;
                     }
                     let low = u32::from(self.hex4()?);
                     if !(0xDC00..0xE000).contains(&low) {
-                        return Err(self.syntax("half a surrogate pair"));
+                        return Err(self.broken_string("half a surrogate pair"));
                     }
                     unit = 0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00);
                 }
                 let Some(c) = char::from_u32(unit) else {
-                    return Err(self.syntax("half a surrogate pair"));
+                    return Err(self.broken_string("half a surrogate pair"));
                 };
                 self.scratch
                     .extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
@@ -147,7 +148,7 @@ impl<R: Read> Reader<R> {
             }
             _ => {
                 self.pos -= 1;
-                return Err(self.syntax("an escape that JSON does not have"));
+                return Err(self.broken_string("an escape that JSON does not have"));
             }
         };
         self.scratch.push(plain);
@@ -162,12 +163,21 @@ impl<R: Read> Reader<R> {
                 None => None,
             };
             let Some(digit) = digit else {
-                return Err(self.syntax("an escape that JSON does not have"));
+                return Err(self.broken_string("an escape that JSON does not have"));
             };
             unit = unit << 4 | digit as u16;
             self.pos += 1;
         }
         Ok(unit)
+    }
+
+    /// Why a string cannot be read on. Half a character of another encoding may look like an
+    /// escape or the end.
+    fn broken_string(&self, reason: &'static str) -> Error {
+        match std::str::from_utf8(&self.scratch) {
+            Ok(_) => self.syntax(reason),
+            Err(_) => self.syntax(NOT_UTF8),
+        }
     }
 }
 

@@ -59,6 +59,11 @@ impl Type {
         matches!(self, Type::Number { .. })
     }
 
+    /// Whether it is a free text.
+    pub fn is_text(self) -> bool {
+        matches!(self, Type::Text { .. })
+    }
+
     /// The decimals of a number, 0 otherwise.
     pub fn decimals(self) -> u8 {
         match self {

@@ -1,6 +1,6 @@
 //! A bounded collection of faults: however many there are, memory and answer stay small.
 
-use crate::fault::Fault;
+use crate::fault::{Area, Fault};
 
 /// Faults in the order they were found; beyond a given number they are only counted.
 #[derive(Debug, Clone)]
@@ -32,7 +32,10 @@ impl Faults {
     }
 
     /// Adds a fault, or counts it when enough are kept.
-    pub fn push(&mut self, fault: Fault) {
+    pub fn push(&mut self, mut fault: Fault) {
+        if fault.area == Area::Submission {
+            fault.area = Area::Registry;
+        }
         self.total += 1;
         self.errors += u64::from(fault.is_error());
         if self.kept.len() < self.max {

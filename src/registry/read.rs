@@ -60,7 +60,7 @@ pub fn read_json(
         Err(json::Error::Io(error)) => return Err(error),
         Err(json::Error::Syntax { place, reason }) => {
             let pointer = draft.place_in_file();
-            draft.tell(Fault::new(Code::Json, pointer, place).expected(reason));
+            draft.tell(Fault::syntax(pointer, place, reason));
         }
     }
     Ok(draft.done())
@@ -69,7 +69,8 @@ pub fn read_json(
 fn read_array<R: Read>(reader: &mut Reader<R>, draft: &mut Draft<'_>) -> json::Result<()> {
     let first = reader.next()?;
     if first != Event::ArrayStart {
-        draft.tell(Fault::new(Code::Type, "", reader.place()).expected("an array of objects"));
+        let fault = Fault::new(Code::Type, "", reader.place()).expected("an array of objects");
+        draft.tell(fault.found(&json::described(first, reader.text())));
         reader.skip(first)?;
         return reader.next().map(drop);
     }
@@ -85,7 +86,8 @@ fn read_array<R: Read>(reader: &mut Reader<R>, draft: &mut Draft<'_>) -> json::R
                 draft.begin(reader.place());
                 draft.tell(
                     Fault::new(Code::Type, draft.pointer(&[]), reader.place())
-                        .expected("an object"),
+                        .expected("an object")
+                        .found(&json::described(other, reader.text())),
                 );
                 reader.skip(other)?;
                 draft.drop_row();
@@ -118,7 +120,8 @@ fn read_object<R: Read>(reader: &mut Reader<R>, draft: &mut Draft<'_>) -> json::
                 draft.row.provisional = reader.text() == "true";
             }
             (Column::Provisional, _) => {
-                draft.wrong_type(&[&name], place, "true or false");
+                let found = json::described(event, reader.text());
+                draft.wrong_type(&[&name], place, "true or false", &found);
                 reader.skip(event)?;
             }
             (Column::Field(i), Event::ArrayStart) if draft.list.fields[i].list => {
@@ -140,7 +143,8 @@ fn read_object<R: Read>(reader: &mut Reader<R>, draft: &mut Draft<'_>) -> json::
                             _ => "a string",
                         };
                         draft.refuse(i);
-                        draft.wrong_type(&[&name], place, expected);
+                        let found = json::described(event, reader.text());
+                        draft.wrong_type(&[&name], place, expected, &found);
                         reader.skip(event)?;
                     }
                 }
@@ -164,7 +168,9 @@ fn read_items<R: Read>(
             }
             other => {
                 let name = draft.list.fields[field].name;
-                draft.wrong_type(&[name, &item.to_string()], reader.place(), "a string");
+                let found = json::described(other, reader.text());
+                let parts = [name, &item.to_string()];
+                draft.wrong_type(&parts, reader.place(), "a string", &found);
                 reader.skip(other)?;
             }
         }
@@ -268,9 +274,16 @@ impl<'a> Draft<'a> {
         self.faults.push(fault);
     }
 
-    pub fn wrong_type(&mut self, parts: &[&str], place: Place, expected: &'static str) {
+    pub fn wrong_type(
+        &mut self,
+        parts: &[&str],
+        place: Place,
+        expected: &'static str,
+        found: &str,
+    ) {
         let pointer = self.pointer(parts);
-        self.tell(Fault::new(Code::Type, pointer, place).expected(expected));
+        let fault = Fault::new(Code::Type, pointer, place).expected(expected);
+        self.tell(fault.found(found));
     }
 
     /// Notes that a field was met; false, with a fault, when it should not be there.

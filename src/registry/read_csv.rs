@@ -12,7 +12,7 @@ use super::csv_records::{Charset, Next, Records};
 use super::field_type::FieldType;
 use super::list::List;
 use super::read::{Column, Draft, Options, PROVISIONAL, ReadRows};
-use crate::fault::{Code, Fault, Place, shorten};
+use crate::fault::{Area, Code, Fault, Place, shorten};
 
 /// Reads a list from CSV.
 ///
@@ -59,7 +59,7 @@ fn advance<R: Read>(records: &mut Records<R>, draft: &mut Draft<'_>) -> io::Resu
         Next::Broken(expected) => {
             let place = records.place(records.cells().saturating_sub(1));
             draft.begin(place);
-            draft.wrong_type(&[], place, expected);
+            draft.wrong_type(&[], place, expected, "");
             Ok(false)
         }
     }
@@ -105,6 +105,7 @@ fn read_cell<R: Read>(records: &Records<R>, cell: usize, column: Column, draft: 
         }
         let found = records.charset.decode_lossy(bytes);
         let fault = Fault::new(Code::Type, draft.pointer(&[&name]), place);
+        let fault = fault.area(Area::Encoding);
         draft.tell(fault.expected(records.charset.in_words()).found(&found));
         return;
     };
@@ -121,7 +122,7 @@ fn read_cell<R: Read>(records: &Records<R>, cell: usize, column: Column, draft: 
         Column::Provisional => match text.to_ascii_lowercase().as_str() {
             "true" => draft.row.provisional = true,
             "false" => {}
-            _ => draft.wrong_type(&[&name], place, "true or false"),
+            _ => draft.wrong_type(&[&name], place, "true or false", &text),
         },
         Column::Unknown | Column::Passed => {
             let fault = Fault::new(Code::UnknownField, draft.pointer(&[&name]), place);

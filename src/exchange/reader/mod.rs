@@ -119,8 +119,8 @@ impl<R: Read> Reader<'_, R> {
     fn envelope(&mut self, first: Event) -> json::Result<()> {
         let place = self.json.place();
         if first != Event::ObjectStart {
-            self.json.skip(first)?;
-            self.broken(Fault::new(Code::Type, "", place).expected("an object"));
+            let fault = self.mistyped(String::new(), first, "an object")?;
+            self.broken(fault);
             return Ok(());
         }
         const FIELDS: [&str; 4] = [
@@ -161,8 +161,8 @@ impl<R: Read> Reader<'_, R> {
         let place = self.json.place();
         let at = format!("/{name}");
         if event != Event::String {
-            self.json.skip(event)?;
-            self.broken(Fault::new(Code::Type, at, place).expected("a string"));
+            let fault = self.mistyped(at, event, "a string")?;
+            self.broken(fault);
             return Ok(());
         }
         let text = self.json.text();
@@ -207,9 +207,8 @@ impl<R: Read> Reader<'_, R> {
             Event::Null => return Ok(()),
             Event::ArrayStart => {}
             _ => {
-                let place = self.json.place();
-                self.json.skip(event)?;
-                self.broken(Fault::new(Code::Type, at, place).expected("an array"));
+                let fault = self.mistyped(at.to_owned(), event, "an array")?;
+                self.broken(fault);
                 return Ok(());
             }
         }
@@ -219,9 +218,8 @@ impl<R: Read> Reader<'_, R> {
                 Event::ArrayEnd => return Ok(()),
                 Event::ObjectStart => self.person(index)?,
                 other => {
-                    let fault = Fault::new(Code::Type, format!("{at}/{index}"), self.json.place());
-                    self.json.skip(other)?;
-                    self.fault(fault.expected("an object"));
+                    let fault = self.mistyped(format!("{at}/{index}"), other, "an object")?;
+                    self.fault(fault);
                 }
             }
             index += 1;
@@ -300,8 +298,7 @@ impl<R: Read> Reader<'_, R> {
                 }))
             }
             _ => {
-                self.json.skip(event)?;
-                let fault = Fault::new(Code::Type, at, place).expected("a string");
+                let fault = self.mistyped(at, event, "a string")?;
                 Ok(Some(Err(fault)))
             }
         }
@@ -334,9 +331,8 @@ impl<R: Read> Reader<'_, R> {
                         }
                         other => {
                             let at = format!("/person_information/{person}/{section}/{element}");
-                            let fault = Fault::new(Code::Type, at, self.json.place());
-                            self.json.skip(other)?;
-                            self.fault(fault.expected("an object"));
+                            let fault = self.mistyped(at, other, "an object")?;
+                            self.fault(fault);
                         }
                     }
                     element = element.saturating_add(1);
@@ -344,9 +340,8 @@ impl<R: Read> Reader<'_, R> {
             }
             other => {
                 let at = format!("/person_information/{person}/{section}");
-                let fault = Fault::new(Code::Type, at, self.json.place());
-                self.json.skip(other)?;
-                self.fault(fault.expected("an object"));
+                let fault = self.mistyped(at, other, "an object")?;
+                self.fault(fault);
                 Ok(())
             }
         }
@@ -385,9 +380,9 @@ impl<R: Read> Reader<'_, R> {
                 Event::Null => {}
                 Event::ArrayStart => self.records(kind, person, element)?,
                 other => {
-                    self.json.skip(other)?;
-                    let fault = Fault::new(Code::Type, format!("{}/{}", at(), kind.array), place);
-                    self.fault(fault.expected("an array"));
+                    let at = format!("{}/{}", at(), kind.array);
+                    let fault = self.mistyped(at, other, "an array")?;
+                    self.fault(fault);
                 }
             }
         }
@@ -413,6 +408,19 @@ impl<R: Read> Reader<'_, R> {
         Fault::new(Code::UnknownField, pointer, self.json.place())
             .found(name)
             .severity(severity)
+    }
+
+    /// The fault of a value of another type, which is read past.
+    fn mistyped(
+        &mut self,
+        at: String,
+        event: Event,
+        expected: &'static str,
+    ) -> json::Result<Fault> {
+        let fault = Fault::new(Code::Type, at, self.json.place()).expected(expected);
+        let fault = fault.found(&json::described(event, self.json.text()));
+        self.json.skip(event)?;
+        Ok(fault)
     }
 
     /// A fault of a person or section: tells, and lets lenient handling go on.

@@ -6,7 +6,7 @@ use super::super::field::{expectation, implausible, type_name, value};
 use super::super::{FUTURE_MAX, Position, Row, pointer};
 use super::{Reader, pointer_part};
 use crate::fault::{Code, Fault, Severity};
-use crate::json::{self, Event};
+use crate::json::{self, Event, described};
 use crate::kind::{Edition, Kind};
 use crate::record::Cell;
 use crate::time;
@@ -39,10 +39,12 @@ impl<R: Read> Reader<'_, R> {
             if event == Event::ObjectStart {
                 self.record(kind, &position, row)?;
             } else {
+                let found = described(event, self.json.text());
                 self.json.skip(event)?;
                 self.places.clear();
                 self.places.resize(kind.fields.len(), position.place);
                 let fault = Fault::new(Code::Type, pointer(kind, &position), position.place);
+                let fault = fault.found(&found);
                 self.tell(row, fault.expected("an object"));
             }
             let refused = self.refused;
@@ -125,7 +127,12 @@ impl<R: Read> Reader<'_, R> {
                     for code in codes {
                         let fault = Fault::new(code, pointer.clone(), place)
                             .expected(expectation(field, code))
-                            .found(found(event, self.json.text()));
+                            .found(&match code {
+                                Code::Type if event != Event::String || !field.ty.is_text() => {
+                                    described(event, self.json.text())
+                                }
+                                _ => self.json.text().to_owned(),
+                            });
                         self.tell(row, fault);
                     }
                     self.json.skip(event)?;
@@ -190,12 +197,4 @@ impl<R: Read> Reader<'_, R> {
 
 fn record_pointer(kind: &Kind, at: &Position, field: &str) -> String {
     format!("{}/{field}", pointer(kind, at))
-}
-
-fn found(event: Event, text: &str) -> &str {
-    match event {
-        Event::ObjectStart => "an object",
-        Event::ArrayStart => "an array",
-        _ => text,
-    }
 }

@@ -377,7 +377,8 @@ impl<'k> Inbound<'k> {
                 let pointer = expression(resource, spot, misfit.node, "");
                 let place = resource.at(misfit.node).place();
                 let fault = Fault::new(misfit.code, pointer, place);
-                self.taken.outcome.push(fault.expected(misfit.expected));
+                let fault = fault.expected(misfit.expected).found(&misfit.found);
+                self.taken.outcome.push(fault);
                 false
             }
         }

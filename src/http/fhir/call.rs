@@ -215,6 +215,29 @@ pub fn no_such(resource_type: &str) -> Problem {
     )
 }
 
+/// Nothing of this type has this id, or what stands for the id is the name of an operation that
+/// the type does not have.
+pub fn no_such_id(resource_type: &str, id: &str) -> Problem {
+    if !id.starts_with('$') {
+        return no_such(resource_type);
+    }
+    let id = crate::fault::shorten(id);
+    no_such(resource_type).issue_type("not-supported").detail(
+        format!("{resource_type} has no operation {id} here; /fhir/metadata lists those there are"),
+        format!(
+            "{resource_type} にオペレーション {id} はありません。使えるものは /fhir/metadata にあります"
+        ),
+    )
+}
+
+/// The resource is there, but not in this version.
+pub fn no_version(resource_type: &str) -> Problem {
+    no_such(resource_type).detail(
+        format!("this {resource_type} has no such version; its _history lists those there are"),
+        format!("この {resource_type} にその版はありません。ある版は _history にあります"),
+    )
+}
+
 /// The resource was deleted.
 pub fn gone(resource_type: &str) -> Problem {
     Problem::new(Kind::Gone).detail(

@@ -195,6 +195,7 @@ async fn unknown(uri: Uri) -> Problem {
     let path = uri.path().trim_start_matches("/fhir").trim_matches('/');
     let first = path.split('/').next().unwrap_or_default();
     let problem = Problem::new(Kind::NotFound);
+    let path = shorten(path);
     match resource::by_name(first) {
         None if first.is_empty() => problem.issue_type("not-supported"),
         None => {
@@ -205,8 +206,8 @@ async fn unknown(uri: Uri) -> Problem {
             )
         }
         Some(_) => problem.issue_type("not-supported").detail(
-            "there is no such interaction",
-            "このインタラクションはありません",
+            format!("{path:?} is no interaction of this server; /fhir/metadata lists those there are"),
+            format!("「{path}」というインタラクションはありません。使えるものは /fhir/metadata にあります"),
         ),
     }
 }

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::Value;
 
-use super::call::{Call, Version, gone, no_such, tell_version};
+use super::call::{Call, Version, gone, no_such_id, no_version, tell_version};
 use crate::fhir::id::ObservationKey;
 use crate::fhir::instance::{self, Origin};
 use crate::fhir::render::Renderer;
@@ -17,12 +17,12 @@ pub async fn read(resource: &'static Resource, call: &Call, id: &str) -> Result<
     if !matches!(resource.sources, [Source::Record]) {
         return instance(resource, call, id, None).await;
     }
-    let key = ObservationKey::decode(id).ok_or_else(|| no_such(resource.name()))?;
+    let key = ObservationKey::decode(id).ok_or_else(|| no_such_id(resource.name(), id))?;
     let records = call.app.store().current(&call.app.access(), &key).await?;
     let row = records
         .rows
         .first()
-        .ok_or_else(|| no_such(resource.name()))?;
+        .ok_or_else(|| no_such_id(resource.name(), id))?;
     record(resource, call, &records, row).await
 }
 
@@ -86,7 +86,7 @@ pub async fn version(
         let text = serde_json::to_vec(&body).map_err(Problem::internal)?;
         return Ok((version, text));
     }
-    let key = ObservationKey::decode(id).ok_or_else(|| no_such(resource.name()))?;
+    let key = ObservationKey::decode(id).ok_or_else(|| no_such_id(resource.name(), id))?;
     let mut records = store.current(&access, &key).await?;
     let is_it = |row: &StoredRecord| number.is_none_or(|number| row.version == number);
     if !records.rows.first().is_some_and(is_it) {
@@ -94,7 +94,7 @@ pub async fn version(
         records = store.history(&access, &key).await?;
     }
     let row = records.rows.iter().find(|row| is_it(row));
-    let row = row.ok_or_else(|| no_such(resource.name()))?;
+    let row = row.ok_or_else(|| no_such_id(resource.name(), id))?;
     if row.deleted {
         return Err(gone(resource.name()));
     }
@@ -143,12 +143,16 @@ async fn instance_version(
         return Ok((version, found.body));
     }
     let versions = instance::versions(origin, resource, id).await?;
+    let any = !versions.is_empty();
     let mut versions = versions.into_iter();
     let found = match number {
         Some(number) => versions.find(|version| version.number == number),
         None => versions.next(),
     };
-    let found = found.ok_or_else(|| no_such(resource.name()))?;
+    let found = found.ok_or_else(|| match any {
+        true => no_version(resource.name()),
+        false => no_such_id(resource.name(), id),
+    })?;
     let version = Version {
         number: found.number,
         updated_at: found.updated_at,

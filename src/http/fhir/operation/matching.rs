@@ -34,7 +34,7 @@ pub async fn matching(
     if let Err(misfit) = crate::fhir::check::check(sought) {
         let at = crate::fault::Place::default();
         let fault = crate::fault::Fault::new(misfit.code, misfit.path, at);
-        let faults = vec![fault.expected(misfit.expected)];
+        let faults = vec![fault.expected(misfit.expected).found(&misfit.found)];
         return Err(Problem::faults(crate::http::error::Kind::Malformed, faults));
     }
     let count = arguments.positive("count")?.unwrap_or(COUNT).min(COUNT);

@@ -174,7 +174,9 @@ fn structure(bytes: &[u8]) -> Result<()> {
     };
     check_view(root).map_err(|misfit| {
         let place = root.at(misfit.node).place();
-        let fault = Fault::new(misfit.code, misfit.path, place).expected(misfit.expected);
+        let fault = Fault::new(misfit.code, misfit.path, place)
+            .expected(misfit.expected)
+            .found(&misfit.found);
         Problem::faults(Kind::Malformed, vec![fault])
     })
 }

@@ -202,8 +202,10 @@ pub(super) fn device_id(change: &DeviceChange) -> String {
 /// Records refer to what was to be deleted.
 pub(super) fn needed() -> Problem {
     Problem::new(Kind::Conflict).detail(
-        "there are records of this participant, deleted ones included; \
-         erase the participant where all of it has to go",
-        "この参加者の記録（削除済みを含む）があります。すべて消す場合は消去（erase）してください",
+        "there are records of this participant, deleted ones included, so the Patient stays; end \
+         the participation instead (ResearchSubject.period.end, or participation_end_date in \
+         /exchange/registries/participants)",
+        "この参加者の記録（削除済みを含む）があるため Patient は削除できません。参加を終了してください\
+         （ResearchSubject.period.end、または /exchange/registries/participants の participation_end_date）",
     )
 }
