@@ -365,7 +365,16 @@ impl IntoResponse for Problem {
 
 impl From<store::Error> for Problem {
     fn from(error: store::Error) -> Problem {
-        let problem = if error.is_away() {
+        let problem = if matches!(error, store::Error::Cursor) {
+            wrong_cursor()
+        } else if matches!(error, store::Error::WalkEnded) {
+            Problem::new(Kind::Gone).issue_type("processing").detail(
+                "_cursor: the walk through these pages cannot go on, because the record kinds of \
+                 the server changed since it began; start again without _cursor",
+                "_cursor: 最初のページの後にサーバーの記録種別の定義が変わったため、続きを表示できません。\
+                 _cursor を外して最初からやり直してください",
+            )
+        } else if error.is_away() {
             Problem::new(Kind::Unavailable).detail(
                 "The database does not answer; try again later",
                 "データベースが応答しません。後でもう一度お試しください",
@@ -377,6 +386,16 @@ impl From<store::Error> for Problem {
         };
         problem.because(error)
     }
+}
+
+/// A cursor that is none of this search.
+pub fn wrong_cursor() -> Problem {
+    Problem::new(Kind::Parameter).detail(
+        "_cursor: is not of a link that this server gave for this search; follow its links as \
+         they are, or start again without _cursor",
+        "_cursor: この検索のためにこのサーバーが示したリンクのものではありません。\
+         リンクをそのまま使うか、_cursor を外して最初からやり直してください",
+    )
 }
 
 impl From<tokio::task::JoinError> for Problem {

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::fhir::canonical::Canonical;
-use crate::fhir::id;
+use crate::fhir::id::{self, Hash96};
 use crate::mapping::backward::CodeIndex;
 use crate::mapping::{Mapping, Node};
 
@@ -281,6 +281,8 @@ pub struct Kinds {
     pub canonical: Canonical,
     /// What the codes of Observations mean.
     pub codes: CodeIndex,
+    /// Digest of the mapping files and the canonical base: the same where the kinds are.
+    pub digest: Hash96,
 }
 
 impl Kinds {
@@ -301,7 +303,7 @@ impl Kinds {
         Kinds::load(None, Canonical::default())
     }
 
-    fn new(list: Vec<Arc<Kind>>, systems: Systems, canonical: Canonical) -> Kinds {
+    fn new(list: Vec<Arc<Kind>>, systems: Systems, canonical: Canonical, digest: Hash96) -> Kinds {
         let mut sections = Vec::new();
         for kind in &list {
             if !sections.contains(&kind.section) {
@@ -320,6 +322,7 @@ impl Kinds {
             sections,
             systems,
             canonical,
+            digest,
         }
     }
 

@@ -38,6 +38,13 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// A page cursor that this program did not make for this query.
+    #[error("a page cursor of another query")]
+    Cursor,
+    /// A walk through pages that cannot go on, because the record kinds are others than when
+    /// it began.
+    #[error("the record kinds changed since the first page")]
+    WalkEnded,
     /// What is stored cannot be read back.
     #[error("stored data: {0}")]
     Damaged(String),

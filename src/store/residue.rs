@@ -71,6 +71,43 @@ pub struct ResidueValue {
 /// Numbers of residues that one write can make.
 const OF_WRITE: i64 = 1 << 20;
 
+/// Distinct residue tests of one query that are looked up at most; those beyond count as
+/// found.
+const LOOKUPS_MAX: usize = 60;
+
+/// The residue tests of a query, and which of them some residue answers.
+pub(super) struct ResidueLookup {
+    /// Each as it was asked, and with the numbers that its quantities mean.
+    asked: Vec<(ResidueTest, ResidueTest)>,
+    /// A bit for each of the first ones: whether it was found.
+    pub found: i64,
+}
+
+impl ResidueLookup {
+    /// Whether these bits can be those of the tests.
+    pub fn admits(&self, found: i64) -> bool {
+        found >= 0 && found >> self.asked.len().min(LOOKUPS_MAX) == 0
+    }
+
+    /// The test without what was not found by these bits, and settled otherwise.
+    pub fn settle<'t>(&self, test: &'t Test, found: i64) -> Cow<'t, Test> {
+        if self.asked.is_empty() {
+            return Cow::Borrowed(test);
+        }
+        let asked = self.asked.iter().enumerate();
+        let known: Vec<(ResidueTest, Test)> = asked
+            .map(|(at, (one, settled))| {
+                let is = match at >= LOOKUPS_MAX || found >> at & 1 == 1 {
+                    true => Test::Residue(settled.clone()),
+                    false => Test::NEVER,
+                };
+                (one.clone(), is)
+            })
+            .collect();
+        Cow::Owned(test.with_residues(&known))
+    }
+}
+
 /// Whether two contents say the same, in whatever order.
 pub(super) fn same(stored: Option<&String>, written: Option<&Residue>) -> bool {
     let stored = stored.map_or("", String::as_str);
@@ -134,26 +171,40 @@ impl Store {
     /// The test without what no residue can answer, so that what is left of it is as little
     /// as where there is no residue; and with the numbers that quantities mean.
     pub(super) async fn without_residue<'t>(&self, test: &'t Test) -> Result<Cow<'t, Test>> {
-        let mut asked = Vec::new();
-        test.residues(&mut asked);
+        let residues = self.residues(test).await?;
+        Ok(residues.settle(test, residues.found))
+    }
+
+    /// Looks up which of the residue tests of a query any residue can answer.
+    pub(super) async fn residues(&self, test: &Test) -> Result<ResidueLookup> {
+        let mut all = Vec::new();
+        test.residues(&mut all);
+        let mut asked: Vec<&ResidueTest> = Vec::new();
+        for one in all {
+            if !asked.contains(&one) {
+                asked.push(one);
+            }
+        }
+        let mut lookup = ResidueLookup {
+            asked: Vec::with_capacity(asked.len()),
+            found: 0,
+        };
         if asked.is_empty() {
-            return Ok(Cow::Borrowed(test));
+            return Ok(lookup);
         }
         let has_any = self.has_residue().await?;
         let mut units = Vec::new();
         if has_any && asked.iter().any(|test| test.asks_units()) {
             units = self.residue_units().await?;
         }
-        let mut known = Vec::with_capacity(asked.len());
-        for one in asked {
+        for (at, one) in asked.into_iter().enumerate() {
             let settled = one.settled(&units);
-            let is = match has_any && self.is_found(&settled).await? {
-                true => Test::Residue(settled),
-                false => Test::NEVER,
-            };
-            known.push((one.clone(), is));
+            if at < LOOKUPS_MAX && has_any && self.is_found(&settled).await? {
+                lookup.found |= 1 << at;
+            }
+            lookup.asked.push((one.clone(), settled));
         }
-        Ok(Cow::Owned(test.with_residues(&known)))
+        Ok(lookup)
     }
 
     /// The units of what is kept, by number.

@@ -9,7 +9,7 @@
 use super::db::{Bound, Row, Type, bind};
 use super::query::{Condition, Place, SortBy, SortKey};
 use super::registry::{self, Stored};
-use super::{Access, Result, Store, Table, Test, sql};
+use super::{Access, Error, Result, Store, Table, Test, sql};
 use crate::fhir::id::Hash96;
 use crate::registry::List;
 
@@ -150,7 +150,7 @@ struct At {
 }
 
 impl At {
-    /// Reads the numbers that [`place`] wrote for so many keys.
+    /// Reads the numbers of a place in the order of some keys.
     fn read(numbers: &[i64], keys: usize) -> Option<At> {
         let [part, id, participant, rest @ ..] = numbers else {
             return None;
@@ -183,6 +183,7 @@ impl At {
                 }
             });
         }
+        rest.is_empty().then_some(())?;
         Some(At {
             part: usize::try_from(*part).ok()?,
             id: *id,
@@ -228,6 +229,24 @@ impl RowQuery {
         self.from.as_ref().is_some_and(|place| place.before)
     }
 
+    /// Whether a place can be one of its order: of one of its parts, with keys of the types
+    /// that are compared.
+    fn admits(&self, at: &At) -> bool {
+        let Some((table, _)) = self.parts.get(at.part) else {
+            return false;
+        };
+        let mut keys = self.sort.iter().zip(&at.keys);
+        keys.all(|(key, value)| {
+            let key = Key::of(*table, key);
+            match value {
+                Bound::Null(_) => key.nullable,
+                Bound::Int(_) => key.ty == Type::Int,
+                Bound::Text(_) => key.ty == Type::Text,
+                Bound::Bytes(_) => key.ty == Type::Bytes,
+            }
+        })
+    }
+
     /// What stands beyond the place at which the page begins, among the rows of a part.
     fn beyond(&self, part: usize, keys: &[Key], at: &At) -> Condition {
         let back = self.back();
@@ -259,7 +278,10 @@ impl Store {
     /// The statement of a page; `None` where nothing can match.
     async fn statement(&self, query: &RowQuery) -> Result<Option<(String, Vec<Bound>)>> {
         let at = match &query.from {
-            Some(place) => At::read(&place.numbers, query.sort.len()),
+            Some(place) => {
+                let at = At::read(&place.numbers, query.sort.len());
+                Some(at.filter(|at| query.admits(at)).ok_or(Error::Cursor)?)
+            }
             None => None,
         };
         let mut selects = Vec::new();

@@ -10,7 +10,9 @@
 //!   is asked for;
 //! - sorted: the units merged by the keys asked for, in one statement.
 //!
-//! The way is part of the cursor: a walk goes on as it began, whatever was written since.
+//! What decides the way, the units and their columns beside the query ([`plan::Choice`]) is part
+//! of the cursor: a walk goes on as it began, whatever was written since. Where the record kinds
+//! changed it is ended ([`Error::WalkEnded`](super::Error::WalkEnded)).
 
 mod column;
 mod plan;
@@ -45,6 +47,8 @@ pub struct Page {
     pub next: Option<Place>,
     /// Where the page before this one ends, where there may be one.
     pub previous: Option<Place>,
+    /// The numbers before each place.
+    choice: [i64; 3],
     /// The numbers of the places, `width` a row.
     places: Vec<i64>,
     width: usize,
@@ -59,7 +63,11 @@ impl Page {
     fn place(&self, row: usize, before: bool) -> Place {
         Place {
             before,
-            numbers: self.places[row * self.width..][..self.width].to_vec(),
+            numbers: [
+                self.choice.as_slice(),
+                &self.places[row * self.width..][..self.width],
+            ]
+            .concat(),
         }
     }
 }
@@ -101,6 +109,7 @@ impl Store {
             more,
             next: None,
             previous: None,
+            choice: walk.choice().numbers(&self.kinds),
             places: found.places,
             width,
         };
@@ -247,11 +256,10 @@ impl Store {
         if walk.back() {
             units.reverse();
         }
-        // [way, rank, kind, column…]
-        let from = walk.from();
+        // [rank, kind, column…]
         let mut out = Found::default();
         let mut skip = 0;
-        if let Some([_, rank, kind, ..]) = from {
+        if let Some([rank, kind, ..]) = walk.place {
             let at = |unit: &&&Unit| {
                 let here = (unit.rank, self.layout.of(unit.kind).id);
                 here == (*rank, *kind)
@@ -284,7 +292,7 @@ impl Store {
             for (n, raw) in found {
                 let unit = units[n as usize];
                 let layout = self.layout.of(unit.kind);
-                out.places.extend([walk.way as i64, unit.rank, layout.id]);
+                out.places.extend([unit.rank, layout.id]);
                 let columns = columns[n as usize].iter();
                 out.places
                     .extend(columns.map(|c| c.column.value(&raw, layout)));
@@ -334,8 +342,7 @@ impl Store {
         let Some(like) = &walk.like else {
             return Ok(out);
         };
-        let begun = walk.query.from.as_ref();
-        let mut from = begun.and_then(|place| place.numbers.get(1).copied());
+        let mut from = walk.place.and_then(|place| place.first().copied());
         loop {
             let mut people = self.people_like(walk, like, from, PEOPLE_MAX + 1).await?;
             let next = (people.len() > PEOPLE_MAX).then(|| people.pop()).flatten();
@@ -382,7 +389,7 @@ impl Store {
         }
         for (_, raw, columns) in groups.into_iter().take(limit) {
             let layout = self.layout.of(raw.kind);
-            out.places.extend([walk.way as i64, layout.id]);
+            out.places.push(layout.id);
             out.places
                 .extend(columns.iter().map(|c| c.column.value(&raw, layout)));
             out.raw.push(raw);

@@ -41,3 +41,4 @@ mod transaction;
 mod update;
 mod validate;
 mod values;
+mod walks;

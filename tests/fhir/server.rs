@@ -28,7 +28,7 @@ pub const PERSON_SID: &str = "https://kenko-fhir.example/fhir/sid/consortium/A00
 pub struct Server {
     pub store: Arc<Store>,
     router: axum::Router,
-    _database: Database,
+    database: Arc<Database>,
 }
 
 /// An answer.
@@ -86,7 +86,7 @@ impl Server {
         Server {
             store,
             router,
-            _database: database,
+            database: Arc::new(database),
         }
     }
 
@@ -111,6 +111,21 @@ impl Server {
         let done = self.store.change_registry(list, &rows, false).await;
         done.unwrap().unwrap();
         self
+    }
+
+    /// The address of its database.
+    pub fn url(&self) -> &str {
+        &self.database.url
+    }
+
+    /// Another instance over the same database.
+    pub fn beside(&self, store: Store) -> Server {
+        let store = Arc::new(store);
+        Server {
+            router: app(App::new(store.clone(), Settings::default())),
+            store,
+            database: self.database.clone(),
+        }
     }
 
     pub async fn submit(&self, text: &str) -> Receipt {

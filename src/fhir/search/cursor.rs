@@ -7,6 +7,8 @@
 use crate::fhir::id;
 
 const CHECKSUM: usize = 6;
+/// Characters of a cursor at most: a place of four sort keys with long texts has some hundred.
+const LENGTH_MAX: usize = 16_384;
 
 fn checksum(search: &str, bytes: &[u8]) -> [u8; CHECKSUM] {
     let written: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
@@ -33,6 +35,9 @@ pub fn encode(search: &str, before: bool, place: &[i64]) -> String {
 
 /// Direction and place of a cursor of `search`, if it is one.
 pub fn decode(search: &str, cursor: &str) -> Option<(bool, Vec<i64>)> {
+    if cursor.len() > LENGTH_MAX {
+        return None;
+    }
     let bytes = id::decode_bytes(cursor)?;
     let (rest, sum) = bytes.split_at_checked(bytes.len().checked_sub(CHECKSUM)?)?;
     if checksum(search, rest) != *sum {

@@ -5,7 +5,6 @@ use axum::response::Response;
 
 use super::call::{Call, no_such};
 use super::entries::{self, Entries, INCLUDE, MATCH};
-use super::history::wrong_cursor;
 use crate::fault::{Lang, Severity};
 use crate::fhir::compartment::Member;
 use crate::fhir::find;
@@ -18,7 +17,7 @@ use crate::fhir::search::{CURSOR, Invalid, Limits, Search, Total, cursor};
 use crate::fhir::searchset::Head;
 use crate::fhir::subset::{Subset, Summary};
 use crate::http::body::Body;
-use crate::http::error::{Kind, Problem, Result};
+use crate::http::error::{Kind, Problem, Result, wrong_cursor};
 use crate::http::negotiate::{self, FORM};
 use crate::http::query::{self, Plus};
 use crate::store::Place;

@@ -20,6 +20,7 @@ use serde_json::Value;
 
 use super::{Kind, Kinds, Systems};
 use crate::fhir::canonical::Canonical;
+use crate::fhir::id;
 use check::{check_shape, check_together, repeated_names};
 use reader::{Reader, members, strings, text};
 use sources::{Source, sources};
@@ -88,6 +89,7 @@ pub(super) fn load(dir: Option<&Path>, canonical: Canonical) -> Result<Kinds, Ma
     let mut protocol = None;
     let mut schema = Value::Null;
     let mut files: BTreeMap<String, File> = BTreeMap::new();
+    let mut contents = vec![canonical.base().to_owned()];
     for Source { name, text, added } in sources(dir, &mut faults) {
         let base = name.rsplit('/').next().unwrap_or_default().to_owned();
         if base == SCHEMA && added {
@@ -104,6 +106,7 @@ pub(super) fn load(dir: Option<&Path>, canonical: Canonical) -> Result<Kinds, Ma
         for pointer in repeated_names(&text) {
             faults.push(fault(&name, pointer, "the name stands twice in its object"));
         }
+        contents.extend([base.clone(), value.to_string()]);
         let file = File { name, value, added };
         match base.as_str() {
             PROTOCOL => protocol = Some(file),
@@ -176,7 +179,9 @@ pub(super) fn load(dir: Option<&Path>, canonical: Canonical) -> Result<Kinds, Ma
         .enumerate()
         .map(|(place, kind)| Arc::new(Kind { place, ..kind }))
         .collect();
-    Ok(Kinds::new(list, systems, canonical))
+    let contents: Vec<&str> = contents.iter().map(String::as_str).collect();
+    let digest = id::hash96("mappings", &contents);
+    Ok(Kinds::new(list, systems, canonical, digest))
 }
 
 fn systems(protocol: &Value, canonical: &Canonical) -> Systems {

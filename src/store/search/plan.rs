@@ -4,14 +4,18 @@ use std::collections::HashSet;
 
 use super::column::{Column, Keyed};
 use crate::fhir::id::Hash96;
+use crate::kind::Kinds;
 use crate::store::layout::Slot;
-use crate::store::query::{Condition, SortBy, SortKey};
+use crate::store::query::{Condition, Place, SortBy, SortKey};
 use crate::store::test::{At, Compiler, FieldTest, Known, Relation, Test};
-use crate::store::{RecordQuery, Result, Store, Table};
+use crate::store::{Error, RecordQuery, Result, Store, Table};
 
 /// So many people at most are looked up one by one where a test says what they are like;
 /// more are a condition on all records.
 pub const PEOPLE_MAX: usize = 16;
+
+/// Columns that units are walked by in turn.
+const IN_TURN: usize = 4;
 
 /// How a walk goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +33,47 @@ pub enum Way {
 impl Way {
     /// All of them, by their numbers.
     pub const ALL: [Way; 4] = [Way::Kinds, Way::Named, Way::Found, Way::Sorted];
+}
+
+/// What a plan takes from the database, not from the query alone. Cursors carry it, so that
+/// every page of a walk is planned as the first one was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Choice {
+    /// The way that was taken.
+    pub way: Way,
+    /// Which residue tests were found ([`ResidueLookup::found`]).
+    ///
+    /// [`ResidueLookup::found`]: crate::store::residue::ResidueLookup
+    pub found: i64,
+}
+
+impl Choice {
+    /// The numbers before a place: which kinds there are, and the choice.
+    pub fn numbers(self, kinds: &Kinds) -> [i64; 3] {
+        [generation(kinds), self.way as i64, self.found]
+    }
+
+    /// The choice and the place that a cursor carries.
+    ///
+    /// # Errors
+    /// [`Error::WalkEnded`] where the kinds are others, [`Error::Cursor`] where it is none.
+    fn read<'p>(place: &'p Place, kinds: &Kinds) -> Result<(Choice, &'p [i64])> {
+        let [of, way, found, rest @ ..] = place.numbers.as_slice() else {
+            return Err(Error::Cursor);
+        };
+        if *of != generation(kinds) {
+            return Err(Error::WalkEnded);
+        }
+        let way = Way::ALL.into_iter().find(|w| *w as i64 == *way);
+        let way = way.ok_or(Error::Cursor)?;
+        Ok((Choice { way, found: *found }, rest))
+    }
+}
+
+/// A number that tells the kinds apart from those of another start.
+fn generation(kinds: &Kinds) -> i64 {
+    let [a, b, c, d, ..] = kinds.digest;
+    i64::from(u32::from_be_bytes([a, b, c, d]))
 }
 
 /// Whose records a unit has.
@@ -61,6 +106,12 @@ pub struct Part {
 pub struct Walk<'a> {
     pub query: &'a RecordQuery,
     pub way: Way,
+    /// Which residue tests were found when it began.
+    pub found: i64,
+    /// Where the page begins (or ends), in the numbers of the way.
+    pub place: Option<&'a [i64]>,
+    /// What also holds for the records, where residues came since the walk began.
+    pub also: Option<Test>,
     pub sort: Vec<SortKey>,
     pub known: Known,
     pub parts: Vec<Part>,
@@ -70,8 +121,21 @@ pub struct Walk<'a> {
 
 impl Store {
     pub(super) async fn plan<'a>(&self, query: &'a RecordQuery) -> Result<Walk<'a>> {
-        let test = self.without_residue(&query.test).await?;
-        let known = self.know(&test).await?;
+        let begun = query.from.as_ref();
+        let begun = begun.map(|place| Choice::read(place, &self.kinds));
+        let begun = begun.transpose()?;
+        let residues = self.residues(&query.test).await?;
+        let found = begun.map_or(residues.found, |(choice, _)| choice.found);
+        if !residues.admits(found) {
+            return Err(Error::Cursor);
+        }
+        let test = residues.settle(&query.test, found);
+        // The units and their columns are those of the first page. A record that was there
+        // needs no residue that came since; one that came may be excluded by it.
+        let also = (found != residues.found)
+            .then(|| residues.settle(&query.test, residues.found).into_owned());
+        let known = self.know(if also.is_some() { &query.test } else { &test });
+        let known = known.await?;
         let parts: Vec<Part> = (0..self.kinds.len())
             .filter_map(|kind| {
                 let test = test.for_kind(Some(kind));
@@ -79,13 +143,12 @@ impl Store {
                 (test != Test::NEVER).then_some(Part { kind, test, people })
             })
             .collect();
-        let begun = query.from.as_ref().and_then(|place| {
-            let way = *place.numbers.first()?;
-            Way::ALL.into_iter().find(|w| *w as i64 == way)
-        });
         let mut walk = Walk {
             query,
             way: Way::Kinds,
+            found,
+            place: begun.map(|(_, place)| place),
+            also,
             sort: query.sort.clone(),
             known,
             parts,
@@ -97,7 +160,7 @@ impl Store {
             Way::Named
         } else if let Some(like) = walk.like() {
             let few = match begun {
-                Some(way) => way == Way::Found,
+                Some((choice, _)) => choice.way == Way::Found,
                 None => {
                     let people = self.people_like(&walk, &like, None, PEOPLE_MAX + 1).await?;
                     people.len() <= PEOPLE_MAX
@@ -112,7 +175,29 @@ impl Store {
         } else {
             Way::Kinds
         };
+        if let Some((choice, place)) = begun
+            && (choice.way != walk.way || !self.is_place(&walk, place))
+        {
+            return Err(Error::Cursor);
+        }
         Ok(walk)
+    }
+
+    /// Whether numbers can be a place of a walk.
+    fn is_place(&self, walk: &Walk<'_>, place: &[i64]) -> bool {
+        let (kind, values) = match (walk.way, place) {
+            (Way::Sorted, [kind, values @ ..]) | (_, [_, kind, values @ ..]) => (kind, values),
+            _ => return false,
+        };
+        let kind = self.layout.place(*kind);
+        let part = walk.parts.iter().find(|part| Some(part.kind) == kind);
+        part.is_some_and(|part| {
+            let columns = match walk.way {
+                Way::Sorted => self.sorted_columns(walk, part.kind).len(),
+                _ => IN_TURN,
+            };
+            columns == values.len()
+        })
     }
 
     /// What must hold for the records of a unit.
@@ -136,7 +221,10 @@ impl Store {
             name: "r",
             kind: Some(unit.kind),
         };
-        let test = compiler.condition(&unit.test, &at);
+        let mut test = compiler.condition(&unit.test, &at);
+        if let Some(also) = &walk.also {
+            test.and_also(compiler.condition(&also.for_kind(Some(unit.kind)), &at));
+        }
         if test.is_never() {
             return test;
         }
@@ -153,9 +241,9 @@ impl Store {
             _ => {
                 // Of the same number for all units: places have one width.
                 let value = self.indexed(unit).map_or(Column::Constant(0), Column::Cell);
-                [value, Column::Time, Column::Participant, Column::Source]
-                    .map(Keyed::up)
-                    .to_vec()
+                let columns: [Column; IN_TURN] =
+                    [value, Column::Time, Column::Participant, Column::Source];
+                columns.map(Keyed::up).to_vec()
             }
         };
         if walk.back() {
@@ -229,9 +317,12 @@ impl Store {
 }
 
 impl Walk<'_> {
-    /// The numbers of the place where the page begins.
-    pub(super) fn from(&self) -> Option<&[i64]> {
-        Some(self.query.from.as_ref()?.numbers.as_slice())
+    /// The numbers before each of its places.
+    pub(super) fn choice(&self) -> Choice {
+        Choice {
+            way: self.way,
+            found: self.found,
+        }
     }
 
     pub(super) fn back(&self) -> bool {

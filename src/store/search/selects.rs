@@ -25,8 +25,8 @@ impl Store {
             let layout = self.layout.of(unit.kind);
             let columns = self.columns(walk, unit);
             let mut condition = self.condition(walk, unit);
-            // [way, rank, kind, column…]
-            if let Some([_, rank, kind, values @ ..]) = walk.from()
+            // [rank, kind, column…]
+            if let Some([rank, kind, values @ ..]) = walk.place
                 && (unit.rank, layout.id) == (*rank, *kind)
             {
                 condition.and_also(beyond(&columns, values, false, layout));
@@ -48,8 +48,8 @@ impl Store {
             let layout = self.layout.of(unit.kind);
             let columns = self.columns(walk, unit);
             let mut condition = self.condition(walk, unit);
-            // [way, kind, column…]
-            if let Some([_, kind, values @ ..]) = walk.from() {
+            // [kind, column…]
+            if let Some([kind, values @ ..]) = walk.place {
                 // Records alike in all columns are ordered by kind.
                 let down = columns.last().is_some_and(|c| c.descending);
                 let or_equal = if down {

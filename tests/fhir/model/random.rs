@@ -12,19 +12,19 @@ use crate::server::BASE;
 
 /// A search: its parameters as they are written, each with its values.
 #[derive(Debug, Clone)]
-pub(super) struct Asked {
-    pub(super) ty: &'static str,
-    pub(super) parts: Vec<(String, String)>,
-    pub(super) sort: String,
-    pub(super) count: Option<usize>,
-    pub(super) total: bool,
+pub(crate) struct Asked {
+    pub(crate) ty: &'static str,
+    pub(crate) parts: Vec<(String, String)>,
+    pub(crate) sort: String,
+    pub(crate) count: Option<usize>,
+    pub(crate) total: bool,
 }
 
 pub(super) const PREFIXES: [&str; 9] = ["", "eq", "ne", "gt", "lt", "ge", "le", "sa", "eb"];
 
 /// Some of what is there to be asked for.
 #[derive(Debug, Clone)]
-pub(super) struct Vocabulary {
+pub(crate) struct Vocabulary {
     /// Codings by token parameter.
     codings: Vec<(&'static str, Vec<(String, String)>)>,
     /// Texts of concepts by token parameter.
@@ -49,7 +49,7 @@ pub(super) const CONCEPTS: [&str; 6] = [
 ];
 
 impl Vocabulary {
-    pub(super) fn new(world: &World) -> Vocabulary {
+    pub(crate) fn new(world: &World) -> Vocabulary {
         let all = world.observations();
         let distinct = |values: Vec<String>| -> Vec<String> {
             let set: BTreeSet<String> = values.into_iter().filter(|v| !v.is_empty()).collect();
@@ -376,7 +376,7 @@ pub(super) fn of_observation(
     ]
 }
 
-pub(super) fn asked(vocabulary: &Vocabulary) -> impl Strategy<Value = Asked> + use<> {
+pub(crate) fn asked(vocabulary: &Vocabulary) -> impl Strategy<Value = Asked> + use<> {
     let sorts = [
         "",
         "",

@@ -12,10 +12,10 @@ use crate::fhir::search::form::{self, Pair};
 use crate::fhir::search::{Invalid, cursor};
 use crate::fhir::searchset::Head;
 use crate::fhir::subset::Subset;
-use crate::http::error::Result;
+use crate::http::error::{Result, wrong_cursor};
 use crate::http::fhir::call::{Call, no_such};
 use crate::http::fhir::entries::{self, Entries, INCLUDE, MATCH};
-use crate::http::fhir::history::{since, wrong_cursor};
+use crate::http::fhir::history::since;
 use crate::http::fhir::search::link;
 
 /// Resources on a page where nobody asks for a number, and at most.
