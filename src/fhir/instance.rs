@@ -418,10 +418,16 @@ async fn models(from: Origin<'_>, rows: Vec<Stored>) -> Result<Vec<(i64, Instanc
         .list_rows(from.access, list, Which::Hashes(&hashes));
     let times = times.await?;
     let times: HashMap<Vec<&str>, &Stored> = times.iter().map(|t| (t.row.key(), t)).collect();
+    // The versions of a row that is no longer there still count.
+    let gone = rows.iter().zip(&hashes);
+    let gone = gone.filter(|(stored, _)| !times.contains_key(&stored.row.key()));
+    let gone: Vec<&Hash96> = gone.map(|(_, hash)| hash).collect();
+    let last = from.store.last_versions(from.access, list, &gone).await?;
     let base = &from.store.kinds().canonical;
     let of_model = |stored: &Stored| {
         let time = times.get(&stored.row.key());
-        let version = stored.version + time.map_or(0, |t| t.version);
+        let last = || last.get(&hash(stored)).copied().unwrap_or(0);
+        let version = stored.version + time.map_or_else(last, |t| t.version);
         let updated_at = stored.updated_at.max(time.map_or(0, |t| t.updated_at));
         let meta = meta(version, updated_at);
         let time = time.map(|t| &t.row);

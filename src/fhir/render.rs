@@ -105,6 +105,13 @@ impl<'a> Renderer<'a> {
         each.sum()
     }
 
+    /// Whether the Observation of a record shows rows of registries, which change without it.
+    pub fn shows_registry(&self, row: &StoredRecord) -> bool {
+        let record = self.records.record(row);
+        let mut derived = record.kind.mapping.derived.iter();
+        derived.any(|derived| !record.text(derived.from).is_empty())
+    }
+
     /// Appends the Observation of one of the records.
     pub fn write(&mut self, row: &StoredRecord, out: &mut Vec<u8>) {
         let record = self.records.record(row);

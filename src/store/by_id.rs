@@ -35,6 +35,14 @@ pub(super) async fn at_time(
     read.await
 }
 
+/// Tables of records that are read together.
+type Tables = &'static [&'static str];
+
+/// Current versions, of several ids at once.
+const CURRENT: Tables = &["record"];
+/// All versions, of one id.
+const EVERY: Tables = &["record", "record_version"];
+
 /// An id as far as its row is found by it: the source is told apart by its hash only.
 #[derive(Debug, Clone, Copy)]
 struct Sought {
@@ -54,9 +62,9 @@ impl Store {
     /// [`Error::Database`](super::Error::Database), [`Error::Damaged`](super::Error::Damaged).
     pub async fn current(&self, _access: &Access, id: &ObservationKey) -> Result<Records> {
         match &self.read {
-            Reads::Sqlite(_) => self.versions_of("record", id).await,
+            Reads::Sqlite(_) => self.versions_of(CURRENT, id).await,
             Reads::Postgres(_) => {
-                let these = async |ids: Vec<_>| self.versions("record", &ids).await;
+                let these = async |ids: Vec<_>| self.versions(CURRENT, &ids).await;
                 self.gathered.ask(*id, these).await
             }
         }
@@ -66,22 +74,20 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Database`](super::Error::Database), [`Error::Damaged`](super::Error::Damaged).
-    pub async fn history(&self, access: &Access, id: &ObservationKey) -> Result<Records> {
-        let mut records = self.current(access, id).await?;
-        let mut former = self.versions_of("record_version", id).await?;
-        former.rows.sort_by_key(|row| Reverse(row.version));
-        records.append(&former);
+    pub async fn history(&self, _access: &Access, id: &ObservationKey) -> Result<Records> {
+        let mut records = self.versions_of(EVERY, id).await?;
+        records.rows.sort_by_key(|row| Reverse(row.version));
         Ok(records)
     }
 
-    /// What a table has of an id, in no order.
-    async fn versions_of(&self, table: &'static str, id: &ObservationKey) -> Result<Records> {
-        let mut each = self.versions(table, &[*id]).await?;
+    /// What tables have of an id, in no order.
+    async fn versions_of(&self, tables: Tables, id: &ObservationKey) -> Result<Records> {
+        let mut each = self.versions(tables, &[*id]).await?;
         Ok(each.pop().unwrap_or_else(|| Records::new(&self.kinds)))
     }
 
-    /// What a table has of each of these ids, in their order.
-    async fn versions(&self, table: &'static str, ids: &[ObservationKey]) -> Result<Vec<Records>> {
+    /// What tables have of each of these ids, in their order.
+    async fn versions(&self, tables: Tables, ids: &[ObservationKey]) -> Result<Vec<Records>> {
         let (mut sought, mut unknown) = (Vec::with_capacity(ids.len()), Vec::new());
         for (at, id) in ids.iter().enumerate() {
             let Some(kind) = self.kinds.by_hash(id.kind) else {
@@ -99,7 +105,7 @@ impl Store {
                 None => unknown.push(this),
             }
         }
-        let mut found = self.sought(table, &sought).await?;
+        let mut found = self.sought(tables, &sought).await?;
         // Whoever came back after a deletion has another number.
         sought.retain(|this| found.iter().all(|(at, _)| *at != this.at));
         unknown.append(&mut sought);
@@ -115,7 +121,7 @@ impl Store {
                     sought.push(this);
                 }
             }
-            found.extend(self.sought(table, &sought).await?);
+            found.extend(self.sought(tables, &sought).await?);
         }
         let mut rows = vec![Vec::new(); ids.len()];
         let known = self
@@ -133,15 +139,22 @@ impl Store {
         each.collect()
     }
 
-    /// The rows of a table that are sought, each with which of the ids led to it.
-    async fn sought(&self, table: &'static str, these: &[Sought]) -> Result<Vec<(usize, Raw)>> {
+    /// The rows of tables that are sought, each with which of the ids led to it.
+    ///
+    /// One statement reads all tables: in two, a version that is replaced meanwhile would come
+    /// from both or from neither.
+    async fn sought(&self, tables: Tables, these: &[Sought]) -> Result<Vec<(usize, Raw)>> {
         if let [this] = these {
             let layout = self.layout.of(this.place);
-            let statement = db::query(format!(
-                "SELECT {} FROM {table} r WHERE r.participant = ? AND r.kind = {} AND r.time = ?",
-                layout.selected, layout.id,
-            ));
-            let rows = statement.bind(this.participant).bind(this.seconds);
+            let select = |table: &&str| {
+                format!(
+                    "SELECT {} FROM {table} r WHERE r.participant = ? AND r.kind = {} AND r.time = ?",
+                    layout.selected, layout.id,
+                )
+            };
+            let selects: Vec<String> = tables.iter().map(select).collect();
+            let keys = tables.iter().flat_map(|_| [this.participant, this.seconds]);
+            let rows = db::query(selects.join(" UNION ALL ")).bind_all(keys);
             let (at, place, columns) = (this.at, this.place, layout.columns);
             let make = move |row: &RowRef<'_>| Ok((at, Raw::read(place, columns, row)?));
             return rows.read(&self.read, make).await;
@@ -157,6 +170,8 @@ impl Store {
             shapes.push((this.at, this.place, layout.columns));
         }
         let widest = self.layout.widest();
+        // Several ids are asked for in one table only.
+        let table = tables[0];
         let statement = db::query(format!(
             "SELECT {FIXED}, {}, v.column4 FROM ({ROWS}) AS v JOIN {table} r \
              ON r.participant = v.column1 AND r.kind = v.column2 AND r.time = v.column3",

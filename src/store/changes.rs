@@ -59,27 +59,28 @@ impl Store {
         let width = kinds.values().map(|(_, columns)| *columns).max();
         let width = width.unwrap_or(0);
         let comma = if width > 0 { ", " } else { "" };
-        let mut raw = Vec::new();
-        // A version is in one of the tables; each is walked along its index of writes.
-        for table in ["record", "record_version"] {
-            let text = format!(
-                "SELECT {FIXED}{comma}{}, r.kind FROM {table} r WHERE {} \
+        // A version is in one of the tables, and one statement reads both: meanwhile it may go
+        // from one to the other. Each is walked along its index of writes.
+        let select = |table: &str| {
+            format!(
+                "SELECT * FROM (SELECT {FIXED}{comma}{}, r.kind FROM {table} r WHERE {} \
                  ORDER BY r.write {direction}, r.participant {direction}, r.kind {direction}, \
-                 r.time {direction}, r.source {direction} LIMIT {}",
+                 r.time {direction}, r.source {direction} LIMIT {}) AS of_{table}",
                 sql::columns("r.", width),
                 condition.sql,
                 query.limit
-            );
-            let kinds = kinds.clone();
-            let rows = bind(&text, &condition.bound).read(&self.read, move |row| {
-                let kind: i64 = row.try_get(FIXED_COUNT + width)?;
-                let known = kinds.get(&kind);
-                known
-                    .map(|(place, columns)| Raw::read(*place, *columns, row))
-                    .transpose()
-            });
-            raw.extend(rows.await?.into_iter().flatten());
-        }
+            )
+        };
+        let text = ["record", "record_version"].map(select).join(" UNION ALL ");
+        let bound = [condition.bound.as_slice(), &condition.bound].concat();
+        let rows = bind(&text, &bound).read(&self.read, move |row| {
+            let kind: i64 = row.try_get(FIXED_COUNT + width)?;
+            let known = kinds.get(&kind);
+            known
+                .map(|(place, columns)| Raw::read(*place, *columns, row))
+                .transpose()
+        });
+        let mut raw: Vec<Raw> = rows.await?.into_iter().flatten().collect();
         let key = |r: &Raw| {
             let kind = self.layout.of(r.kind).id;
             (r.write, r.participant, kind, r.time, r.source)

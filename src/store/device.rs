@@ -2,8 +2,10 @@
 
 use super::db::{Transaction, query};
 use super::work::Work;
-use super::{Access, Change, DeviceChange, Did, Outcome, Result, Store, Told, Which, sql};
-use crate::fhir::id;
+use super::{
+    Access, Change, DeviceChange, Did, Outcome, Result, Store, Told, Which, registry, sql,
+};
+use crate::fhir::id::{self, Hash96};
 use crate::registry::{DEVICES, Row, Value};
 
 /// A device part, with what the registry says about its model.
@@ -48,7 +50,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Database`](super::Error::Database).
-    pub async fn devices(&self, _access: &Access, which: Which<'_>) -> Result<Vec<StoredDevice>> {
+    pub async fn devices(&self, access: &Access, which: Which<'_>) -> Result<Vec<StoredDevice>> {
         let mut out = Vec::new();
         for set in which.sets() {
             let text = format!(
@@ -81,6 +83,15 @@ impl Store {
                     updated_at: row.try_get(7)?,
                 });
             }
+        }
+        // The versions of a model that is no longer registered still count.
+        let gone = |device: &StoredDevice| model_hash(&device.maker, &device.model);
+        let hashes = out.iter().filter(|d| d.registered.is_none()).map(gone);
+        let hashes: Vec<Hash96> = hashes.collect();
+        let hashes: Vec<&Hash96> = hashes.iter().collect();
+        let last = self.last_versions(access, &DEVICES, &hashes).await?;
+        for device in out.iter_mut().filter(|d| d.registered.is_none()) {
+            device.version += last.get(&gone(device)).copied().unwrap_or(0);
         }
         Ok(out)
     }
@@ -117,6 +128,11 @@ impl Store {
         let registered = registered.bind(maker).bind(model);
         let registered = registered.fetch_optional(&mut work.tx).await?;
         let (mut version, mut told) = (1, change.told.clone());
+        if registered.is_none() {
+            let hash = model_hash(maker, model);
+            let last = registry::last(&mut work.tx, &DEVICES, &[&hash]).await?;
+            version += last.get(&hash).copied().unwrap_or(0);
+        }
         if let Some(row) = registered {
             version += row.try_get::<i64>(0)? as u32;
             // What the registry says of it comes back, and is kept there.
@@ -152,6 +168,11 @@ impl Store {
         work.registers(0, "Device", hash, version + 1, Did::Changed);
         Ok(Change::done(Outcome::Updated, version + 1, false))
     }
+}
+
+/// The hash of the registry row of a model.
+fn model_hash(maker: &str, model: &str) -> Hash96 {
+    registry::key_hash(&DEVICES, &[maker, model])
 }
 
 /// Notes the write that saw devices first.

@@ -95,27 +95,6 @@ impl Records {
         }
     }
 
-    /// Adds others at the end.
-    pub(super) fn append(&mut self, others: &Records) {
-        for row in &others.rows {
-            let cells = self.cells.len();
-            let record = others.record(row);
-            for (field, &cell) in record.kind.fields.iter().zip(record.cells) {
-                let is_text = matches!(field.ty, Type::Text { .. }) && !cell.is_absent();
-                self.cells.push(if is_text {
-                    let text = others.texts.get(cell.value());
-                    Cell::plain(i64::from(self.texts.push(text.into())))
-                } else {
-                    cell
-                });
-            }
-            self.rows.push(StoredRecord {
-                cells,
-                ..row.clone()
-            });
-        }
-    }
-
     /// The record as the protocol export gives it: a newer `update_time` of the same
     /// content replaces the version's.
     pub fn with_seen(&mut self) {

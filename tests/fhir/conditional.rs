@@ -189,3 +189,34 @@ async fn a_conditional_create_finds_what_registries_wrote() {
         assert_eq!(answer.status, 405, "{name}");
     }
 }
+
+#[tokio::test]
+async fn what_a_condition_finds_is_decided_when_it_is_written() {
+    let server = Server::with_example().await;
+    // The last in the queue finds the record as it was when it was sent, and must not delete what
+    // the one before it made of it.
+    for round in 0..6 {
+        let at = format!("2016-10-{:02}T07:00:00+09:00", 2 + round);
+        let made = server.create(&observation(&at, "61.5")).await;
+        let id = made["id"].as_str().unwrap();
+        let query = format!("_id={id}&value-quantity=61.5");
+        let mut other = made.clone();
+        other["valueQuantity"]["value"] = json!(70);
+        let path = format!("/Observation/{id}");
+        // Others hold the right to write while both look for what they name.
+        let held = server.store.hold(None).await.unwrap();
+        let put = server.write("PUT", &path, &[], &other);
+        let conditional = format!("/Observation?{query}");
+        let delete = server.send("DELETE", &conditional, &[], "");
+        let release = async {
+            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            drop(held);
+        };
+        let (put, delete, ()) = tokio::join!(put, delete, release);
+        assert!(put.status.is_success(), "{}", put.text);
+        assert_eq!(delete.status, 204, "{}", delete.text);
+        let now = server.get(&path).await;
+        assert_eq!(now.status, 200, "{}", now.text);
+        assert_eq!(now.json()["valueQuantity"]["value"], 70);
+    }
+}

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::server::{PERSON, Server, entries, link, weight};
+use crate::server::{PERSON, Server, entries, link, observation, weight};
 
 /// Version and id of the entries, after a look at their form.
 fn versions(bundle: &Value) -> Vec<(String, String)> {
@@ -217,4 +217,72 @@ async fn what_a_history_is_asked_for() {
         assert_eq!(server.send("GET", &unknown, &strict, "").await.status, 400);
         assert_eq!(server.get(&unknown).await.status, 200);
     }
+}
+
+/// One writes a record over and over; what others read of it meanwhile is whole.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn versions_are_whole_while_they_are_written() {
+    const VERSIONS: u64 = 60;
+    let server = std::sync::Arc::new(Server::with_example().await);
+    let sent = observation("2016-10-01T07:00:00+09:00", "60.00");
+    let made = server.create(&sent).await;
+    let id = made["id"].as_str().unwrap().to_owned();
+    let path = format!("/Observation/{id}");
+    let patient = made["subject"]["reference"].as_str().unwrap().to_owned();
+    let writer = {
+        let (server, path) = (server.clone(), path.clone());
+        tokio::spawn(async move {
+            for n in 1..VERSIONS {
+                let mut next = sent.clone();
+                next["id"] = path.rsplit('/').next().unwrap().into();
+                next["valueQuantity"]["value"] = (60 + n % 40).into();
+                let answer = server.write("PUT", &path, &[], &next).await;
+                assert_eq!(answer.status, 200, "{}", answer.text);
+                // A Patient's row has versions, too.
+                let mut person = server.found(&format!("/{patient}")).await;
+                person["birthDate"] = format!("19{:02}-04", 40 + n % 50).into();
+                let answer = server
+                    .write("PUT", &format!("/{patient}"), &[], &person)
+                    .await;
+                assert_eq!(answer.status, 200, "{}", answer.text);
+            }
+        })
+    };
+    let patient = made["subject"]["reference"].as_str().unwrap().to_owned();
+    let mut rounds = 0;
+    while !writer.is_finished() {
+        rounds += 1;
+        for of in [&path[1..], &patient] {
+            let history = server.found(&format!("/{of}/_history?_count=500")).await;
+            let numbers = numbers_of(&history, of);
+            let newest = numbers.len() as u64;
+            let want: Vec<u64> = (1..=newest).rev().collect();
+            assert_eq!(numbers, want, "{of}");
+            assert_eq!(history["total"], newest);
+            let last = format!("/{of}/_history/{newest}");
+            assert_eq!(server.get(&last).await.status, 200);
+            let all = server.found("/_history?_count=500").await;
+            let numbers = numbers_of(&all, of);
+            let newest = numbers.len() as u64;
+            let want: Vec<u64> = (1..=newest).rev().collect();
+            assert_eq!(numbers, want, "{of}");
+        }
+    }
+    writer.await.unwrap();
+    assert!(rounds > 0);
+}
+
+/// The numbers of the versions of a resource, as a history lists them.
+fn numbers_of(history: &Value, of: &str) -> Vec<u64> {
+    let end = format!("/{of}");
+    let entries = history["entry"].as_array().unwrap().iter();
+    let own = entries.filter(|e| e["fullUrl"].as_str().unwrap().ends_with(&end));
+    own.map(|e| {
+        e["resource"]["meta"]["versionId"]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap()
+    })
+    .collect()
 }

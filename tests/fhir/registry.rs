@@ -2,7 +2,9 @@
 
 use kenko_fhir::fhir::instance::{self, Origin};
 use kenko_fhir::fhir::resource;
+use kenko_fhir::registry::{self, List};
 use kenko_fhir::store::Access;
+use serde_json::{Value, json};
 
 use crate::server::{PERSON, Server, link, matches, weight};
 
@@ -266,4 +268,88 @@ async fn a_provenance_tells_what_a_write_did() {
         assert_eq!(server.found(&format!("/Provenance/{id}")).await, *one);
     }
     assert_eq!(server.found("/Provenance?_count=0").await["total"], 4);
+}
+
+#[tokio::test]
+async fn an_entity_tag_changes_with_the_registry_rows_that_are_shown() {
+    let server = Server::with_example().await;
+    let put = async |list: &str, rows: Value| {
+        let list = List::by_name(list).unwrap();
+        let text = rows.to_string();
+        let read = registry::read_json(list, text.as_bytes(), &registry::Options::default());
+        let rows = read.unwrap().rows;
+        server
+            .store
+            .change_registry(list, &rows, false)
+            .await
+            .unwrap()
+            .unwrap();
+    };
+    let hba1c = server.matches("/Observation?code=4548-4&_count=10").await;
+    let shown = hba1c.iter().find(|one| one.get("method").is_some());
+    let path = format!("/Observation/{}", shown.unwrap()["id"].as_str().unwrap());
+    let former = server.get(&path).await;
+    let tag = former.header("etag").to_owned();
+    let modified = former.header("last-modified").to_owned();
+    let unchanged = async |name: &str, value: &str| {
+        let answer = server.send("GET", &path, &[(name, value)], "").await;
+        answer.status == 304
+    };
+    assert!(unchanged("if-none-match", &tag).await);
+    put(
+        "hba1c-methods",
+        json!([{ "measurement_method_code": "000001", "method_class_code": "1", "method_name": "x" }]),
+    )
+    .await;
+    let now = server.get(&path).await;
+    assert_ne!(now.json(), former.json());
+    assert_ne!(now.header("etag"), tag);
+    assert!(!unchanged("if-none-match", &tag).await);
+    assert!(!unchanged("if-modified-since", &modified).await);
+    assert!(unchanged("if-none-match", now.header("etag")).await);
+    // The version is the same, and that is what a write is for.
+    let versions = [&former, &now].map(|answer| answer.json()["meta"]["versionId"].clone());
+    assert_eq!(versions[0], versions[1]);
+    for tag in [tag.as_str(), "W/\"1\""] {
+        let headers = [("if-match", tag)];
+        let answer = server.write("PUT", &path, &headers, &now.json()).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+    }
+    let headers = [("if-match", "W/\"2-00000000\"")];
+    let answer = server.write("PUT", &path, &headers, &now.json()).await;
+    assert_eq!(answer.status, 412);
+}
+
+#[tokio::test]
+async fn a_device_has_no_version_twice_when_its_model_goes() {
+    let server = Server::with_example().await;
+    let devices = server.matches("/Device").await;
+    let id = devices[0]["id"].as_str().unwrap();
+    let path = format!("/Device/{id}");
+    let list = List::by_name("devices").unwrap();
+    let registered = server.get(&path).await;
+    server
+        .store
+        .change_registry(list, &[], true)
+        .await
+        .unwrap()
+        .unwrap_err();
+    // Rows that records name stay; take one that nothing has been measured with.
+    let part = json!({ "resourceType": "Device", "manufacturer": "Other", "modelNumber": "M-1", "serialNumber": "S" });
+    let made = server.create(&part).await;
+    let other = format!("/Device/{}", made["id"].as_str().unwrap());
+    let mut tags = vec![server.get(&other).await.header("etag").to_owned()];
+    assert_ne!(registered.header("etag"), "");
+    for name in ["one", "two"] {
+        let rows = json!([{ "model_manufacturer_code": "Other", "model_number": "M-1", "device_name": name, "device_type_code": "1" }]);
+        let read = registry::read_json(list, rows.to_string().as_bytes(), &Default::default());
+        let rows = read.unwrap().rows;
+        let done = server.store.change_registry(list, &rows, false).await;
+        done.unwrap().unwrap();
+        tags.push(server.get(&other).await.header("etag").to_owned());
+    }
+    let count = tags.len();
+    tags.sort();
+    tags.dedup();
+    assert_eq!(tags.len(), count, "{tags:?}");
 }

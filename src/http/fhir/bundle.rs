@@ -18,7 +18,7 @@ use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tower::ServiceExt as _;
 
-use super::call::{Call, Version};
+use super::call::Call;
 use super::condition::{self, IF_NONE_EXIST};
 use super::patch::{self, JSON_PATCH};
 use super::requests::{Answer, Answers, Ask, Read, Request, Requests, Target, other_id};
@@ -354,9 +354,8 @@ impl Bundle<'_> {
             if prefer == Some(Return::Representation) {
                 let (version, text) =
                     read::version(answer.resource, self.call, id, answer.number).await?;
-                let Version { number, updated_at } = version;
-                part.etag = Some(format!("W/\"{number}\""));
-                part.modified = Some(updated_at);
+                part.etag = Some(version.etag());
+                part.modified = Some(version.updated_at);
                 part.resource = Some(text);
                 part.full_url = Some(format!("{}/{address}", self.call.base));
             }

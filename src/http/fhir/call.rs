@@ -13,9 +13,9 @@ use axum::response::Response;
 use serde_json::Value;
 
 use crate::fault::Lang;
-use crate::fhir::find;
 use crate::fhir::search::{Invalid, Scope, form};
 use crate::fhir::subset::Subset;
+use crate::fhir::{find, id};
 use crate::http::App;
 use crate::http::error::{self, Kind, Problem, Result};
 use crate::http::links::Root;
@@ -72,12 +72,37 @@ pub struct Version {
     pub number: u32,
     /// `meta.lastUpdated`, in milliseconds since the epoch.
     pub updated_at: i64,
+    /// Digest of the resource, where it shows rows of registries whose changes make no version
+    /// of it.
+    pub digest: Option<u32>,
 }
 
 impl Version {
-    /// `W/"3"`
+    /// A version whose resource is its own row and no other.
+    pub fn new(number: u32, updated_at: i64) -> Version {
+        Version {
+            number,
+            updated_at,
+            digest: None,
+        }
+    }
+
+    /// The same of a resource that shows rows of registries, too.
+    #[must_use]
+    pub fn showing(self, resource: &[u8]) -> Version {
+        let [a, b, c, d, ..] = id::hash96("shown", &[&String::from_utf8_lossy(resource)]);
+        Version {
+            digest: Some(u32::from_be_bytes([a, b, c, d])),
+            ..self
+        }
+    }
+
+    /// `W/"3"`; `W/"3-5f0c2a91"` with a digest, which `If-Match` passes over.
     pub fn etag(self) -> String {
-        format!("W/\"{}\"", self.number)
+        match self.digest {
+            Some(digest) => format!("W/\"{}-{digest:08x}\"", self.number),
+            None => format!("W/\"{}\"", self.number),
+        }
     }
 }
 
@@ -139,6 +164,8 @@ impl Call {
     pub fn not_modified(&self, version: Version) -> Option<Response> {
         let fresh = match self.headers.get(IF_NONE_MATCH) {
             Some(_) => has_etag(&self.headers, IF_NONE_MATCH, &version.etag()),
+            // The rows that it shows change without it.
+            None if version.digest.is_some() => false,
             None => {
                 let since = self.headers.get(IF_MODIFIED_SINCE);
                 let since = since.and_then(|v| read_http_date(v.to_str().ok()?));

@@ -49,7 +49,12 @@ fn parse<'a>(tags: impl Iterator<Item = &'a str>) -> Result<IfMatch> {
         let tag = tag.strip_prefix("W/").unwrap_or(tag);
         let opaque = tag.strip_prefix('"').and_then(|t| t.strip_suffix('"'));
         // A tag that is no version of ours is well-formed and matches nothing.
-        versions.extend(opaque.ok_or_else(malformed)?.parse::<u32>());
+        let opaque = opaque.ok_or_else(malformed)?;
+        // What follows the version is of rows that the resource shows; a write replaces none.
+        let version = opaque
+            .split_once('-')
+            .map_or(opaque, |(version, _)| version);
+        versions.extend(version.parse::<u32>());
     }
     Ok(IfMatch::Versions(versions))
 }
@@ -178,6 +183,7 @@ mod tests {
         for (text, versions) in [
             ("W/\"3\"", vec![3]),
             ("\"3\"", vec![3]),
+            ("W/\"3-5f0c2a91\"", vec![3]),
             ("W/\"1\", W/\"2\"", vec![1, 2]),
             ("\"elsewhere\"", vec![]),
         ] {

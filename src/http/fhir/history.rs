@@ -14,7 +14,7 @@ use crate::fhir::resource::{Resource, Source};
 use crate::fhir::search::form::{self, Pair};
 use crate::fhir::search::{CURSOR, Invalid, cursor};
 use crate::fhir::searchset::{Head, Page};
-use crate::http::error::{Problem, Result};
+use crate::http::error::{Problem, Result, wrong_cursor};
 use crate::json;
 use crate::store::{ChangeQuery, RecordKey, Records, StoredRecord};
 use crate::time;
@@ -120,10 +120,7 @@ async fn of_row(resource: &'static Resource, call: &Call, id: &str) -> Result<Ve
         out.push(Listed {
             resource_type: resource.name(),
             id: id.to_owned(),
-            version: Version {
-                number: found.number,
-                updated_at: found.updated_at,
-            },
+            version: Version::new(found.number, found.updated_at),
             body: body.transpose().map_err(Problem::internal)?,
             place: vec![i64::from(found.number)],
         });
@@ -149,10 +146,7 @@ async fn rendered(
         out.push(Listed {
             resource_type: OBSERVATION,
             id: row.id.encode(),
-            version: Version {
-                number: row.version,
-                updated_at: row.last_updated,
-            },
+            version: Version::new(row.version, row.last_updated),
             body,
             place: place(row),
         });
@@ -328,14 +322,4 @@ pub fn since(value: &str) -> std::result::Result<i64, Invalid> {
 
 fn not_supported(pair: &Pair) -> Invalid {
     Invalid::new(&pair.name, "is not supported", "には対応していません")
-}
-
-/// A cursor that is none of this search.
-pub fn wrong_cursor() -> Problem {
-    Invalid::new(
-        CURSOR,
-        "is not of a link that this server gave for this search",
-        "この検索のためにこのサーバーが示したリンクのものではありません",
-    )
-    .into()
 }

@@ -36,16 +36,20 @@ pub async fn record(
     if row.deleted {
         return Err(gone(resource.name()));
     }
-    let version = Version {
-        number: row.version,
-        updated_at: row.last_updated,
-    };
+    let mut renderer = Renderer::new(call.app.store(), records).await?;
+    let mut version = Version::new(row.version, row.last_updated);
+    let mut body = Vec::new();
+    if renderer.shows_registry(row) {
+        renderer.write(row, &mut body);
+        version = version.showing(&body);
+    }
     if let Some(response) = call.not_modified(version) {
         return Ok(response);
     }
-    let mut renderer = Renderer::new(call.app.store(), records).await?;
-    let mut body = Vec::with_capacity(4096);
-    renderer.write(row, &mut body);
+    if body.is_empty() {
+        body.reserve(4096);
+        renderer.write(row, &mut body);
+    }
     let body = call.subset()?.applied(body).map_err(Problem::internal)?;
     let mut response = call.answer(StatusCode::OK, body)?;
     tell_version(&mut response, version);
@@ -100,11 +104,7 @@ pub async fn version(
     }
     let mut text = Vec::with_capacity(4096);
     Renderer::new(store, &records).await?.write(row, &mut text);
-    let version = Version {
-        number: row.version,
-        updated_at: row.last_updated,
-    };
-    Ok((version, text))
+    Ok((Version::new(row.version, row.last_updated), text))
 }
 
 /// Whether there is a resource of this type and id.
@@ -136,10 +136,7 @@ async fn instance_version(
     };
     let found = instance::by_id(origin, resource, id).await?;
     if let Some(found) = found.filter(|i| number.is_none_or(|number| i.version == number)) {
-        let version = Version {
-            number: found.version,
-            updated_at: found.updated_at,
-        };
+        let version = Version::new(found.version, found.updated_at);
         return Ok((version, found.body));
     }
     let versions = instance::versions(origin, resource, id).await?;
@@ -153,10 +150,7 @@ async fn instance_version(
         true => no_version(resource.name()),
         false => no_such_id(resource.name(), id),
     })?;
-    let version = Version {
-        number: found.number,
-        updated_at: found.updated_at,
-    };
+    let version = Version::new(found.number, found.updated_at);
     let body = found.body.ok_or_else(|| gone(resource.name()))?;
     Ok((version, body))
 }

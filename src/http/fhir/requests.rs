@@ -18,7 +18,7 @@ use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 
 use super::call::Call;
-use super::condition;
+use super::condition::{self, Found};
 use crate::fault::{Code, Fault, Severity};
 use crate::fhir::id::{self, ObservationKey};
 use crate::fhir::inbound::{self, Head, Taken};
@@ -108,8 +108,8 @@ pub struct Requests<'a> {
     answers: Answers,
     /// What is read when they are done.
     reads: Vec<Read>,
-    /// The entries that create because a search found nothing, each with its query.
-    unmet: Vec<(u32, String)>,
+    /// The entries whose condition was searched for, each with its query and what that found.
+    looked: Vec<(u32, String, Found)>,
 }
 
 /// How often requests begin anew because others wrote what they looked for.
@@ -140,7 +140,7 @@ impl<'a> Requests<'a> {
             answers: requests.iter().map(|_| None).collect(),
             requests,
             reads: Vec::new(),
-            unmet: Vec::new(),
+            looked: Vec::new(),
         }
     }
 
@@ -168,7 +168,7 @@ impl<'a> Requests<'a> {
         Err(condition::moved())
     }
 
-    /// Does them, unless somebody wrote meanwhile what a condition did not find.
+    /// Does them, unless somebody wrote meanwhile what changes what a condition finds.
     async fn attempt(mut self, mut taken: Taken) -> Result<Option<Answers>> {
         self.find_targets(&mut taken).await?;
         for (entry, problem) in self.settle(&mut taken).await? {
@@ -201,7 +201,7 @@ impl<'a> Requests<'a> {
         }
         let store = self.call.app.store().clone();
         let held = store.hold(changes.client.clone()).await?;
-        if self.is_found_now().await? {
+        if self.finds_otherwise().await? {
             return Ok(None);
         }
         // A task of its own: a client that goes away now does not undo what it sent.

@@ -99,7 +99,7 @@ pub async fn respond(call: &Call, answer: Answer) -> Result<Response> {
     let known = answer.number.zip(answer.at);
     let (version, text) = match (known, body) {
         (Some((number, updated_at)), Return::Minimal | Return::Outcome) => {
-            (Version { number, updated_at }, Vec::new())
+            (Version::new(number, updated_at), Vec::new())
         }
         _ => read::version(answer.resource, call, id, answer.number).await?,
     };

@@ -266,7 +266,7 @@ pub async fn upsert(
     let hashes: Vec<Hash96> = rows.iter().map(|r| key_hash(list, &r.key())).collect();
     let stored = stored(tx, list, &hashes).await?;
     let new: Vec<&Hash96> = hashes.iter().filter(|h| !stored.contains_key(*h)).collect();
-    let went = version::last(tx, list, &new).await?;
+    let went = version::last(&mut *tx, list, &new).await?;
     let mut write: Vec<Written> = Vec::new();
     let mut versions = Vec::with_capacity(rows.len());
     for (row, hash) in rows.iter().zip(&hashes) {

@@ -14,6 +14,7 @@ use crate::registry::{List, Row, Value};
 pub use change::Changed;
 pub(super) use change::upsert;
 pub use participant::{ParticipantChange, ParticipantChanged, ParticipantDeletion};
+pub(super) use version::last;
 pub use version::{RowChange, RowChangeQuery, RowVersion};
 
 /// A registry row as it is stored.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::{Stored, hash, key_hash, read, select};
 use crate::fhir::id::Hash96;
 use crate::registry::{self, List, Options, Row, write};
-use crate::store::db::{self, Transaction, bind, query};
+use crate::store::db::{Db, Transaction, bind, query};
 use crate::store::query::Condition;
 use crate::store::{Access, Error, Result, Store, sql};
 
@@ -82,11 +82,12 @@ pub(super) async fn went(tx: &mut Transaction, stored: &Stored, at: i64) -> Resu
 }
 
 /// The last versions of rows that went, by hash.
-pub(super) async fn last(
-    tx: &mut Transaction,
+pub(in crate::store) async fn last(
+    db: impl Into<Db<'_>>,
     list: &List,
     hashes: &[&Hash96],
 ) -> Result<HashMap<Hash96, u32>> {
+    let mut db = db.into();
     let mut out = HashMap::new();
     for chunk in sql::sets(hashes) {
         let text = format!(
@@ -95,7 +96,7 @@ pub(super) async fn last(
             sql::list(chunk.len())
         );
         let statement = query(text).bind(list.table).bind_all(chunk.iter().copied());
-        for row in statement.fetch_all(&mut *tx).await? {
+        for row in statement.fetch_all(db.again()).await? {
             let hash: Vec<u8> = row.try_get(0)?;
             if let Ok(hash) = Hash96::try_from(hash) {
                 out.insert(hash, row.try_get::<i64>(1)? as u32);
@@ -106,6 +107,19 @@ pub(super) async fn last(
 }
 
 impl Store {
+    /// The last versions of those rows of a list that went, by the hashes of their keys.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn last_versions(
+        &self,
+        _access: &Access,
+        list: &'static List,
+        hashes: &[&Hash96],
+    ) -> Result<HashMap<Hash96, u32>> {
+        last(&self.read, list, hashes).await
+    }
+
     /// Versions of a list's rows by the time they were stored, the newest first.
     ///
     /// # Errors
@@ -133,32 +147,7 @@ impl Store {
             "ORDER BY updated_at {direction}, hash {direction}, version {direction} LIMIT {}",
             query.limit
         );
-        // A version is in one of the tables.
-        let mut out = Vec::new();
-        let current = select(list, &format!("WHERE {} {order}", condition.sql));
-        let current = bind(&current, &condition.bound).fetch_all(&self.read);
-        for row in current.await? {
-            let stored = read(list, &row)?;
-            out.push(RowChange {
-                hash: key_hash(list, &stored.row.key()),
-                version: RowVersion {
-                    version: stored.version,
-                    updated_at: stored.updated_at,
-                    row: Some(stored.row),
-                },
-            });
-        }
-        condition.and("list = ?", &[list.table.into()]);
-        let former = format!(
-            "SELECT version, updated_at, content, hash FROM registry_version WHERE {} {order}",
-            condition.sql
-        );
-        let former = bind(&former, &condition.bound).fetch_all(&self.read);
-        for row in former.await? {
-            let hash = hash(row.try_get(3)?)?;
-            let version = former_version(list, &row)?;
-            out.push(RowChange { hash, version });
-        }
+        let mut out = self.both(list, &condition, &order).await?;
         let key = |c: &RowChange| (c.version.updated_at, c.hash, c.version.version);
         out.sort_by_key(|change| std::cmp::Reverse(key(change)));
         if query.newer {
@@ -179,42 +168,59 @@ impl Store {
         list: &'static List,
         hash: &Hash96,
     ) -> Result<Vec<RowVersion>> {
+        let this = Condition::new("hash = ?", vec![hash.into()]);
+        let mut out = self.both(list, &this, "").await?;
+        out.sort_by_key(|change| std::cmp::Reverse(change.version.version));
+        Ok(out.into_iter().map(|change| change.version).collect())
+    }
+
+    /// Current and former versions of a list's rows that meet a condition; `rest` ends the select
+    /// of each. One statement reads both tables: meanwhile a version may go from one to the other.
+    async fn both(
+        &self,
+        list: &'static List,
+        condition: &Condition,
+        rest: &str,
+    ) -> Result<Vec<RowChange>> {
+        let current = select(list, &format!("WHERE {} {rest}", condition.sql));
+        let nothing = ", NULL".repeat(list.fields.len());
+        let text = format!(
+            "SELECT 0, v.version, v.updated_at, 0{nothing}, v.content, v.hash FROM \
+             (SELECT version, updated_at, content, hash FROM registry_version \
+             WHERE {} AND list = ? {rest}) AS v \
+             UNION ALL SELECT c.*, NULL, NULL FROM ({current}) AS c",
+            condition.sql
+        );
+        let of = [list.table.into()];
+        let bound = [condition.bound.as_slice(), &of, &condition.bound].concat();
         let mut out = Vec::new();
-        let current = select(list, "WHERE hash = ?");
-        let current = bind(&current, &[hash.into()])
-            .fetch_optional(&self.read)
-            .await?;
-        if let Some(row) = current {
-            let stored = read(list, &row)?;
-            out.push(RowVersion {
-                version: stored.version,
-                updated_at: stored.updated_at,
-                row: Some(stored.row),
+        let content = 4 + list.fields.len();
+        for row in bind(&text, &bound).fetch_all(&self.read).await? {
+            let former: Option<Vec<u8>> = row.try_get(content + 1)?;
+            out.push(if let Some(former) = former {
+                let text: Option<String> = row.try_get(content)?;
+                RowChange {
+                    hash: hash(former)?,
+                    version: RowVersion {
+                        version: row.try_get::<i64>(1)? as u32,
+                        updated_at: row.try_get(2)?,
+                        row: text.map(|text| row_of(list, &text)).transpose()?,
+                    },
+                }
+            } else {
+                let stored = read(list, &row)?;
+                RowChange {
+                    hash: key_hash(list, &stored.row.key()),
+                    version: RowVersion {
+                        version: stored.version,
+                        updated_at: stored.updated_at,
+                        row: Some(stored.row),
+                    },
+                }
             });
-        }
-        let former = query(
-            "SELECT version, updated_at, content FROM registry_version \
-             WHERE list = ? AND hash = ? ORDER BY version DESC",
-        )
-        .bind(list.table)
-        .bind(hash)
-        .fetch_all(&self.read)
-        .await?;
-        for row in &former {
-            out.push(former_version(list, row)?);
         }
         Ok(out)
     }
-}
-
-/// A former version, from its number, its time and its content.
-fn former_version(list: &'static List, row: &db::Row) -> Result<RowVersion> {
-    let content: Option<String> = row.try_get(2)?;
-    Ok(RowVersion {
-        version: row.try_get::<i64>(0)? as u32,
-        updated_at: row.try_get(1)?,
-        row: content.map(|text| row_of(list, &text)).transpose()?,
-    })
 }
 
 fn row_of(list: &'static List, content: &str) -> Result<Row> {

@@ -141,10 +141,7 @@ async fn of_rows(
         out.push(Listed {
             resource_type: resource.name(),
             id: id::encode_hash(&hash),
-            version: Version {
-                number: found.number,
-                updated_at: found.updated_at,
-            },
+            version: Version::new(found.number, found.updated_at),
             body: body.transpose().map_err(Problem::internal)?,
             place: vec![
                 found.updated_at,

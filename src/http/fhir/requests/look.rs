@@ -47,6 +47,7 @@ impl Requests<'_> {
             return Ok(());
         };
         let found = condition::find(self.call, resource, &query).await?;
+        self.looked.push((entry, query, found.clone()));
         match (ask, found) {
             (_, Found::Several) => return Err(condition::several()),
             (Ask::Create { .. }, Found::One(id)) => {
@@ -58,7 +59,7 @@ impl Requests<'_> {
             (Ask::Create { .. }, Found::None) if !resource.has(Interaction::Create) => {
                 return Err(create::not_created(resource));
             }
-            (Ask::Create { .. }, Found::None) => self.unmet.push((entry, query)),
+            (Ask::Create { .. }, Found::None) => {}
             (Ask::Update { .. }, Found::One(id)) => {
                 if head.id.as_ref().is_some_and(|own| *own != id) {
                     return Err(other_id(&id));
@@ -66,7 +67,6 @@ impl Requests<'_> {
                 self.retarget(entry, Target::Id(id));
             }
             (Ask::Update { if_match: None, .. }, Found::None) => {
-                self.unmet.push((entry, query));
                 let if_none_exist = None;
                 self.ask(entry, Ask::Create { if_none_exist });
             }
@@ -105,14 +105,16 @@ impl Requests<'_> {
         requests.any(|request| request.ask.query().is_some())
     }
 
-    /// Whether something that was not found is there now, when nobody else can write.
-    pub(super) async fn is_found_now(&self) -> Result<bool> {
-        for (entry, query) in &self.unmet {
-            let Some(request) = self.request(*entry).filter(|_| !self.is_answered(*entry)) else {
+    /// Whether a condition finds something else now, when nobody else can write. What was
+    /// refused stays so.
+    pub(super) async fn finds_otherwise(&self) -> Result<bool> {
+        for (entry, query, former) in &self.looked {
+            let refused = matches!(self.answers.get(*entry as usize), Some(Some(Err(_))));
+            let Some(request) = self.request(*entry).filter(|_| !refused) else {
                 continue;
             };
             let found = condition::find(self.call, request.resource, query).await?;
-            if found != Found::None {
+            if found != *former {
                 return Ok(true);
             }
         }
