@@ -77,6 +77,9 @@ fn repeated(kinds: &Kinds, submission: &mut Submission) {
     }
 }
 
+/// The most other places that a fault names.
+const OTHERS_MAX: usize = 3;
+
 /// Several records of one identity.
 fn group(kinds: &Kinds, submission: &mut Submission, rows: &[u32]) {
     let kind = kinds
@@ -111,12 +114,15 @@ fn group(kinds: &Kinds, submission: &mut Submission, rows: &[u32]) {
             let others: Vec<String> = rows
                 .iter()
                 .filter(|&&o| o != i)
-                .take(3)
+                .take(OTHERS_MAX)
                 .map(|&o| submission.pointer(kinds, &submission.rows[o as usize]))
                 .collect();
-            let fault = Fault::new(Code::DuplicateIdentity, pointer, row.position.place)
-                .expected(format!("the same content as {}", others.join(", ")));
-            submission.refuse(i as usize, fault);
+            let expected = match rows.len() - 1 - others.len() {
+                0 => format!("the same content as {}", others.join(", ")),
+                more => format!("the same content as {} and {more} more", others.join(", ")),
+            };
+            let fault = Fault::new(Code::DuplicateIdentity, pointer, row.position.place);
+            submission.refuse(i as usize, fault.expected(expected));
         }
     }
 }

@@ -144,6 +144,10 @@ pub(super) const PHRASES: &[(&str, &str)] = &[
     ),
     ("a day not before {} ({})", "{}（{}）以降の日"),
     // Records.
+    (
+        "the same content as {} and {} more",
+        "{} ほか {} 件と同じ内容",
+    ),
     ("the same content as {}", "{} と同じ内容"),
     ("the stored content: {}", "保存済みの内容: {}"),
     ("another device", "別の機器"),

@@ -261,3 +261,112 @@ async fn addresses_of_fhir_that_are_none_say_why() {
         assert!(answer.text().contains(told), "{path}: {}", answer.text());
     }
 }
+
+#[tokio::test]
+async fn what_records_need_stays_and_the_remedy_fits_where_it_is_told() {
+    let server = Server::registered().await;
+    let text = std::fs::read_to_string("examples/first.json").unwrap();
+    assert_eq!(server.submit(&text).await.status, 201);
+    for (lang, told) in [("en", "use PATCH"), ("ja", "PATCH または")] {
+        let path = "/exchange/registries/laboratories";
+        let sent = request(Method::PUT, path, JSON, "[]");
+        let answer = server.send(with(sent, "accept-language", lang)).await;
+        assert_eq!(answer.status, 409);
+        let body = answer.text();
+        assert!(
+            body.contains(told) && !body.contains("update_time"),
+            "{body}"
+        );
+    }
+    let bundle = server.get("/fhir/Patient?_count=50").await.json();
+    let mut kept = 0;
+    for entry in bundle["entry"].as_array().unwrap() {
+        let id = entry["resource"]["id"].as_str().unwrap();
+        let path = format!("/fhir/Patient/{id}");
+        let answer = server.send(request(Method::DELETE, &path, JSON, "")).await;
+        if answer.status == 409 {
+            kept += 1;
+            assert!(
+                answer.text().contains("participation_end_date"),
+                "{}",
+                answer.text()
+            );
+        }
+    }
+    assert!(kept > 0);
+}
+
+#[tokio::test]
+async fn a_receipt_tells_what_it_does_not_list() {
+    let reading = kenko_fhir::exchange::Options {
+        faults_max: 3,
+        ..Default::default()
+    };
+    let settings = kenko_fhir::http::Settings {
+        reading,
+        ..Default::default()
+    };
+    let server = Server::with(settings).await;
+    server.register("examples/registries").await;
+    let text = r#"{"format_version":"1.0","send_time":"20161005120005123","consortium_id":"A00001","person_information":[{"person_id":"P0000000000000000001","healthcare_information":{"weighing_scale":[{},{},{},{},{}]}}]}"#;
+    let answer = server.submit(text).await;
+    assert_eq!(answer.status, 422);
+    let refusal = answer.json();
+    let detail = refusal["detail"].as_str().unwrap();
+    assert!(
+        detail.contains("5 of 5") && detail.contains("2 of them have no entry"),
+        "{detail}"
+    );
+    assert_eq!(refusal["entries"].as_array().unwrap().len(), 3);
+    assert_eq!(refusal["unlisted"]["entries"], 2);
+    assert!(refusal["unlisted"]["faults"].as_u64().unwrap() > 10);
+
+    let receipt = server.submit_lenient(text).await.json();
+    assert_eq!(
+        (
+            &receipt["counts"]["refused"],
+            &receipt["unlisted"]["records"]
+        ),
+        (&5.into(), &0.into())
+    );
+    let waiting = server.get("/exchange/quarantine").await.json();
+    assert_eq!(waiting["quarantine"].as_array().unwrap().len(), 5);
+    let path = format!(
+        "/exchange/submissions/{}?entries=all",
+        receipt["id"].as_str().unwrap()
+    );
+    let all = server.get(&path).await.json();
+    assert_eq!(all["entries"].as_array().unwrap().len(), 5);
+    assert_eq!(all["unlisted"]["entries"], 0);
+}
+
+#[tokio::test]
+async fn faults_of_a_list_that_are_not_listed_are_counted() {
+    let server = Server::empty().await;
+    let rows = format!("[{}1]", "1,".repeat(100_004));
+    let sent = request(Method::PUT, "/exchange/registries/consortia", JSON, rows);
+    let answer = server.send(sent).await;
+    let detail = answer.problem(422);
+    assert!(
+        detail.contains("100005 faults, of which the first 100000"),
+        "{detail}"
+    );
+    assert_eq!(answer.json()["faults"].as_array().unwrap().len(), 100_000);
+}
+
+#[tokio::test]
+async fn a_record_that_comes_many_times_tells_how_many() {
+    let server = Server::registered().await;
+    let record = |kg: u32| {
+        format!(
+            r#"{{"observation_time":"20160901073015","body_weight":{kg},"model_manufacturer_code":"ACME","model_number":"WS-100","production_specification_serial":"WS0001234","data_input_code":"0","origin_of_time_code":"1","update_time":"20160901081500123"}}"#
+        )
+    };
+    let records: Vec<String> = (60..66).map(record).collect();
+    let text = format!(
+        r#"{{"format_version":"1.0","send_time":"20161005120005123","consortium_id":"A00001","person_information":[{{"person_id":"P0000000000000000001","healthcare_information":{{"weighing_scale":[{}]}}}}]}}"#,
+        records.join(",")
+    );
+    let answer = server.submit(&text).await.text();
+    assert!(answer.contains("and 2 more"), "{answer}");
+}

@@ -237,14 +237,25 @@ async fn change(
 
 /// Faults of the rows; a text that is not JSON is malformed.
 fn refused(read: ReadRows) -> Problem {
+    let total = read.faults.total();
     let faults = read.faults.into_kept();
+    let listed = faults.len() as u64;
     let malformed = faults.iter().any(|f| f.code == Code::Json);
     let kind = if malformed {
         Kind::Malformed
     } else {
         Kind::Refused
     };
-    Problem::faults(kind, faults)
+    let problem = Problem::faults(kind, faults);
+    if listed == total {
+        return problem;
+    }
+    problem.detail(
+        format!(
+            "nothing was changed: there are {total} faults, of which the first {listed} are listed"
+        ),
+        format!("何も変更していません: 不備は {total} 件あり、最初の {listed} 件を示します"),
+    )
 }
 
 /// What a list comes in.
