@@ -12,6 +12,10 @@
 //! `KENKO_QUERIES_SIZES` chooses the numbers of observations (`100000,10000000`) and
 //! `KENKO_QUERIES_BACKENDS` the databases (`sqlite,postgres`).
 
+#[path = "../support/backend.rs"]
+#[allow(dead_code, reason = "the soak needs more of it")]
+mod backend;
+#[path = "../support/client.rs"]
 mod client;
 mod database;
 mod floor;
@@ -22,8 +26,8 @@ mod workload;
 
 use std::time::Duration;
 
+use backend::{Backend, Database, Server};
 use client::{Client, load};
-use database::{Backend, Database, Server};
 use workload::Query;
 
 /// How long each query is asked at a time, and how often.
@@ -68,7 +72,7 @@ struct Loaded {
 
 impl Loaded {
     fn of(backend: &Backend, observations: u64) -> Loaded {
-        let (database, workload) = Database::load(backend, observations);
+        let (database, workload) = database::filled(backend, observations);
         let server = Server::start(backend, &database);
         let mut client = Client::connect(server.address());
         let (first, deep) = workload.pages(&mut client, DEEP);
@@ -113,7 +117,7 @@ fn compare(name: &str, backend: &Backend, all: &[Loaded]) {
 
 /// What the machine takes at least, in the same way.
 fn floors(backend: &Backend, loaded: &Loaded) {
-    let nothing = Server::floor();
+    let nothing = Server::this(FLOOR);
     let asked = [(&nothing, vec!["/".to_owned()])];
     let [one, many] = [1, 16].map(|connections| costs(&asked, connections)[0]);
     print!("{:<44}", "a constant answer over HTTP");

@@ -129,7 +129,8 @@ impl Server {
         asked.unwrap().success()
     }
 
-    fn program(&self, name: &str) -> Command {
+    /// One of the programs that come with it, as its user, in its folder.
+    pub fn program(&self, name: &str) -> Command {
         let mut command = Command::new(self.programs.join(name));
         command
             .current_dir(self.folder.path())
