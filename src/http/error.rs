@@ -374,6 +374,17 @@ impl From<store::Error> for Problem {
                 "_cursor: 最初のページの後にサーバーの記録種別の定義が変わったため、続きを表示できません。\
                  _cursor を外して最初からやり直してください",
             )
+        } else if let store::Error::Outdated(kind) = &error {
+            Problem::new(Kind::Unavailable).detail(
+                format!(
+                    "This server was started with another mapping of {kind} than the database is \
+                     used with now; start it again with the same mappings as the others"
+                ),
+                format!(
+                    "このサーバーの {kind} のマッピングは、現在データベースで使われているものと異なります。\
+                     ほかのサーバーと同じマッピングで起動し直してください"
+                ),
+            )
         } else if error.is_away() {
             Problem::new(Kind::Unavailable).detail(
                 "The database does not answer; try again later",

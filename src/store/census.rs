@@ -3,8 +3,8 @@
 //!
 //! The stage of a participant depends on their latest HbA1c: one seek in the key of the
 //! records each, so the work grows with the participants and not with the records. A count
-//! is kept as long as nothing was written and no participant was changed, which three looks
-//! at the ends of indexes tell; so what is answered is what is stored. One exception keeps
+//! is kept as long as nothing was written, by this program or another, which the number of the
+//! last transaction tells; so what is answered is what is stored. One exception keeps
 //! a large database that is written to all the time from counting all the time: a count
 //! that took long stands for twenty times as long.
 
@@ -17,7 +17,6 @@ use super::layout::Slot;
 use super::{Access, Result, Store};
 use crate::fhir::canonical::LOINC;
 use crate::registry::{HBA1C, Stage, TREATMENTS};
-use crate::time;
 
 /// A count that took longer stands for a while, whatever is written meanwhile.
 const LONG: Duration = Duration::from_millis(50);
@@ -45,12 +44,9 @@ impl Census {
     }
 }
 
-/// What tells that nothing changed: the last write, when a participant was last changed,
-/// and how many there are.
-type Marker = [i64; 3];
-
 struct Kept {
-    marker: Marker,
+    /// The number of the last transaction when it was counted.
+    revision: i64,
     census: Arc<Census>,
     counted: Instant,
     took: Duration,
@@ -61,11 +57,11 @@ struct Kept {
 pub(super) struct Cache(Mutex<Option<Kept>>);
 
 impl Cache {
-    fn get(&self, marker: Marker) -> Option<Arc<Census>> {
+    fn get(&self, revision: i64) -> Option<Arc<Census>> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = kept.as_ref()?;
         let stands = kept.took > LONG && kept.counted.elapsed() < kept.took * STANDS;
-        (stands || kept.marker == marker).then(|| kept.census.clone())
+        (stands || kept.revision == revision).then(|| kept.census.clone())
     }
 
     fn put(&self, kept: Kept) {
@@ -79,8 +75,8 @@ impl Store {
     /// # Errors
     /// [`Error::Database`](super::Error::Database).
     pub async fn census(&self, _access: &Access) -> Result<Arc<Census>> {
-        let marker = self.marker().await?;
-        if let Some(census) = self.census.get(marker) {
+        let revision = self.revision().await?;
+        if let Some(census) = self.census.get(revision) {
             return Ok(census);
         }
         let counted = Instant::now();
@@ -88,27 +84,13 @@ impl Store {
             consortia: self.by_consortium().await?,
             stages: self.by_stage().await?,
         });
-        // Another change within this millisecond would leave the same mark.
-        if marker[1] < time::now_millis() {
-            self.census.put(Kept {
-                marker,
-                census: census.clone(),
-                counted,
-                took: counted.elapsed(),
-            });
-        }
+        self.census.put(Kept {
+            revision,
+            census: census.clone(),
+            counted,
+            took: counted.elapsed(),
+        });
         Ok(census)
-    }
-
-    async fn marker(&self) -> Result<Marker> {
-        let row = query(
-            "SELECT coalesce((SELECT max(id) FROM write), 0), \
-             coalesce((SELECT max(updated_at) FROM participant), 0), \
-             (SELECT count(*) FROM participant)",
-        )
-        .fetch_one(&self.read)
-        .await?;
-        Ok([row.try_get(0)?, row.try_get(1)?, row.try_get(2)?])
     }
 
     async fn by_consortium(&self) -> Result<HashMap<String, u64>> {

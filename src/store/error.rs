@@ -30,6 +30,12 @@ pub enum Error {
     /// A mapping contradicts the columns in which its records are kept.
     #[error("{0}")]
     Layout(String),
+    /// Another program was started on the database with another mapping of this kind.
+    #[error(
+        "the mapping of {0} is not the one that the database is used with any more; start this \
+         program again with the same mappings as the others"
+    )]
+    Outdated(String),
     /// A file failed.
     #[error("{path}: {source}")]
     File {
@@ -61,10 +67,11 @@ impl Error {
     }
 
     /// Whether the same call may succeed later: the database is locked or away, all
-    /// connections are in use, or another program changed the same at the same time.
+    /// connections are in use, or another program changed the same at the same time, or is used
+    /// with other mappings.
     pub fn is_busy(&self) -> bool {
         match self {
-            Error::Unreachable { .. } => true,
+            Error::Unreachable { .. } | Error::Outdated(_) => true,
             Error::Database(error) => is_busy(error),
             Error::Reading(error) => error.sqlite_error_code().is_some_and(|code| {
                 matches!(code, ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)

@@ -4,10 +4,17 @@
 //! mapping file, without those that have a place of their own (time, source, device,
 //! `update_time`). The table `kind_field` remembers it: a start with a mapping that
 //! contradicts what is stored stops with the reason; a further optional field is fine.
+//!
+//! Several programs may share a database. `kind.fingerprint` tells how the records of a kind are
+//! kept, and `revision.kinds` when that changed last: a program whose mappings are not those
+//! of the last start any more no longer writes, since it would drop fields that it does not know
+//! and leave numbers uncounted.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicI64, Ordering};
 
-use super::db::{Transaction, query};
+use super::db::{Db, Transaction, query};
 use super::read::FIXED;
 use super::{Error, Result, sql, tally};
 use crate::kind::{Field, Kind, Kinds, Type};
@@ -43,6 +50,8 @@ pub struct KindLayout {
     pub tallied: Vec<usize>,
     /// For each field its codes as `text.id`; empty for other fields.
     pub codes: Vec<Vec<i64>>,
+    /// How its records are kept, in words.
+    fingerprint: String,
 }
 
 /// How the rows of all kinds lie.
@@ -50,9 +59,31 @@ pub struct KindLayout {
 pub struct Layout {
     kinds: Vec<KindLayout>,
     places: HashMap<i64, usize, foldhash::fast::RandomState>,
+    /// `revision.kinds` when the fingerprints were those of the database.
+    revision: AtomicI64,
 }
 
 impl Layout {
+    /// Checks that records are still kept this way, where `revision.kinds` is `revision` now.
+    ///
+    /// # Errors
+    /// [`Error::Outdated`] where another program was started with another mapping of a kind.
+    pub async fn check(&self, db: impl Into<Db<'_>>, revision: i64) -> Result<()> {
+        if self.revision.load(Ordering::Relaxed) == revision {
+            return Ok(());
+        }
+        let kinds = query("SELECT id, name, fingerprint FROM kind");
+        for row in kinds.fetch_all(db).await? {
+            let (name, fingerprint): (String, Option<String>) = (row.try_get(1)?, row.try_get(2)?);
+            let own = self.place(row.try_get(0)?).map(|place| self.of(place));
+            if own.is_some_and(|own| fingerprint.as_ref() != Some(&own.fingerprint)) {
+                return Err(Error::Outdated(name));
+            }
+        }
+        self.revision.store(revision, Ordering::Relaxed);
+        Ok(())
+    }
+
     /// The layout of the kind at a place.
     pub fn of(&self, place: usize) -> &KindLayout {
         &self.kinds[place]
@@ -83,6 +114,7 @@ const WIDTH: usize = 12;
 pub async fn register(mut tx: Transaction, kinds: &Kinds) -> Result<Layout> {
     let mut width = width(&mut tx).await?;
     let mut list = Vec::new();
+    let mut changed = false;
     for kind in kinds.iter() {
         let layout = register_kind(&mut tx, kind).await?;
         while width < layout.columns {
@@ -93,8 +125,18 @@ pub async fn register(mut tx: Transaction, kinds: &Kinds) -> Result<Layout> {
             }
         }
         view(&mut tx, kind, &layout).await?;
+        changed |= remember(&mut tx, kind, &layout).await?;
         list.push(layout);
     }
+    if changed {
+        query("UPDATE revision SET kinds = kinds + 1")
+            .execute(&mut tx)
+            .await?;
+    }
+    let revision: i64 = query("SELECT kinds FROM revision")
+        .fetch_one(&mut tx)
+        .await?
+        .try_get(0)?;
     tx.commit().await?;
     let places = list
         .iter()
@@ -104,7 +146,75 @@ pub async fn register(mut tx: Transaction, kinds: &Kinds) -> Result<Layout> {
     Ok(Layout {
         kinds: list,
         places,
+        revision: AtomicI64::new(revision),
     })
+}
+
+/// Writes the fingerprint of a kind; whether it is another than before.
+///
+/// # Errors
+/// [`Error::Layout`] where what identifies a record is kept elsewhere than in stored ones.
+async fn remember(tx: &mut Transaction, kind: &Kind, layout: &KindLayout) -> Result<bool> {
+    let row = query("SELECT fingerprint FROM kind WHERE id = ?")
+        .bind(layout.id)
+        .fetch_one(&mut *tx)
+        .await?;
+    let former: Option<String> = row.try_get(0)?;
+    if former.as_ref() == Some(&layout.fingerprint) {
+        return Ok(false);
+    }
+    if let Some(former) = former {
+        let roles = |fingerprint: &str| fingerprint.lines().next().map(str::to_owned);
+        let (was, is) = (roles(&former), roles(&layout.fingerprint));
+        if was != is && is_used(tx, layout.id).await? {
+            return Err(Error::Layout(format!(
+                "the mapping of {} contradicts the database: its records are identified by other \
+                 fields ({}, not {}); restore the former mapping, or use another database",
+                kind.name,
+                was.unwrap_or_default(),
+                is.unwrap_or_default()
+            )));
+        }
+        tracing::warn!(
+            kind = kind.name,
+            "the mapping differs from the one that the database was used with last; other \
+             programs that use it can no longer write until they are started again with this one"
+        );
+    }
+    query("UPDATE kind SET fingerprint = ? WHERE id = ?")
+        .bind(&layout.fingerprint)
+        .bind(layout.id)
+        .execute(tx)
+        .await?;
+    Ok(true)
+}
+
+/// How the records of a kind are kept: a line of the fields that have a place of their own, which
+/// identify a record, then a line a field.
+fn fingerprint(kind: &Kind, slots: &[Slot], tallied: &[usize]) -> String {
+    let mut roles = Vec::new();
+    let mut lines = Vec::new();
+    for (slot, field) in slots.iter().zip(&kind.fields) {
+        let mut line = format!("{} {}", field.name, field.ty.name());
+        if field.required {
+            line.push_str(" required");
+        }
+        match slot {
+            Slot::Column(n) => {
+                let _ = write!(line, " c{}", n + 1);
+                if tallied.contains(n) {
+                    line.push_str(" counted");
+                }
+            }
+            Slot::Time => roles.push(format!("time {}", field.name)),
+            Slot::Updated => roles.push(format!("updated {}", field.name)),
+            Slot::Source => roles.push(format!("source {}", field.name)),
+            Slot::Device => roles.push(format!("device {}", field.name)),
+        }
+        lines.push(line);
+    }
+    lines.sort_unstable();
+    format!("{}\n{}", roles.join(", "), lines.join("\n"))
 }
 
 async fn width(tx: &mut Transaction) -> Result<usize> {
@@ -181,10 +291,12 @@ async fn register_kind(tx: &mut Transaction, kind: &Kind) -> Result<KindLayout> 
     // All records may have to be read to know it.
     let used = same || is_used(tx, id).await?;
     if !used {
-        query("DELETE FROM kind_field WHERE kind = ?")
-            .bind(id)
-            .execute(&mut *tx)
-            .await?;
+        for what in ["kind_field WHERE", "tally WHERE column_number > 0 AND"] {
+            query(format!("DELETE FROM {what} kind = ?"))
+                .bind(id)
+                .execute(&mut *tx)
+                .await?;
+        }
         stored.clear();
     }
     let mut next = stored.values().map(|(n, _)| *n).max().unwrap_or(0);
@@ -225,12 +337,12 @@ async fn register_kind(tx: &mut Transaction, kind: &Kind) -> Result<KindLayout> 
         )));
     }
     index(tx, kind, id, &slots).await?;
-    let tallied = slots.iter().zip(&kind.fields).filter_map(|(slot, field)| {
+    let counted = slots.iter().zip(&kind.fields).filter_map(|(slot, field)| {
         let Slot::Column(n) = slot else { return None };
         (field.indexed && field.ty.is_number()).then_some(*n)
     });
-    let tallied: Vec<usize> = tallied.collect();
-    tally::register(tx, id, &tallied).await?;
+    let counted: Vec<usize> = counted.collect();
+    let tallied = tally::register(tx, id, &counted).await?;
     let mut codes = Vec::new();
     for field in &kind.fields {
         let mut ids = Vec::new();
@@ -247,6 +359,7 @@ async fn register_kind(tx: &mut Transaction, kind: &Kind) -> Result<KindLayout> 
     let comma = if columns > 0 { ", " } else { "" };
     Ok(KindLayout {
         id,
+        fingerprint: fingerprint(kind, &slots, &tallied),
         slots,
         columns,
         selected: format!("{FIXED}{comma}{}", sql::columns("r.", columns)),

@@ -259,14 +259,16 @@ impl Store {
         &self.kinds
     }
 
-    /// Whether the database answers within [`Options::connect_timeout`], and takes writes where
-    /// the last one found that it does not.
+    /// Whether the database answers within [`Options::connect_timeout`], takes writes where the
+    /// last one found that it does not, and is used with the mappings of this program.
     ///
     /// # Errors
     /// What it says when it does not.
     pub async fn ping(&self) -> Result<()> {
         let answered = async {
-            db::query("SELECT 1").fetch_one(&self.read).await?;
+            let row = db::query("SELECT kinds FROM revision WHERE id = 1");
+            let revision = row.fetch_one(&self.read).await?.try_get(0)?;
+            self.layout.check(&self.read, revision).await?;
             match &self.write {
                 Writer::Postgres(writer) if writer.is_failing() => {
                     writer.begin().await?.rollback().await
@@ -293,14 +295,27 @@ impl Store {
         Ok(any.is_none())
     }
 
-    /// Whether no other process writes what this one does not know of.
-    fn is_alone(&self) -> bool {
-        matches!(self.write, Writer::Sqlite(_))
+    /// A transaction that writes, alone in doing so.
+    ///
+    /// # Errors
+    /// [`Error::Database`]; [`Error::Outdated`] where another program changed how records are
+    /// kept.
+    async fn begin(&self) -> Result<Transaction> {
+        let mut tx = self.write.begin().await?;
+        let next = db::query("UPDATE revision SET data = data + 1 WHERE id = 1 RETURNING kinds");
+        let revision = next.fetch_one(&mut tx).await?.try_get(0)?;
+        if let Err(error) = self.layout.check(&mut tx, revision).await {
+            tx.rollback().await?;
+            return Err(error);
+        }
+        Ok(tx)
     }
 
-    /// A transaction that writes, alone in doing so.
-    async fn begin(&self) -> Result<Transaction> {
-        self.write.begin().await
+    /// The number of the last transaction that wrote: what was read at one number is what is
+    /// stored for as long as there is no other.
+    async fn revision(&self) -> Result<i64> {
+        let row = db::query("SELECT data FROM revision WHERE id = 1");
+        row.fetch_one(&self.read).await?.try_get(0)
     }
 
     /// Ends all connections, within a few seconds whatever hangs; what was acknowledged is

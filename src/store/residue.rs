@@ -154,13 +154,10 @@ impl Residue {
 }
 
 impl Store {
-    /// Whether there is any: what was written by others is seen, too.
+    /// Whether there is any: what other programs wrote is seen, too.
     async fn has_residue(&self) -> Result<bool> {
         if self.has_residue.load(Ordering::Relaxed) {
             return Ok(true);
-        }
-        if self.is_alone() {
-            return Ok(false);
         }
         let statement = query("SELECT 1 FROM residue LIMIT 1");
         let found = statement.fetch_optional(&self.read).await?.is_some();

@@ -60,31 +60,43 @@ impl Changes {
     }
 }
 
-/// Counts the numbers of columns that were not counted before, and forgets those of columns
-/// that no longer are.
-pub async fn register(tx: &mut Transaction, kind: i64, columns: &[usize]) -> Result<()> {
-    let numbers: Vec<i64> = columns.iter().map(|&column| column as i64 + 1).collect();
-    let kept = sql::numbers(&[&[ALL], numbers.as_slice()].concat());
-    query(format!(
-        "DELETE FROM tally WHERE kind = {kind} AND column_number NOT IN ({kept})"
-    ))
-    .execute(&mut *tx)
-    .await?;
-    for number in numbers {
-        let counted = query(format!(
-            "SELECT 1 FROM tally WHERE kind = {kind} AND column_number = {number} LIMIT 1"
-        ));
-        if counted.fetch_optional(&mut *tx).await?.is_some() {
-            continue;
+/// Counts the numbers of columns that were not counted before; the columns, from 0, that are
+/// counted now. A column stays counted whichever mapping asked for it, since a program that
+/// did not count it would leave wrong numbers to one that reads them.
+pub async fn register(tx: &mut Transaction, kind: i64, columns: &[usize]) -> Result<Vec<usize>> {
+    let fields = query(
+        "SELECT column_number, tallied FROM kind_field WHERE kind = ? ORDER BY column_number",
+    );
+    let mut tallied = Vec::new();
+    for row in fields.bind(kind).fetch_all(&mut *tx).await? {
+        let (number, is_tallied): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+        let column = number as usize - 1;
+        if is_tallied == 0 {
+            if !columns.contains(&column) {
+                continue;
+            }
+            count(tx, kind, number).await?;
         }
-        query(format!(
+        tallied.push(column);
+    }
+    Ok(tallied)
+}
+
+/// Counts the numbers of a column, from now on too.
+async fn count(tx: &mut Transaction, kind: i64, number: i64) -> Result<()> {
+    for text in [
+        format!("DELETE FROM tally WHERE kind = {kind} AND column_number = {number}"),
+        format!(
             "INSERT INTO tally (kind, column_number, value, records) \
              SELECT {kind}, {number}, c{number} >> 3, count(*) FROM record \
              WHERE kind = {kind} AND state <> 2 AND c{number} IS NOT NULL \
              GROUP BY c{number} >> 3"
-        ))
-        .execute(&mut *tx)
-        .await?;
+        ),
+        format!(
+            "UPDATE kind_field SET tallied = 1 WHERE kind = {kind} AND column_number = {number}"
+        ),
+    ] {
+        query(text).execute(&mut *tx).await?;
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ mod ehr;
 mod everything;
 mod history;
 mod include;
+mod instances;
 mod interactions;
 mod joins;
 mod lastn;
