@@ -233,6 +233,11 @@ pub struct Serve {
     #[arg(long, value_name = "TIME", default_value = "29s")]
     pub shutdown_timeout: Timeout,
 
+    /// Size of a SQLite file's write-ahead log at which writes wait until it is emptied; that is
+    /// tried from a third of it on
+    #[arg(long, value_name = "SIZE", default_value = "48M")]
+    pub wal_limit: Size,
+
     /// Loads a small invented cohort into an empty database
     #[arg(long)]
     pub demo: bool,

@@ -1,9 +1,13 @@
 //! The built program, run as a user runs it.
 
+#[path = "cli/backup.rs"]
+mod backup;
 #[path = "cli/config.rs"]
 mod config;
 #[path = "cli/convert.rs"]
 mod convert;
+#[path = "cli/disk.rs"]
+mod disk;
 #[path = "cli/documents.rs"]
 mod documents;
 mod faults;

@@ -12,6 +12,8 @@ mod database;
 mod hung;
 #[path = "postgres/plans.rs"]
 mod plans;
+#[path = "postgres/ready.rs"]
+mod ready;
 #[path = "postgres/server.rs"]
 mod server;
 

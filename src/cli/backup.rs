@@ -1,9 +1,10 @@
 //! `backup`: a snapshot of a SQLite database while it is in use.
 
-use super::database::{failed, with_store};
-use super::{Exit, Failure};
+use super::database::{failed, say, unless_interrupted, with_store};
+use super::{Exit, Failure, language};
 use crate::config::{Backup, Cli};
-use crate::store::Address;
+use crate::fault::Lang;
+use crate::store::{self, Address};
 
 /// Writes the snapshot.
 ///
@@ -22,7 +23,19 @@ pub fn run(cli: &Cli, options: &Backup) -> Result<Exit, Failure> {
     super::database::existing(cli)?;
     let kinds = super::kinds(&options.mappings)?;
     with_store(cli, kinds, async |store| {
-        store.backup(&options.file).await.map_err(failed)?;
-        Ok(Exit::Done)
+        let snapshot = unless_interrupted(store.backup(&options.file)).await?;
+        let store::Snapshot {
+            records,
+            participants,
+        } = snapshot;
+        let file = options.file.display();
+        say(&match language() {
+            Lang::En => {
+                format!("wrote {file}: {records} records of {participants} participants")
+            }
+            Lang::Ja => {
+                format!("{file} に書き出しました（記録 {records} 件、参加者 {participants} 人）")
+            }
+        })
     })
 }

@@ -1,11 +1,13 @@
 //! What the commands that need the database share.
 
 use std::future::Future;
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Failure;
+use super::{Exit, Failure};
 use crate::config::Cli;
+use crate::fault::Lang;
 use crate::kind::Kinds;
 use crate::store::{self, Address, Store};
 
@@ -33,21 +35,45 @@ const TO_END: Duration = Duration::from_secs(1);
 
 /// Runs the work of a command on a runtime of its own, which ends with it whatever hangs.
 pub fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let failed = |e: std::io::Error| Failure::system(format!("cannot start: {e}"));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|e| Failure::system(format!("cannot start: {e}")))?;
+        .map_err(failed)?;
+    let context = runtime.enter();
+    survive_large_files().map_err(failed)?;
+    drop(context);
     let done = runtime.block_on(work);
     runtime.shutdown_timeout(TO_END);
     done
 }
 
-/// A failure of the store: a wrong address or a contradicting mapping is configuration.
+/// From now on a file that would exceed the limit of the process (`ulimit -f`) is an error, which
+/// is told as a full disk is, and not the end of the program.
+#[cfg(unix)]
+fn survive_large_files() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    /// The same number on Linux, macOS and the BSDs.
+    const SIGXFSZ: i32 = 25;
+    // Once it is listened to, it stays so.
+    signal(SignalKind::from_raw(SIGXFSZ)).map(|_| ())
+}
+
+#[cfg(not(unix))]
+fn survive_large_files() -> std::io::Result<()> {
+    Ok(())
+}
+
+/// A failure of the store: a wrong address, a file of others or a contradicting mapping is
+/// configuration.
 pub fn failed(error: store::Error) -> Failure {
+    use store::Error::{Address, File, Foreign, Layout};
+    let message = error.message(super::language());
     match error {
-        store::Error::Address(_) | store::Error::Layout(_) => Failure::usage(error.to_string()),
-        store::Error::File { path, source } => Failure::path(&path, &source),
-        other => Failure::system(other.to_string()),
+        _ if error.is_full() => Failure::system(message),
+        Address(_) | Layout(_) | Foreign(_) => Failure::usage(message),
+        File { path, source } => Failure::path(&path, &source),
+        _ => Failure::system(message),
     }
 }
 
@@ -60,4 +86,40 @@ pub fn existing(cli: &Cli) -> Result<(), Failure> {
         ))),
         _ => Ok(()),
     }
+}
+
+/// Does what a signal may interrupt, which clears up behind itself.
+pub async fn unless_interrupted<T>(
+    work: impl Future<Output = store::Result<T>>,
+) -> Result<T, Failure> {
+    tokio::select! {
+        done = work => done.map_err(failed),
+        signalled = signalled() => Err(signalled.map_or_else(
+            |error| Failure::system(format!("signals: {error}")),
+            |()| Failure::system(match super::language() {
+            Lang::En => "interrupted: nothing was changed; run the command again",
+            Lang::Ja => "中断しました。何も変更されていません。コマンドをもう一度実行してください",
+        }))),
+    }
+}
+
+/// Waits for a signal that ends the program.
+async fn signalled() -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            _ = terminate.recv() => Ok(()),
+            interrupted = tokio::signal::ctrl_c() => interrupted,
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await
+}
+
+/// Says in a line what was done.
+pub fn say(line: &str) -> Result<Exit, Failure> {
+    writeln!(std::io::stdout(), "{line}").map_err(|error| Failure::stream(&error))?;
+    Ok(Exit::Done)
 }

@@ -8,7 +8,7 @@ use super::database::{block_on, failed};
 use super::{Exit, Failure, demo, kinds};
 use crate::config::{Auth, Cli, RegistryMode, Serve};
 use crate::http::{self, App, Settings};
-use crate::store::Store;
+use crate::store::{self, Store};
 
 /// The part of the time to the end that what is in flight has; the rest is for connections.
 const IN_FLIGHT: f64 = 0.8;
@@ -36,8 +36,11 @@ pub fn run(cli: &Cli, options: &Serve) -> Result<Exit, Failure> {
             .await
             .map_err(|error| Failure::system(format!("--listen {}: {error}", options.listen)))?;
         let opened = async {
-            let timeouts = cli.timeouts.options();
-            let store = Store::open_with(&cli.database, kinds, timeouts).await;
+            let database = store::Options {
+                wal_limit: options.wal_limit.0,
+                ..cli.timeouts.options()
+            };
+            let store = Store::open_with(&cli.database, kinds, database).await;
             let store = Arc::new(store.map_err(failed)?);
             store.keep_quarantine(options.refusals.ttl());
             if options.demo {

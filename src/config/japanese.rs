@@ -275,6 +275,10 @@ const HELP: &[(&str, &str)] = &[
         "Longest time from SIGTERM or SIGINT to the end, whatever is in flight or hangs",
         "SIGTERM、SIGINT から終了までの時間の上限（処理中のものや応答しないものがあっても終了）",
     ),
+    (
+        "Size of a SQLite file's write-ahead log at which writes wait until it is emptied; that is tried from a third of it on",
+        "SQLite の先行書き込みログ（-wal）の上限。達すると空になるまで書き込みを待たせます（その 3 分の 1 から空にし始めます）",
+    ),
     // Below the options.
     (
         "The first line on stdout is \"listening on http://ADDR\", once it answers. SIGTERM and SIGINT finish what is in flight, for as long as --shutdown-timeout allows; a second one ends at once.",

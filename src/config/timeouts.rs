@@ -127,6 +127,7 @@ impl Timeouts {
             idle_transaction_timeout: self.idle_transaction_timeout.0,
             queue_timeout: self.queue_timeout.0,
             migration_timeout: self.migration_timeout.0,
+            ..store::Options::default()
         }
     }
 }

@@ -29,6 +29,7 @@
 //! | `Internal` | 500 | exception | our fault; logged with the request id, never explained |
 //! | `NotImplemented` | 501 | not-supported | of the standard, not of this program |
 //! | `Unavailable` | 503 | transient | busy or shutting down (`Retry-After`) |
+//! | `StorageFull` | 507 | no-store | the disk of the database is full; nothing was stored |
 //!
 //! 503 is used where a retry helps (a busy database, no room for another body); what a
 //! retry does not help is 500.
@@ -112,6 +113,7 @@ kinds! {
     Internal 500 "exception" "An error of the server" "サーバー内部のエラーです";
     NotImplemented 501 "not-supported" "Not implemented" "実装されていません";
     Unavailable 503 "transient" "Busy; try again later" "混み合っています。後でもう一度お試しください";
+    StorageFull 507 "no-store" "The disk of the database is full" "データベースのディスクがいっぱいです";
 }
 
 impl Kind {
@@ -365,7 +367,14 @@ impl IntoResponse for Problem {
 
 impl From<store::Error> for Problem {
     fn from(error: store::Error) -> Problem {
-        let problem = if matches!(error, store::Error::Cursor) {
+        Problem::of_store(&error).because(error)
+    }
+}
+
+impl Problem {
+    /// What an error of the store means to whoever asked; paths and reasons are for the log.
+    fn of_store(error: &store::Error) -> Problem {
+        if matches!(error, store::Error::Cursor) {
             wrong_cursor()
         } else if matches!(error, store::Error::WalkEnded) {
             Problem::new(Kind::Gone).issue_type("processing").detail(
@@ -385,6 +394,33 @@ impl From<store::Error> for Problem {
                      ほかのサーバーと同じマッピングで起動し直してください"
                 ),
             )
+        } else if error.is_full() {
+            Problem::new(Kind::StorageFull).detail(
+                "The disk of the database is full and nothing was stored. Free space on it (or \
+                 raise its quota), then send the request again",
+                "データベースのディスクがいっぱいのため、何も保存されませんでした。空き容量を増やして\
+                 （またはクォータを上げて）から、リクエストをもう一度送信してください",
+            )
+        } else if error.is_moved() {
+            Problem::new(Kind::Unavailable)
+                .issue_type("no-store")
+                .detail(
+                    "The files of the database were moved, deleted or replaced while the server \
+                     runs, and nothing was stored. Put the same files back, or restart the server \
+                     with what stands there now",
+                    "サーバーの稼働中にデータベースのファイルが移動、削除、または置き換えられたため、\
+                     何も保存されませんでした。同じファイルを元に戻すか、今あるファイルでサーバーを\
+                     再起動してください",
+                )
+        } else if error.is_read_only() {
+            Problem::new(Kind::Unavailable)
+                .issue_type("no-store")
+                .detail(
+                    "The database takes no writes: it is a standby, or read-only. Make it writable, \
+                     or point --database at the one that is",
+                    "データベースに書き込めません（スタンバイまたは読み取り専用）。書き込めるように\
+                     するか、--database で書き込めるデータベースを指定してください",
+                )
         } else if error.is_away() {
             Problem::new(Kind::Unavailable).detail(
                 "The database does not answer; try again later",
@@ -394,8 +430,25 @@ impl From<store::Error> for Problem {
             Problem::new(Kind::Unavailable)
         } else {
             Problem::new(Kind::Internal)
-        };
-        problem.because(error)
+        }
+    }
+
+    /// Why the server takes no writes now, whatever a single write would be answered.
+    pub fn not_ready(error: Arc<store::Error>) -> Problem {
+        let problem = Problem::of_store(&error);
+        let detail = problem.detail.or_else(|| {
+            let (en, ja) = (
+                "The database takes no writes; the log of the server says why",
+                "データベースに書き込めません。理由はサーバーのログを確認してください",
+            );
+            Some(Box::new(Message::new(en, ja)))
+        });
+        Problem {
+            detail,
+            issue_type: problem.issue_type,
+            ..Problem::new(Kind::Unavailable)
+        }
+        .because(error)
     }
 }
 

@@ -24,24 +24,21 @@ async fn live() -> ([(HeaderName, &'static str); 1], &'static str) {
     (FRESH, "ok\n")
 }
 
-/// Says whether the database answers
+/// Says whether the database takes writes
+///
+/// A probe writes to the disk of the database and leaves nothing.
+/// That others write is no failure.
 #[utoipa::path(
     get, path = "/health/ready", operation_id = "ready", tag = "operation",
     responses(
         (status = 200, description = "It does", body = String),
-        (status = 503, description = "It does not, or is busy", body = error::ProblemJson, content_type = "application/problem+json"),
+        (status = 503, description = "It does not; the detail says why", body = error::ProblemJson, content_type = "application/problem+json"),
     )
 )]
 async fn ready(
     State(app): State<App>,
 ) -> Result<(StatusCode, [(HeaderName, &'static str); 1], &'static str)> {
-    // Whatever keeps the database from answering, a probe may ask again.
-    app.store()
-        .ping()
-        .await
-        .map_err(|error| match error.is_busy() {
-            true => error::Problem::from(error),
-            false => error::Problem::new(error::Kind::Unavailable).because(error),
-        })?;
+    let ready = app.store().ready().await;
+    ready.map_err(error::Problem::not_ready)?;
     Ok((StatusCode::OK, FRESH, "ok\n"))
 }

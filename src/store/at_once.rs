@@ -5,7 +5,7 @@
 //! thread that asks. A statement that is long at work begins again on a thread for such.
 
 use std::borrow::Cow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,8 +13,8 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, InterruptHandle, OpenFlags, Row};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::anchor::Anchor;
 use super::db::{Bound, Statement};
+use super::files::Files;
 use super::{Error, Result};
 
 /// How long a statement waits for a connection.
@@ -29,12 +29,12 @@ const TIMES: u32 = 8;
 /// Connections that read, a few at most.
 #[derive(Debug)]
 pub struct AtOnce {
-    path: PathBuf,
+    files: Arc<Files>,
     free: Semaphore,
     /// The last one that came back goes out first: its caches are warm.
     idle: Mutex<Vec<Reader>>,
-    /// Makes the locks of the others cheap.
-    anchor: Arc<Anchor>,
+    /// Of the statements that are long at work, how often each may still go on.
+    long: Mutex<Vec<Arc<AtomicU32>>>,
 }
 
 #[derive(Debug)]
@@ -49,13 +49,13 @@ impl AtOnce {
     ///
     /// # Errors
     /// [`Error::Reading`](super::Error::Reading) where it cannot be opened.
-    pub fn open(path: &Path, most: usize) -> Result<AtOnce> {
-        let first = Reader::open(path)?;
+    pub fn open(files: Arc<Files>, most: usize) -> Result<AtOnce> {
+        let first = Reader::open(&files)?;
         Ok(AtOnce {
-            path: path.to_owned(),
+            files,
             free: Semaphore::new(most),
             idle: Mutex::new(vec![first]),
-            anchor: Arc::new(Anchor::default()),
+            long: Mutex::default(),
         })
     }
 
@@ -71,25 +71,23 @@ impl AtOnce {
         make: impl Fn(&Row<'_>) -> Result<T> + Clone + Send + 'static,
     ) -> Result<Vec<T>> {
         let permit = self.acquire().await?;
-        self.anchor.hold(&self.path);
         let idle = self.idle().pop();
         let reader = match idle {
             Some(reader) => reader,
-            None => Reader::open(&self.path)?,
+            None => Reader::open(&self.files)?,
         };
         reader.left.store(TIMES, Ordering::Relaxed);
         let statement = statement.plain();
         let (reader, done) = match reader.run(&statement, most, &make) {
             Err(error) if is_interrupted(&error) => {
                 reader.left.store(u32::MAX, Ordering::Relaxed);
-                // Whoever gives up waiting ends the work.
-                let given_up = Interrupt(Some(reader.connection.get_interrupt_handle()));
+                let long = Long::begin(self, &reader);
                 let work = tokio::task::spawn_blocking(move || {
                     let done = reader.run(&statement, most, &make);
                     (reader, done)
                 });
                 let done = work.await.map_err(|_| sqlx::Error::WorkerCrashed)?;
-                given_up.no_more();
+                long.done();
                 done
             }
             done => (reader, done),
@@ -115,32 +113,47 @@ impl AtOnce {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn long(&self) -> std::sync::MutexGuard<'_, Vec<Arc<AtomicU32>>> {
+        self.long.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the statements that are long at work; they fail as those that may be tried again.
+    pub fn interrupt_long(&self) {
+        for left in self.long().iter() {
+            left.store(0, Ordering::Relaxed);
+        }
+    }
+
     /// Ends the connections; nothing is read any more.
     pub fn close(&self) {
         self.free.close();
-        self.anchor.release();
+        self.interrupt_long();
         self.idle().clear();
     }
 }
 
 /// Opens the file to read it.
-pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     Connection::open_with_flags(path, flags)
 }
 
 impl Reader {
-    fn open(path: &Path) -> Result<Reader> {
-        let connection = connect(path)?;
+    fn open(files: &Files) -> Result<Reader> {
+        // Another file in the place of the one that was opened is not read.
+        files.check()?;
+        let connection = connect(files.path())?;
+        files.check()?;
         connection.busy_timeout(PATIENCE)?;
         connection.set_prepared_statement_cache_capacity(PREPARED);
         connection.execute_batch("PRAGMA cache_size = -8192; PRAGMA temp_store = memory")?;
         let left = Arc::new(AtomicU32::new(TIMES));
         let counted = left.clone();
         let is_over = move || {
-            let left = counted.load(Ordering::Relaxed);
-            counted.store(left.saturating_sub(1), Ordering::Relaxed);
-            left == 0
+            let less = |left: u32| left.checked_sub(1);
+            counted
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
+                .is_err()
         };
         connection.progress_handler(STEPS, Some(is_over))?;
         Ok(Reader { connection, left })
@@ -180,18 +193,35 @@ fn is_interrupted(error: &Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted)
 }
 
-/// Interrupts what runs on a connection, unless it is no longer needed.
-struct Interrupt(Option<InterruptHandle>);
+/// A statement that is long at work, and is interrupted by whoever gives up waiting for it.
+struct Long<'a> {
+    readers: &'a AtOnce,
+    left: Arc<AtomicU32>,
+    handle: Option<InterruptHandle>,
+}
 
-impl Interrupt {
-    fn no_more(mut self) {
-        self.0 = None;
+impl<'a> Long<'a> {
+    fn begin(readers: &'a AtOnce, reader: &Reader) -> Long<'a> {
+        let left = reader.left.clone();
+        readers.long().push(left.clone());
+        Long {
+            readers,
+            left,
+            handle: Some(reader.connection.get_interrupt_handle()),
+        }
+    }
+
+    fn done(mut self) {
+        self.handle = None;
     }
 }
 
-impl Drop for Interrupt {
+impl Drop for Long<'_> {
     fn drop(&mut self) {
-        if let Some(handle) = &self.0 {
+        self.readers
+            .long()
+            .retain(|left| !Arc::ptr_eq(left, &self.left));
+        if let Some(handle) = &self.handle {
             handle.interrupt();
         }
     }
@@ -208,8 +238,8 @@ mod tests {
     fn one_reader() -> (tempfile::TempDir, AtOnce) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.db");
-        drop(Connection::open(&path).unwrap());
-        (dir, AtOnce::open(&path, 1).unwrap())
+        let files = Arc::new(Files::open(&path).unwrap());
+        (dir, AtOnce::open(files, 1).unwrap())
     }
 
     async fn number(readers: &AtOnce, sql: &'static str, of: i64) -> Result<i64> {
@@ -241,6 +271,21 @@ mod tests {
             assert!(given_up.is_err());
             assert_eq!(number(&readers, "SELECT ?", 1).await.unwrap(), 1);
         }
+    }
+
+    #[tokio::test]
+    async fn long_work_can_be_ended_and_may_be_tried_again() {
+        let (_dir, readers) = one_reader();
+        let ended = async {
+            while readers.long().is_empty() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            readers.interrupt_long();
+        };
+        let (done, ()) = tokio::join!(number(&readers, LONG, 1_000_000_000), ended);
+        assert!(done.unwrap_err().is_busy());
+        assert!(readers.long().is_empty());
+        assert_eq!(number(&readers, LONG, 300_000).await.unwrap(), 300_000);
     }
 
     #[tokio::test]

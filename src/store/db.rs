@@ -6,6 +6,7 @@
 //! for both databases: what they have in common is used, and what differs differs here.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use rusqlite::types::{FromSql, Value};
 use sqlx::postgres::{PgArguments, PgConnection, PgRow};
@@ -16,7 +17,7 @@ use super::at_once::AtOnce;
 use super::bulk::{ROWS, Rows};
 use super::postgres::{self, Writing};
 use super::readers::Readers;
-use super::{Error, Result, sql};
+use super::{Error, Result, sql, sqlite};
 use crate::fhir::id::Hash96;
 
 /// A value bound to a statement.
@@ -139,7 +140,7 @@ pub fn bind(sql: &str, bound: &[Bound]) -> Statement {
 /// Connections that read.
 pub enum Reads {
     /// On SQLite.
-    Sqlite(AtOnce),
+    Sqlite(Arc<AtOnce>),
     /// On PostgreSQL.
     Postgres(Box<Readers<PgConnection>>),
 }
@@ -147,7 +148,7 @@ pub enum Reads {
 /// A transaction that writes. Dropped without [`Transaction::commit`], it changes nothing.
 pub enum Transaction {
     /// On SQLite.
-    Sqlite(sqlx::Transaction<'static, Sqlite>),
+    Sqlite(sqlite::Writing),
     /// On PostgreSQL.
     Postgres(Writing),
 }
@@ -206,7 +207,8 @@ macro_rules! on {
         match $db {
             Db::Reading(Reads::Sqlite($read)) => $at_once,
             Db::Writing(Transaction::Sqlite(tx)) => {
-                let $done = Box::pin($statement.sqlite().$run(&mut **tx)).await?;
+                let done = Box::pin($statement.sqlite().$run(&mut **tx)).await;
+                let $done = tx.checked(done)?;
                 $made
             }
             Db::Writing(Transaction::Postgres(tx)) => {
@@ -444,7 +446,7 @@ impl Transaction {
     /// very moment.
     pub async fn commit(self) -> Result<()> {
         match self {
-            Transaction::Sqlite(tx) => Ok(tx.commit().await?),
+            Transaction::Sqlite(tx) => tx.commit().await,
             Transaction::Postgres(tx) => tx.commit().await,
         }
     }
@@ -455,7 +457,7 @@ impl Transaction {
     /// [`Error::Database`].
     pub async fn rollback(self) -> Result<()> {
         match self {
-            Transaction::Sqlite(tx) => Ok(tx.rollback().await?),
+            Transaction::Sqlite(tx) => tx.rollback().await,
             Transaction::Postgres(tx) => tx.rollback().await,
         }
     }

@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use rusqlite::ErrorCode;
+use sqlx::migrate::MigrateError::{Execute, ExecuteMigration};
+
+use crate::fault::Lang;
 
 /// Why the store could not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +54,34 @@ pub enum Error {
     /// it began.
     #[error("the record kinds changed since the first page")]
     WalkEnded,
+    /// Another program has the database open, or is replacing it.
+    #[error(
+        "{0}: in use by another program; end what uses the database (a server, an import) and \
+         run the command again"
+    )]
+    InUse(PathBuf),
+    /// The files of the database are no longer those that were opened.
+    #[error(
+        "{0}: the database, or its -wal or -shm, was moved, deleted or replaced while in use; put \
+         the same file back, or start again with what stands there now"
+    )]
+    Moved(PathBuf),
+    /// A file that is no database of this program.
+    #[error("{0}: not a database of kenko-fhir; name another file, or one that is not there yet")]
+    Foreign(PathBuf),
+    /// A database that a newer version of the program has changed.
+    #[error(
+        "{database}: its schema is version {version}, and this program knows {known}; use the \
+         version of kenko-fhir that wrote it, or a newer one"
+    )]
+    Newer {
+        /// Which.
+        database: String,
+        /// The version of its schema.
+        version: i64,
+        /// The newest that is known.
+        known: i64,
+    },
     /// What is stored cannot be read back.
     #[error("stored data: {0}")]
     Damaged(String),
@@ -74,9 +105,109 @@ impl Error {
             Error::Unreachable { .. } | Error::Outdated(_) => true,
             Error::Database(error) => is_busy(error),
             Error::Reading(error) => error.sqlite_error_code().is_some_and(|code| {
-                matches!(code, ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+                use ErrorCode::{DatabaseBusy, DatabaseLocked, OperationInterrupted};
+                matches!(code, DatabaseBusy | DatabaseLocked | OperationInterrupted)
             }),
             _ => false,
+        }
+    }
+
+    /// Whether the disk, or what may be used of it, is full.
+    pub fn is_full(&self) -> bool {
+        use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        match self {
+            Error::File { source, .. } => {
+                matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+            }
+            Error::Reading(error) => error.sqlite_error_code() == Some(ErrorCode::DiskFull),
+            Error::Database(error) | Error::Unreachable { source: error, .. } => is_full(error),
+            Error::Migration(Execute(error) | ExecuteMigration(error, _)) => is_full(error),
+            _ => false,
+        }
+    }
+
+    /// Whether the files of the database are no longer those that were opened.
+    pub fn is_moved(&self) -> bool {
+        // SQLite notices it by itself where it has not begun to write.
+        const SQLITE_READONLY_DBMOVED: u32 = 1032;
+        match self {
+            Error::Moved(_) => true,
+            Error::Database(error) => sqlite_code(error) == Some(SQLITE_READONLY_DBMOVED),
+            _ => false,
+        }
+    }
+
+    /// Whether the database may be read only.
+    pub fn is_read_only(&self) -> bool {
+        const SQLITE_READONLY: u32 = 8;
+        match self {
+            Error::File { source, .. } => source.kind() == std::io::ErrorKind::ReadOnlyFilesystem,
+            Error::Reading(error) => error.sqlite_error_code() == Some(ErrorCode::ReadOnly),
+            Error::Database(error) => {
+                has_state(error, "25006")
+                    || sqlite_code(error).is_some_and(|code| code & 0xFF == SQLITE_READONLY)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether SQLite met a fault of the disk.
+    pub(super) fn is_io(&self) -> bool {
+        const SQLITE_IOERR: u32 = 10;
+        const SQLITE_CANTOPEN: u32 = 14;
+        match self {
+            Error::Database(error) => sqlite_code(error)
+                .is_some_and(|code| matches!(code & 0xFF, SQLITE_IOERR | SQLITE_CANTOPEN)),
+            Error::Reading(error) => matches!(
+                error.sqlite_error_code(),
+                Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen)
+            ),
+            _ => false,
+        }
+    }
+
+    /// What happened and what to do, for the command line.
+    pub fn message(&self, lang: Lang) -> String {
+        if self.is_full() {
+            return match lang {
+                Lang::En => format!(
+                    "{self}: no room is left for the database; free some on its disk (or raise \
+                     the quota) and run the command again"
+                ),
+                Lang::Ja => format!(
+                    "{self}: データベースを書き込む空き容量がありません。ディスクの空きを増やして\
+                     （またはクォータを上げて）、コマンドをもう一度実行してください"
+                ),
+            };
+        }
+        match (self, lang) {
+            (Error::InUse(path), Lang::Ja) => format!(
+                "{}: ほかのプログラムが使用中です。データベースを使っているもの（サーバー、\
+                 インポート）を終了してから、コマンドをもう一度実行してください",
+                path.display()
+            ),
+            (Error::Moved(path), Lang::Ja) => format!(
+                "{}: 使用中にデータベース（またはその -wal、-shm）が移動、削除、または置き換え\
+                 られました。同じファイルを元に戻すか、今あるファイルで起動し直してください",
+                path.display()
+            ),
+            (Error::Foreign(path), Lang::Ja) => format!(
+                "{}: kenko-fhir のデータベースではありません。別のファイルか、まだ存在しない\
+                 ファイルを指定してください",
+                path.display()
+            ),
+            (
+                Error::Newer {
+                    database,
+                    version,
+                    known,
+                },
+                Lang::Ja,
+            ) => format!(
+                "{database}: スキーマのバージョン {version} は、このプログラムが扱える {known} \
+                 より新しいものです。これを書き込んだ版以降の kenko-fhir を使用してください"
+            ),
+            _ => self.to_string(),
         }
     }
 }
@@ -89,6 +220,8 @@ fn is_busy(error: &sqlx::Error) -> bool {
     match error {
         PoolTimedOut | PoolClosed => true,
         Database(error) => error.code().is_some_and(|code| match sql_state(&code) {
+            // Somebody has to act.
+            Some(DISK_FULL) => false,
             // Unique violation, cancelled, no lock, and a server that only reads, as one that
             // takes over does at first; classes 40 (rollback) and 53 (resources).
             Some(state) => {
@@ -112,6 +245,28 @@ pub(super) fn is_lost(error: &sqlx::Error) -> bool {
             .code()
             .is_some_and(|code| sql_state(&code).is_some_and(is_intervention)),
         _ => false,
+    }
+}
+
+/// PostgreSQL's `disk_full`.
+const DISK_FULL: &str = "53100";
+
+fn is_full(error: &sqlx::Error) -> bool {
+    const SQLITE_FULL: u32 = 13;
+    has_state(error, DISK_FULL) || sqlite_code(error).is_some_and(|code| code & 0xFF == SQLITE_FULL)
+}
+
+fn has_state(error: &sqlx::Error, state: &str) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| code == state)
+}
+
+/// The extended result code of SQLite.
+fn sqlite_code(error: &sqlx::Error) -> Option<u32> {
+    let code = error.as_database_error()?.code()?;
+    match sql_state(&code) {
+        Some(_) => None,
+        None => code.parse().ok(),
     }
 }
 

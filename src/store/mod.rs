@@ -12,7 +12,6 @@
 //! only after it is durable. All statements are one text for both, and run through `db.rs`;
 //! how connections are opened differs, in `sqlite.rs` and `postgres.rs`.
 
-mod anchor;
 mod at_once;
 mod backup;
 mod bulk;
@@ -26,10 +25,12 @@ mod device;
 mod dictionary;
 mod entries;
 mod error;
+mod files;
 mod folded;
 mod gather;
 mod group;
 mod layout;
+mod maintenance;
 mod named;
 mod options;
 mod postgres;
@@ -38,12 +39,14 @@ mod quarantine;
 mod query;
 mod read;
 mod readers;
+mod ready;
 mod receipt;
 mod referred;
 mod registered;
 mod registry;
 mod residue;
 mod rows;
+mod schema;
 mod search;
 mod sql;
 mod sqlite;
@@ -65,7 +68,7 @@ use crate::fhir::id::ObservationKey;
 use crate::kind::Kinds;
 use db::{Reads, Transaction};
 
-pub use backup::restore;
+pub use backup::{Restored, Snapshot, draft, replacement, restore};
 pub use census::Census;
 pub use change::{
     Change, Changes, Deleted, Deletion, DeviceChange, Done, Held, IfMatch, RecordChanges, Rule,
@@ -132,6 +135,7 @@ pub struct Store {
     quarantine_ttl: AtomicI64,
     /// Receipts are numbered in the order in which they are made.
     ids: Mutex<ulid::Generator>,
+    readiness: ready::Readiness,
 }
 
 /// How long the end of all connections may take.
@@ -139,8 +143,7 @@ const TO_CLOSE: Duration = Duration::from_secs(5);
 
 /// Where transactions come from.
 enum Writer {
-    /// SQLite has one writer; a queue in the program is fair.
-    Sqlite(sqlx::SqlitePool),
+    Sqlite(Box<sqlite::Writer>),
     Postgres(Box<postgres::Writer>),
 }
 
@@ -193,7 +196,7 @@ fn not_a_file(database: &str) -> Error {
 impl Writer {
     async fn begin(&self) -> Result<Transaction> {
         Ok(match self {
-            Writer::Sqlite(pool) => Transaction::Sqlite(pool.begin_with(sqlite::BEGIN).await?),
+            Writer::Sqlite(writer) => Transaction::Sqlite(writer.begin().await?),
             Writer::Postgres(writer) => Transaction::Postgres(writer.begin().await?),
         })
     }
@@ -211,21 +214,23 @@ impl Store {
     /// Opens the database at `url`, making and migrating it where needed.
     ///
     /// # Errors
-    /// [`Error::Address`], [`Error::Database`] or [`Error::Migration`] where it cannot be
-    /// opened; [`Error::Layout`] where a mapping contradicts what is stored.
+    /// As [`Store::open_with`].
     pub async fn open(url: &str, kinds: Arc<Kinds>) -> Result<Store> {
         Store::open_with(url, kinds, Options::default()).await
     }
 
-    /// The same, waiting as long as the options say.
+    /// The same, with options.
     ///
     /// # Errors
-    /// As [`Store::open`].
+    /// [`Error::Address`], [`Error::Foreign`], [`Error::Newer`], [`Error::InUse`],
+    /// [`Error::File`], [`Error::Database`], [`Error::Reading`], [`Error::Unreachable`] or
+    /// [`Error::Migration`] where it cannot be opened; [`Error::Layout`] where a mapping
+    /// contradicts what is stored.
     pub async fn open_with(url: &str, kinds: Arc<Kinds>, options: Options) -> Result<Store> {
         let (read, write) = match Address::parse(url)? {
             Address::File(path) => {
                 let (read, write) = sqlite::open(&path, options).await?;
-                (Reads::Sqlite(read), Writer::Sqlite(write))
+                (Reads::Sqlite(read), Writer::Sqlite(Box::new(write)))
             }
             Address::Server(url) => {
                 let (read, write) = postgres::open(&url, options).await?;
@@ -251,35 +256,13 @@ impl Store {
             has_residue,
             quarantine_ttl: AtomicI64::new(QUARANTINE_TTL.as_millis() as i64),
             ids: Mutex::new(ulid::Generator::new()),
+            readiness: ready::Readiness::default(),
         })
     }
 
     /// The record kinds that the store was opened with.
     pub fn kinds(&self) -> &Arc<Kinds> {
         &self.kinds
-    }
-
-    /// Whether the database answers within [`Options::connect_timeout`], takes writes where the
-    /// last one found that it does not, and is used with the mappings of this program.
-    ///
-    /// # Errors
-    /// What it says when it does not.
-    pub async fn ping(&self) -> Result<()> {
-        let answered = async {
-            let row = db::query("SELECT kinds FROM revision WHERE id = 1");
-            let revision = row.fetch_one(&self.read).await?.try_get(0)?;
-            self.layout.check(&self.read, revision).await?;
-            match &self.write {
-                Writer::Postgres(writer) if writer.is_failing() => {
-                    writer.begin().await?.rollback().await
-                }
-                Writer::Sqlite(_) | Writer::Postgres(_) => Ok(()),
-            }
-        };
-        let answered = tokio::time::timeout(self.options.connect_timeout, answered);
-        answered
-            .await
-            .map_err(|_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))?
     }
 
     /// Whether no record and no participant is stored.
@@ -324,10 +307,11 @@ impl Store {
         let closed = async {
             self.read.close().await;
             match &self.write {
-                Writer::Sqlite(pool) => pool.close().await,
+                Writer::Sqlite(writer) => writer.close().await,
                 Writer::Postgres(writer) => writer.close().await,
             }
         };
+        self.unready();
         if tokio::time::timeout(TO_CLOSE, closed).await.is_err() {
             tracing::warn!("the database did not let go of its connections in time");
         }

@@ -1,4 +1,4 @@
-//! How long the store waits for a database.
+//! How long the store waits for a database, and how much of a disk it takes.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use std::time::Duration;
 /// answers says itself that the time is over, one that hangs says nothing.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Bounds of each wait for a database. What takes longer fails with an error for which
-/// [`Error::is_busy`](super::Error::is_busy) holds, and nothing of it is stored.
+/// Bounds of each wait for a database, and of its log. What takes longer fails with an error for
+/// which [`Error::is_busy`](super::Error::is_busy) holds, and nothing of it is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// To connect to a server; also how long [`Store::ping`](super::Store::ping) waits.
+    /// To connect to a server; also how long [`Store::ready`](super::Store::ready) waits.
     pub connect_timeout: Duration,
     /// A statement on a server.
     pub statement_timeout: Duration,
@@ -22,6 +22,9 @@ pub struct Options {
     pub queue_timeout: Duration,
     /// A statement that brings the schema up to date on a server: an index over all records.
     pub migration_timeout: Duration,
+    /// Bytes of the write-ahead log of a SQLite file at which writes wait until it is emptied. One
+    /// transaction may exceed it by what it writes.
+    pub wal_limit: u64,
 }
 
 impl Default for Options {
@@ -33,6 +36,7 @@ impl Default for Options {
             idle_transaction_timeout: Duration::from_secs(60),
             queue_timeout: Duration::from_secs(60),
             migration_timeout: Duration::from_secs(3600),
+            wal_limit: 48 << 20,
         }
     }
 }

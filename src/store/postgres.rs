@@ -43,6 +43,19 @@ fn begin_text(limit: Duration) -> String {
 /// A server that gave up waiting for its standbys would take that for durable.
 const COMMIT: &str = "SET LOCAL statement_timeout = 0; COMMIT";
 
+/// Writes some pages, which the disk must have room for, to a table of the session alone, that
+/// loses them with the commit; and asks for a lock on no row, which a server refuses that only
+/// reads. Several statements that are sent together are one transaction.
+const PROBE: &str = "CREATE TEMPORARY TABLE IF NOT EXISTS kenko_write_probe (n BIGINT) ON COMMIT \
+    DELETE ROWS; INSERT INTO kenko_write_probe SELECT generate_series(1, 2000); \
+    SELECT 1 FROM kind WHERE false FOR UPDATE";
+
+/// Whether temporary tables are not for this user, so that nothing could be tried.
+fn is_not_permitted(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| code == "42501")
+}
+
 /// Both schemes that PostgreSQL's own tools know.
 pub fn is_url(url: &str) -> bool {
     url.starts_with("postgres://") || url.starts_with("postgresql://")
@@ -162,6 +175,36 @@ impl Writer {
     /// [`Error::Database`].
     pub async fn begin(&self) -> Result<Writing> {
         self.begin_within(self.limits.statement_timeout).await
+    }
+
+    /// Tries whether a write would succeed; nothing is told while somebody writes.
+    ///
+    /// # Errors
+    /// Why it would not.
+    pub async fn probe(&self) -> Result<Option<()>> {
+        let Ok(mut slot) = self.slot.clone().try_lock_owned() else {
+            return Ok(None);
+        };
+        let limit = self.limits.connect_timeout;
+        let mut probed = Err(sqlx::Error::Io(std::io::ErrorKind::NotConnected.into()));
+        // Whatever becomes of a probe, its connection is not left in the middle of it.
+        if let Some(mut connection) = slot.take() {
+            probed = within(limit, sqlx::raw_sql(PROBE).execute(&mut connection)).await;
+            if !matches!(&probed, Err(error) if is_lost(error)) {
+                *slot = Some(connection);
+            }
+        }
+        if matches!(&probed, Err(error) if is_lost(error) && !is_timeout(error)) {
+            let mut connection = connect(&self.options, limit).await?;
+            probed = within(limit, sqlx::raw_sql(PROBE).execute(&mut connection)).await;
+            if !matches!(&probed, Err(error) if is_lost(error)) {
+                *slot = Some(connection);
+            }
+        }
+        match probed {
+            Err(error) if !is_not_permitted(&error) => Err(error.into()),
+            _ => Ok(Some(())),
+        }
     }
 
     /// The same, for what may take as long as a migration.

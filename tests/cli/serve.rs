@@ -6,24 +6,24 @@ use std::process::{Child, Command, Stdio};
 
 use crate::run::{Place, first, repository};
 
-struct Running {
-    child: Child,
+pub struct Running {
+    pub child: Child,
     address: String,
 }
 
 impl Running {
-    fn start(place: &Place, arguments: &[&str]) -> Running {
+    pub fn start(place: &Place, arguments: &[&str]) -> Running {
         Running::of(&mut Running::command(place, arguments))
     }
 
-    fn command(place: &Place, arguments: &[&str]) -> Command {
+    pub fn command(place: &Place, arguments: &[&str]) -> Command {
         let mut command =
             place.command(&[&["serve", "--listen", "127.0.0.1:0"], arguments].concat());
         command.stdout(Stdio::piped()).stderr(Stdio::null());
         command
     }
 
-    fn of(command: &mut Command) -> Running {
+    pub fn of(command: &mut Command) -> Running {
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
         let mut out = BufReader::new(child.stdout.take().unwrap());
@@ -33,12 +33,12 @@ impl Running {
         Running { child, address }
     }
 
-    fn get(&self, path: &str) -> String {
+    pub fn get(&self, path: &str) -> String {
         self.send("GET", path, "", "")
     }
 
     /// Sends a request with these headers, each with its line end.
-    fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> String {
+    pub fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let length = body.len();
         write!(
@@ -53,7 +53,7 @@ impl Running {
     }
 
     #[track_caller]
-    fn ends_by(mut self, signal: &str) {
+    pub fn ends_by(mut self, signal: &str) {
         let id = self.child.id().to_string();
         let kill = Command::new("kill").args([signal, &id]).status().unwrap();
         assert!(kill.success());

@@ -170,7 +170,7 @@ fn programs() -> Option<PathBuf> {
 }
 
 /// Somebody who is not root, where we are.
-fn user() -> Option<(u32, u32)> {
+pub fn user() -> Option<(u32, u32)> {
     let number = |arguments: &[&str]| -> Option<u32> {
         let told = Command::new("id").args(arguments).output().ok()?;
         String::from_utf8(told.stdout).ok()?.trim().parse().ok()
