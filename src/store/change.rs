@@ -231,6 +231,7 @@ impl Store {
         }
         done.kept = true;
         work.write_registered().await?;
+        done.at = work.stamp().await?;
         work.commit(self).await?;
         Ok(done)
     }

@@ -127,6 +127,8 @@ pub async fn open(url: &str, limits: Options) -> Result<(Readers<PgConnection>, 
         ),
         // Records are looked up by their keys, however few there were when a plan was made.
         ("enable_seqscan", "off".into()),
+        // A scan that is needed all the same counts as dear then, and would be compiled for.
+        ("jit", "off".into()),
         ("enable_hashjoin", "off".into()),
         ("enable_mergejoin", "off".into()),
     ]);

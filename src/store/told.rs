@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::db::{bind, query};
-use super::work::Work;
+use super::work::{PENDING, Work};
 use super::{Error, Result};
 use crate::fold::fold;
 
@@ -43,10 +43,11 @@ impl Work {
         )
         .bind(device)
         .bind(i64::from(version))
-        .bind(self.now)
+        .bind(PENDING)
         .bind(content)
         .execute(&mut self.tx)
         .await?;
+        self.told.push(device);
         for table in ["device_identifier", "device_name"] {
             let text = format!("DELETE FROM {table} WHERE device = ?");
             bind(&text, &[device.into()]).execute(&mut self.tx).await?;

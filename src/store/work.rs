@@ -1,5 +1,6 @@
 //! A transaction in the making: everything that is written goes through one.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -8,7 +9,12 @@ use super::db::{Transaction, query};
 use super::registered::Registered;
 use super::{Result, Store, device};
 use crate::fhir::id::Hash96;
+use crate::registry::List;
 use crate::time;
+
+/// The time of what a transaction writes, until it has its own ([`Work::stamp`]). Nobody else
+/// ever sees it.
+pub(super) const PENDING: i64 = i64::MAX;
 
 /// One transaction, with what becomes certain when it is committed.
 pub(super) struct Work {
@@ -16,9 +22,15 @@ pub(super) struct Work {
     pub tx: Transaction,
     /// Since when the right to write is held.
     began: Instant,
-    /// When it is written, in milliseconds since the epoch: now, and never before the write
-    /// before it, so that a range of times is a range of writes.
+    /// When it began, in milliseconds since the epoch. What it writes is of the time of its
+    /// end ([`Work::stamp`]).
     pub now: i64,
+    /// The time of its end, where that was taken.
+    stamped: Option<i64>,
+    /// The lists whose rows it wrote.
+    lists: BTreeSet<&'static str>,
+    /// The devices of which it kept what they tell.
+    pub told: Vec<i64>,
     /// The id of its write: of the receipt, where it is a submission.
     pub id: String,
     /// Who writes.
@@ -39,16 +51,15 @@ pub(super) struct Work {
 impl Store {
     /// Begins a transaction that writes, alone in doing so.
     pub(super) async fn work(&self, client: Option<String>) -> Result<Work> {
-        let mut tx = self.begin().await?;
+        let tx = self.begin().await?;
         let began = Instant::now();
-        let row = query("SELECT at FROM write ORDER BY id DESC LIMIT 1")
-            .fetch_optional(&mut tx)
-            .await?;
-        let last = row.map(|row| row.try_get::<i64>(0)).transpose()?;
         Ok(Work {
             tx,
             began,
-            now: time::now_millis().max(last.unwrap_or(0)),
+            now: time::now_millis(),
+            stamped: None,
+            lists: BTreeSet::new(),
+            told: Vec::new(),
             id: self.new_id(),
             client,
             write: None,
@@ -73,7 +84,7 @@ impl Work {
             return Ok(write);
         }
         let row = query("INSERT INTO write (at, submission, client) VALUES (?, ?, ?) RETURNING id")
-            .bind(self.now)
+            .bind(PENDING)
             .bind(&self.id)
             .bind(self.client.as_deref())
             .fetch_one(&mut self.tx)
@@ -90,8 +101,54 @@ impl Work {
         device::first_seen(&mut self.tx, write, &ids).await
     }
 
+    /// Notes that rows of a list were written, at the time [`PENDING`].
+    pub fn touches(&mut self, list: &'static List) {
+        self.lists.insert(list.table);
+    }
+
+    /// Takes the time of what was written, in milliseconds since the epoch, and puts it in the
+    /// place of [`PENDING`]; the same when it is called again.
+    ///
+    /// It is taken at the end, while nobody else can write, and is greater than that of every
+    /// former write, of any instance and whatever its clock says: so times go in the order in
+    /// which writes become visible.
+    pub async fn stamp(&mut self) -> Result<i64> {
+        if let Some(at) = self.stamped {
+            return Ok(at);
+        }
+        let now = time::now_millis();
+        let row =
+            query("UPDATE clock SET at = CASE WHEN at < ? THEN ? ELSE at + 1 END WHERE id = 1 RETURNING at")
+                .bind_all([now, now])
+                .fetch_one(&mut self.tx)
+                .await?;
+        let at: i64 = row.try_get(0)?;
+        if let Some(write) = self.write {
+            let text = "UPDATE write SET at = ? WHERE id = ?";
+            let statement = query(text).bind_all([at, write]);
+            statement.execute(&mut self.tx).await?;
+        }
+        for table in &self.lists {
+            let text = format!("UPDATE {table} SET updated_at = ? WHERE updated_at = ?");
+            let statement = query(text).bind_all([at, PENDING]);
+            statement.execute(&mut self.tx).await?;
+            let text =
+                "UPDATE registry_version SET updated_at = ? WHERE list = ? AND updated_at = ?";
+            let statement = query(text).bind(at).bind(*table).bind(PENDING);
+            statement.execute(&mut self.tx).await?;
+        }
+        for device in &self.told {
+            let text = "UPDATE device_told SET updated_at = ? WHERE device = ?";
+            let statement = query(text).bind_all([at, *device]);
+            statement.execute(&mut self.tx).await?;
+        }
+        self.stamped = Some(at);
+        Ok(at)
+    }
+
     /// Makes it durable. Only then are its numbers certain and may be remembered.
-    pub async fn commit(self, store: &Store) -> Result<()> {
+    pub async fn commit(mut self, store: &Store) -> Result<()> {
+        self.stamp().await?;
         let before = self.began.elapsed();
         self.tx.commit().await?;
         let (held, write) = (self.began.elapsed(), self.write);

@@ -38,6 +38,7 @@ mod search;
 mod server;
 mod stats;
 mod subset;
+mod times;
 mod transaction;
 mod update;
 mod validate;

@@ -13,8 +13,8 @@ use crate::registry::{
 };
 use crate::store::db::{Bound, Transaction, bind, query};
 use crate::store::layout::Slot;
+use crate::store::work::{PENDING, Work};
 use crate::store::{Result, Store, folded, sql};
-use crate::time;
 
 /// What a change of a list did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -43,39 +43,37 @@ impl Store {
         rows: &[Row],
         replace: bool,
     ) -> Result<std::result::Result<Changed, Vec<Fault>>> {
-        let mut tx = self.begin().await?;
-        let now = time::now_millis();
+        let mut work = self.work(None).await?;
         let mut changed = Changed::default();
         let mut faults = Faults::with_max(Faults::DEFAULT_MAX);
         if replace {
             changed.removed = self
-                .remove_others(&mut tx, list, rows, now, &mut faults)
+                .remove_others(&mut work, list, rows, &mut faults)
                 .await?;
         }
-        unique(&mut tx, list, rows, &mut faults).await?;
+        unique(&mut work.tx, list, rows, &mut faults).await?;
         if faults.refuses() {
-            tx.rollback().await?;
+            work.rollback().await?;
             return Ok(Err(faults.into_kept()));
         }
         for chunk in sql::chunks(rows) {
-            upsert(&mut tx, list, chunk, now, &mut changed).await?;
+            upsert(&mut work, list, chunk, &mut changed).await?;
         }
-        tx.commit().await?;
+        work.commit(self).await?;
         Ok(Ok(changed))
     }
 
     async fn remove_others(
         &self,
-        tx: &mut Transaction,
+        work: &mut Work,
         list: &'static List,
         rows: &[Row],
-        now: i64,
         faults: &mut Faults,
     ) -> Result<u64> {
         let keep: HashSet<Hash96> = rows.iter().map(|r| key_hash(list, &r.key())).collect();
         let text = format!("SELECT id, hash FROM {}", list.table);
         let mut gone = Vec::new();
-        for row in query(text).fetch_all(&mut *tx).await? {
+        for row in query(text).fetch_all(&mut work.tx).await? {
             let hash: Vec<u8> = row.try_get(1)?;
             if !<Hash96>::try_from(hash).is_ok_and(|hash| keep.contains(&hash)) {
                 gone.push(row.try_get::<i64>(0)?);
@@ -83,9 +81,9 @@ impl Store {
         }
         for &id in &gone {
             let text = select(list, "WHERE id = ?");
-            let row = bind(&text, &[id.into()]).fetch_one(&mut *tx).await?;
+            let row = bind(&text, &[id.into()]).fetch_one(&mut work.tx).await?;
             let stored = read(list, &row)?;
-            if let Some(key) = self.referred_to(tx, &stored).await? {
+            if let Some(key) = self.referred_to(&mut work.tx, &stored).await? {
                 faults.push(
                     Fault::new(Code::Conflict, "", Place::default())
                         .expected("every row that records refer to")
@@ -93,7 +91,7 @@ impl Store {
                 );
                 continue;
             }
-            remove(tx, &stored, now).await?;
+            remove(work, &stored).await?;
         }
         Ok(gone.len() as u64)
     }
@@ -175,10 +173,12 @@ async fn exists(
 
 /// Removes a row, which becomes a former version; the number of the version that says that
 /// it went.
-pub(super) async fn remove(tx: &mut Transaction, stored: &Stored, now: i64) -> Result<u32> {
+pub(super) async fn remove(work: &mut Work, stored: &Stored) -> Result<u32> {
     let list = stored.row.list();
-    version::keep(tx, &[stored]).await?;
-    let version = version::went(tx, stored, now).await?;
+    work.touches(list);
+    let tx = &mut work.tx;
+    version::keep(&mut *tx, &[stored]).await?;
+    let version = version::went(&mut *tx, stored, PENDING).await?;
     let text = format!("DELETE FROM {} WHERE id = ?", list.table);
     bind(&text, &[stored.id.into()]).execute(&mut *tx).await?;
     query("DELETE FROM external_identifier WHERE list = ? AND owner = ?")
@@ -256,15 +256,15 @@ pub(super) async fn unique_identifiers(
 
 /// Adds or replaces a few rows; the version of each afterwards. What is replaced becomes a
 /// former version.
-pub async fn upsert(
-    tx: &mut Transaction,
+pub(in crate::store) async fn upsert(
+    work: &mut Work,
     list: &'static List,
     rows: &[Row],
-    now: i64,
     changed: &mut Changed,
 ) -> Result<Vec<u32>> {
+    let tx = &mut work.tx;
     let hashes: Vec<Hash96> = rows.iter().map(|r| key_hash(list, &r.key())).collect();
-    let stored = stored(tx, list, &hashes).await?;
+    let stored = stored(&mut *tx, list, &hashes).await?;
     let new: Vec<&Hash96> = hashes.iter().filter(|h| !stored.contains_key(*h)).collect();
     let went = version::last(&mut *tx, list, &new).await?;
     let mut write: Vec<Written> = Vec::new();
@@ -289,8 +289,12 @@ pub async fn upsert(
         versions.push(version);
         write.push(Written { row, hash, version });
     }
+    if !write.is_empty() {
+        work.touches(list);
+    }
+    let tx = &mut work.tx;
     let former: Vec<&Stored> = write.iter().filter_map(|w| stored.get(w.hash)).collect();
-    version::keep(tx, &former).await?;
+    version::keep(&mut *tx, &former).await?;
     let mut names = columns(list);
     let searched = folded::column(list.table);
     if searched.is_some() {
@@ -314,7 +318,7 @@ pub async fn upsert(
                 .bind(*hash)
                 .bind(i64::from(row.provisional))
                 .bind(i64::from(*version))
-                .bind(now)
+                .bind(PENDING)
                 .bind_all(row.values().iter().map(column_text));
             if let Some(column) = searched {
                 statement = statement.bind(row.text(column).map(fold));
@@ -323,7 +327,7 @@ pub async fn upsert(
         statement.execute(&mut *tx).await?;
     }
     if list.field("external_identifiers").is_some() {
-        identify(tx, list, &write, &stored).await?;
+        identify(&mut *tx, list, &write, &stored).await?;
     }
     Ok(versions)
 }

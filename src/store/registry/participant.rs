@@ -109,8 +109,7 @@ impl Store {
         if !(fails && handling == Handling::Strict) {
             let only: Vec<Row> = rows.iter().map(|(_, row)| row.clone()).collect();
             let mut counts = change::Changed::default();
-            let tx = &mut work.tx;
-            let versions = change::upsert(tx, &PARTICIPANTS, &only, work.now, &mut counts).await?;
+            let versions = change::upsert(work, &PARTICIPANTS, &only, &mut counts).await?;
             for ((group, row), version) in rows.iter().zip(versions) {
                 let outcome = match &group.stored {
                     None => Outcome::Created,
@@ -247,7 +246,7 @@ impl Store {
         if self.referred_to(&mut work.tx, stored).await?.is_some() {
             return Ok(Deleted::Needed);
         }
-        let version = change::remove(&mut work.tx, stored, work.now).await?;
+        let version = change::remove(work, stored).await?;
         work.registers(stored.id, "Patient", hash, version, Did::Went);
         Ok(Deleted::Now(version))
     }

@@ -6,7 +6,8 @@ use crate::exchange::Submission;
 use crate::registry::{
     CONSORTIA, DEVICES, LABORATORIES, List, PARTICIPANTS, Registries, Row, Value,
 };
-use crate::store::db::{Db, Transaction, query};
+use crate::store::db::{Db, query};
+use crate::store::work::Work;
 use crate::store::{Result, Store, registry, sql};
 use crate::time;
 
@@ -94,13 +95,8 @@ impl Store {
     }
 
     /// Adds what `--registry auto` adds.
-    pub(super) async fn register_unknown(
-        &self,
-        tx: &mut Transaction,
-        s: &Submission,
-        now: i64,
-    ) -> Result<()> {
-        let facts = self.facts(&mut tx.into(), s).await?;
+    pub(super) async fn register_unknown(&self, work: &mut Work, s: &Submission) -> Result<()> {
+        let facts = self.facts(&mut (&mut work.tx).into(), s).await?;
         let consortium = s.consortium_id.as_str();
         let mut rows: Vec<Row> = Vec::new();
         if facts.consortium(consortium).is_none() {
@@ -130,7 +126,7 @@ impl Store {
         for list in [&CONSORTIA, &PARTICIPANTS, &LABORATORIES] {
             let these: Vec<Row> = rows.iter().filter(|r| r.list() == list).cloned().collect();
             for chunk in sql::chunks(&these) {
-                registry::upsert(tx, list, chunk, now, &mut registry::Changed::default()).await?;
+                registry::upsert(work, list, chunk, &mut registry::Changed::default()).await?;
             }
         }
         Ok(())

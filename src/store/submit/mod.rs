@@ -26,7 +26,6 @@ use super::{Residue, Result, Rule, Store};
 use crate::exchange::Submission;
 use crate::record::Record;
 use crate::registry::{self, Registries, Verdicts};
-use crate::time;
 use decide::Ours;
 use numbers::{Devices, participants};
 use rows::{column, count, keep_former, remember, upsert};
@@ -110,8 +109,7 @@ impl Store {
         // From here on nobody else writes.
         let mut work = self.work(how.client.clone()).await?;
         if how.auto {
-            self.register_unknown(&mut work.tx, submission, work.now)
-                .await?;
+            self.register_unknown(&mut work, submission).await?;
         }
         let facts = self.facts(&mut (&mut work.tx).into(), submission).await?;
         let told = match early {
@@ -139,9 +137,8 @@ impl Store {
         let mut receipt = Receipt::new(work.id.clone(), submission, lenient, work.now);
         self.mend_stored(&mut work, submission, waiting, &written)
             .await?;
-        quarantine::insert(&mut work.tx, &told.quarantine, &receipt).await?;
-        self.expire(&mut work.tx, work.now, told.quarantine.len())
-            .await?;
+        let mut told = told;
+        let refused = std::mem::take(&mut told.quarantine);
         self.tell(submission, &mut receipt, told, &written, false);
         let c = receipt.counts;
         let nothing_good = lenient && c.received > 0 && c.refused + c.conflict == c.received;
@@ -158,6 +155,9 @@ impl Store {
             all: entries::pack(written.compact(&all, submission, false))?,
         };
         let packed = Packed::of(&receipt)?;
+        receipt.received_at = work.stamp().await?;
+        quarantine::insert(&mut work.tx, &refused, &receipt).await?;
+        self.expire(&mut work.tx, work.now, refused.len()).await?;
         receipt::insert(&mut work.tx, &receipt, &packed, &extra).await?;
         work.commit(self).await?;
         Ok(receipt)
@@ -166,7 +166,7 @@ impl Store {
     /// Stores nothing of a submission but its receipt, which has a transaction of its own.
     async fn refuse(&self, s: &Submission, written: &Written, how: &Submit) -> Result<Receipt> {
         let lenient = how.handling == Handling::Lenient;
-        let mut receipt = Receipt::new(self.new_id(), s, lenient, time::now_millis());
+        let mut receipt = Receipt::new(self.new_id(), s, lenient, 0);
         let told = self.refused(s, None, false);
         self.tell(s, &mut receipt, told, written, true);
         let all = entries::pack(written.compact(&self.kind_ids(), s, true))?;
@@ -176,9 +176,10 @@ impl Store {
             all,
         };
         let packed = Packed::of(&receipt)?;
-        let mut tx = self.begin().await?;
-        receipt::insert(&mut tx, &receipt, &packed, &extra).await?;
-        tx.commit().await?;
+        let mut work = self.work(how.client.clone()).await?;
+        receipt.received_at = work.stamp().await?;
+        receipt::insert(&mut work.tx, &receipt, &packed, &extra).await?;
+        work.commit(self).await?;
         Ok(receipt)
     }
 
@@ -218,7 +219,7 @@ impl Store {
         }
         let lenient = handling == Handling::Lenient;
         if auto && !self.is_refused(s, None, lenient) {
-            self.register_unknown(&mut work.tx, s, work.now).await?;
+            self.register_unknown(work, s).await?;
         }
         let facts = self.facts(&mut (&mut work.tx).into(), s).await?;
         registry::check(&self.kinds, s, &facts);
