@@ -226,6 +226,18 @@ const OF_THE_CODE: [&str; 2] = ["", ""];
 
 const LOCAL: &[Local] = &[
     (
+        Code::Implausible,
+        Area::Registry,
+        [
+            "a key that may have lost its leading zeros",
+            "先頭のゼロが失われた可能性のあるキーです",
+        ],
+        [
+            "format the column as text in the spreadsheet, write the key whole and load the list again",
+            "表計算ソフトで列の書式を文字列にし、キーを正しく記述して読み込み直してください",
+        ],
+    ),
+    (
         Code::UnknownField,
         Area::Submission,
         OF_THE_CODE,

@@ -232,6 +232,45 @@ pub fn load_dir(folder: &Path, options: &Options<'_>) -> Result<Registries, Load
     }
 }
 
+/// An example row of a list, with its usual fields filled.
+pub fn example(list: &'static List) -> Option<Row> {
+    let text = match list.name {
+        "consortia" => include_str!("../../examples/registries/consortia.json"),
+        "participants" => include_str!("../../examples/registries/participants.json"),
+        "laboratories" => include_str!("../../examples/registries/laboratories.json"),
+        "devices" => include_str!("../../examples/registries/devices.json"),
+        "hba1c-methods" => include_str!("../../examples/registries/hba1c-methods.json"),
+        _ => include_str!("../../examples/registries/activity-recording-times.json"),
+    };
+    let read = read_json(list, text.as_bytes(), &Options::default()).ok()?;
+    read.rows.into_iter().next()
+}
+
+/// How a list is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// An array of objects.
+    Json,
+    /// A header row of field names, and a row each; UTF-8, else CP932.
+    Csv,
+}
+
+/// Reads a list that is in memory.
+///
+/// # Errors
+/// None of the system's; what is wrong in it is told in [`ReadRows::faults`].
+pub fn read_bytes(
+    list: &'static List,
+    form: Form,
+    bytes: &[u8],
+    options: &Options<'_>,
+) -> io::Result<ReadRows> {
+    match form {
+        Form::Csv => read_csv(list, bytes, Charset::detect(bytes)?, options),
+        Form::Json => read_json(list, bytes, options),
+    }
+}
+
 /// Reads one file of a list: CSV where its name ends in `.csv`, else JSON. A CSV file that is
 /// not UTF-8 is read as CP932.
 ///

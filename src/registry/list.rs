@@ -227,6 +227,40 @@ impl List {
     }
 }
 
+/// The lists that columns of these names may be of: those that have most of them in common. None
+/// where most of the names are unknown; several where the names do not decide.
+pub fn recognize(names: &[impl AsRef<str>]) -> Vec<&'static List> {
+    let names: Vec<&str> = names
+        .iter()
+        .map(AsRef::as_ref)
+        .filter(|n| !n.is_empty())
+        .collect();
+    if names.contains(&"person_information") || names.contains(&"resourceType") {
+        return Vec::new();
+    }
+    let rank = |list: &'static List| {
+        let known = names
+            .iter()
+            .filter(|name| list.field(name).is_some())
+            .count();
+        let whole = list.key().all(|field| names.contains(&field.name));
+        (known, whole)
+    };
+    let ranked: Vec<_> = List::ALL
+        .into_iter()
+        .map(|list| (rank(list), list))
+        .collect();
+    let Some(best) = ranked.iter().map(|(rank, _)| *rank).max() else {
+        return Vec::new();
+    };
+    let (known, whole) = best;
+    if known == 0 || known * 2 < names.len() || (known < 2 && !whole) {
+        return Vec::new();
+    }
+    let best = ranked.into_iter().filter(|(rank, _)| *rank == best);
+    best.map(|(_, list)| list).collect()
+}
+
 impl PartialEq for List {
     fn eq(&self, other: &List) -> bool {
         self.name == other.name

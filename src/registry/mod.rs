@@ -39,12 +39,12 @@ pub mod write;
 pub use check::{Verdicts, check};
 pub use codes::{CodeEntry, DEVICE_TYPES, WEAR_POSITIONS};
 pub use csv_records::Charset;
-pub use directory::{LoadError, Registries, load_dir, read_file};
+pub use directory::{Form, LoadError, Registries, example, load_dir, read_bytes, read_file};
 pub use faults::Faults;
 pub use field_type::{FieldType, Wrong, split_identifier};
 pub use list::{
     ACTIVITY_RECORDING_TIMES, CONSORTIA, DEVICES, Field, HBA1C_METHODS, LABORATORIES, List,
-    PARTICIPANTS,
+    PARTICIPANTS, recognize,
 };
 pub use prefecture::{PREFECTURES, prefecture_code, prefecture_name};
 pub use read::{Options, ReadRows, read_json};

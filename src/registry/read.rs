@@ -34,6 +34,8 @@ impl Default for Options<'_> {
 /// What was read.
 #[derive(Debug)]
 pub struct ReadRows {
+    /// How many rows there were, with a fault or without.
+    pub count: u64,
     /// The rows without a fault, in the order of the file.
     pub rows: Vec<Row>,
     /// What is wrong with the others. Pointers are `/{row}/{field}`, rows counted from 0.
@@ -382,6 +384,7 @@ impl<'a> Draft<'a> {
 
     pub fn done(self) -> ReadRows {
         ReadRows {
+            count: self.index,
             rows: self.rows,
             faults: self.faults,
         }

@@ -132,7 +132,8 @@ pub fn csv_row(row: &Row, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-fn csv_cell(text: &str, out: &mut Vec<u8>) {
+/// A cell, in quotes where its text needs them.
+pub fn csv_cell(text: &str, out: &mut Vec<u8>) {
     if !text.contains(['"', ',', '\r', '\n']) {
         out.extend_from_slice(text.as_bytes());
         return;

@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Stored, columns, key_hash, read, select, version};
-use crate::fault::{Code, Fault, Place};
+use super::{Stored, columns, key_hash, read, select, version, zeros};
+use crate::fault::{Area, Code, Fault, Place};
 use crate::fhir::canonical::INSTITUTION_NO;
 use crate::fhir::id::Hash96;
 use crate::fold::fold;
@@ -51,6 +51,7 @@ impl Store {
                 .remove_others(&mut work, list, rows, &mut faults)
                 .await?;
         }
+        of_known_consortia(&mut work.tx, list, rows, &mut faults).await?;
         unique(&mut work.tx, list, rows, &mut faults).await?;
         if faults.refuses() {
             work.rollback().await?;
@@ -61,6 +62,15 @@ impl Store {
         }
         work.commit(self).await?;
         Ok(Ok(changed))
+    }
+
+    /// Warnings about keys that may have lost their leading zeros in a spreadsheet: `3` beside
+    /// `000000000003`, in the same file or stored already, and `3E+11`.
+    ///
+    /// # Errors
+    /// [`Error::Database`](crate::store::Error::Database).
+    pub async fn lost_zeros(&self, list: &'static List, rows: &[Row]) -> Result<Vec<Fault>> {
+        zeros::warnings(&self.read, list, rows).await
     }
 
     async fn remove_others(
@@ -115,8 +125,9 @@ impl Store {
                 .await?
             }
             t if t == CONSORTIA.table => {
-                let sql = "SELECT 1 FROM participant WHERE consortium_id = ? LIMIT 1";
-                exists(tx, sql, &[], &key).await?
+                let sql = "SELECT 1 FROM participant WHERE consortium_id = ? \
+                           UNION ALL SELECT 1 FROM laboratory WHERE consortium_id = ? LIMIT 1";
+                exists(tx, sql, &[], &[key[0].clone(), key[0].clone()]).await?
             }
             t if t == DEVICES.table => {
                 let sql = "SELECT 1 FROM device WHERE model_manufacturer_code = ? AND model_number = ? LIMIT 1";
@@ -159,6 +170,51 @@ impl Store {
         }
         Ok(false)
     }
+}
+
+/// The consortia that rows name and that are registered.
+pub(super) async fn known_consortia<'r>(
+    tx: &mut Transaction,
+    rows: impl Iterator<Item = &'r Row>,
+) -> Result<HashSet<String>> {
+    let mut named: Vec<&str> = rows.filter_map(|row| row.text("consortium_id")).collect();
+    named.sort_unstable();
+    named.dedup();
+    let mut known = HashSet::new();
+    for chunk in sql::sets(&named) {
+        let text = format!(
+            "SELECT consortium_id FROM {} WHERE consortium_id IN ({})",
+            CONSORTIA.table,
+            sql::list(chunk.len())
+        );
+        let statement = query(text).bind_all(chunk.iter().copied());
+        for row in statement.fetch_all(&mut *tx).await? {
+            known.insert(row.try_get(0)?);
+        }
+    }
+    Ok(known)
+}
+
+/// Refuses rows of consortia that are not registered: nothing may refer to what is not there.
+async fn of_known_consortia(
+    tx: &mut Transaction,
+    list: &'static List,
+    rows: &[Row],
+    faults: &mut Faults,
+) -> Result<()> {
+    if !list.by_consortium() || list == &CONSORTIA {
+        return Ok(());
+    }
+    let known = known_consortia(tx, rows.iter()).await?;
+    for (n, row) in rows.iter().enumerate() {
+        let of = row.text("consortium_id").unwrap_or_default();
+        if !known.contains(of) {
+            let pointer = format!("/{n}/consortium_id");
+            let fault = Fault::new(Code::ConsortiumUnknown, pointer, row.place());
+            faults.push(fault.found(of).area(Area::Registry));
+        }
+    }
+    Ok(())
 }
 
 async fn exists(

@@ -5,6 +5,7 @@
 mod change;
 mod participant;
 mod version;
+mod zeros;
 
 use super::db::{self, query};
 use super::{Access, Error, Result, Store, sql};

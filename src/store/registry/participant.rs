@@ -3,15 +3,15 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::change::unique_identifiers;
+use super::change::{known_consortia, unique_identifiers};
 use super::{Stored, change, key_hash};
 use crate::fault::{Code, Fault, Place};
 use crate::fhir::id::Hash96;
-use crate::registry::{CONSORTIA, Faults, PARTICIPANTS, Row, Value};
+use crate::registry::{Faults, PARTICIPANTS, Row, Value};
 use crate::store::change::{Change, Deleted, IfMatch};
 use crate::store::db::query;
 use crate::store::work::Work;
-use crate::store::{Did, Handling, Outcome, Result, Store, sql};
+use crate::store::{Did, Handling, Outcome, Result, Store};
 use crate::time;
 
 /// Some fields of a participant's row.
@@ -158,7 +158,8 @@ impl Store {
         hashes.sort_unstable();
         hashes.dedup();
         let stored = change::stored(&mut work.tx, &PARTICIPANTS, &hashes).await?;
-        let known = known_consortia(work, changes).await?;
+        let named = changes.iter().map(|change| &change.row);
+        let known = known_consortia(&mut work.tx, named).await?;
         let mut groups: HashMap<Hash96, Group> = HashMap::new();
         for (place, change) in changes.iter().enumerate() {
             let hash = hash_of(change);
@@ -315,30 +316,6 @@ impl Group {
 async fn number(work: &mut Work, hash: &Hash96) -> Result<i64> {
     let row = query("SELECT id FROM participant WHERE hash = ?").bind(hash);
     row.fetch_one(&mut work.tx).await?.try_get(0)
-}
-
-/// The consortia among those that changes name which are registered.
-async fn known_consortia(
-    work: &mut Work,
-    changes: &[ParticipantChange],
-) -> Result<HashSet<String>> {
-    let named = changes.iter().filter_map(|c| c.row.text("consortium_id"));
-    let mut named: Vec<&str> = named.collect();
-    named.sort_unstable();
-    named.dedup();
-    let mut known = HashSet::new();
-    for chunk in sql::sets(&named) {
-        let text = format!(
-            "SELECT consortium_id FROM {} WHERE consortium_id IN ({})",
-            CONSORTIA.table,
-            sql::list(chunk.len())
-        );
-        let statement = query(text).bind_all(chunk.iter().copied());
-        for row in statement.fetch_all(&mut work.tx).await? {
-            known.insert(row.try_get(0)?);
-        }
-    }
-    Ok(known)
 }
 
 /// Refuses identifiers that another participant has; the places of the changes in question.
