@@ -68,6 +68,10 @@ pub struct Cli {
     )]
     pub database: String,
 
+    /// Says nothing where all goes well
+    #[arg(short = 'q', long, global = true, help_heading = "Everywhere")]
+    pub quiet: bool,
+
     /// How long the database is waited for.
     #[command(flatten)]
     pub timeouts: Timeouts,
@@ -321,9 +325,25 @@ pub struct Convert {
     #[arg(short = 'o', long, value_name = "OUT")]
     pub output: Option<PathBuf>,
 
+    /// How faults are told.
+    #[command(flatten)]
+    pub reporting: Reporting,
+
     /// Files to convert (.gz too); - or none for stdin
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
+}
+
+/// How faults are told.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Reporting {
+    /// Lists every fault; without it equal ones are listed ten times and counted beyond
+    #[arg(long)]
+    pub all: bool,
+
+    /// File to which every fault is written as well, .csv or .json by its ending
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
 }
 
 /// `validate`
@@ -347,7 +367,11 @@ pub struct Validate {
     #[arg(long, value_name = "DIR")]
     pub registries: Option<PathBuf>,
 
-    /// Files to check (.gz too, NDJSON too); - for stdin
+    /// How faults are told.
+    #[command(flatten)]
+    pub reporting: Reporting,
+
+    /// Files or folders to check: JSON, NDJSON, registry lists, .gz and .zip of them; - for stdin
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
 }
@@ -377,7 +401,11 @@ pub struct Import {
     #[command(flatten)]
     pub refusals: Refusals,
 
-    /// Files or folders: submissions (.json, .ndjson, .gz, .zip) and registries (CSV, JSON)
+    /// How faults are told.
+    #[command(flatten)]
+    pub reporting: Reporting,
+
+    /// Files or folders: submissions (JSON, NDJSON) and registry lists (CSV, JSON), .gz and .zip of them
     #[arg(value_name = "PATH", required = true)]
     pub paths: Vec<PathBuf>,
 }
@@ -475,6 +503,9 @@ pub enum Registry {
         /// How to print it
         #[arg(long, value_enum, default_value_t = ListFormat::Json)]
         format: ListFormat,
+        /// Prints the columns with an example row instead of what is stored
+        #[arg(long)]
+        empty: bool,
     },
 }
 

@@ -1,6 +1,6 @@
 //! The program: arguments, logs, and the command. Everything else is in the library.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use kenko_fhir::cli::{self, Exit};
@@ -21,7 +21,7 @@ fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage as u8));
         }
         Err(error) => {
-            tell(&error.to_string());
+            cli::tell(&error.to_string());
             return Exit::Usage.into();
         }
     };
@@ -43,14 +43,9 @@ fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(failure) => {
             if !failure.message.is_empty() {
-                tell(&failure.message);
+                cli::tell(&failure.message);
             }
             failure.exit.into()
         }
     }
-}
-
-/// A message on stderr, even where stderr is gone.
-fn tell(message: &str) {
-    let _ = writeln!(std::io::stderr(), "kenko-fhir: {message}");
 }

@@ -13,8 +13,16 @@ mod documents;
 mod faults;
 #[path = "support/history.rs"]
 mod history;
+#[path = "cli/import.rs"]
+mod import;
 #[path = "cli/memory.rs"]
 mod memory;
+#[path = "cli/outputs.rs"]
+mod outputs;
+#[path = "cli/registry.rs"]
+mod registry;
+#[path = "cli/reports.rs"]
+mod reports;
 #[path = "cli/run.rs"]
 mod run;
 #[path = "cli/serve.rs"]

@@ -1,9 +1,9 @@
 //! `backup`: a snapshot of a SQLite database while it is in use.
 
-use super::database::{failed, say, unless_interrupted, with_store};
-use super::{Exit, Failure, language};
+use super::database::{failed, with_store};
+use super::interrupt::Draft;
+use super::{Exit, Failure, localized, report};
 use crate::config::{Backup, Cli};
-use crate::fault::Lang;
 use crate::store::{self, Address};
 
 /// Writes the snapshot.
@@ -23,19 +23,19 @@ pub fn run(cli: &Cli, options: &Backup) -> Result<Exit, Failure> {
     super::database::existing(cli)?;
     let kinds = super::kinds(&options.mappings)?;
     with_store(cli, kinds, async |store| {
-        let snapshot = unless_interrupted(store.backup(&options.file)).await?;
+        let draft = Draft::at(store::draft(&options.file));
+        let snapshot = store.backup(&options.file).await.map_err(failed)?;
+        drop(draft);
         let store::Snapshot {
             records,
             participants,
         } = snapshot;
         let file = options.file.display();
-        say(&match language() {
-            Lang::En => {
-                format!("wrote {file}: {records} records of {participants} participants")
-            }
-            Lang::Ja => {
-                format!("{file} に書き出しました（記録 {records} 件、参加者 {participants} 人）")
-            }
-        })
+        let line = localized!(
+            "wrote {file}: {records} records of {participants} participants",
+            "{file} に書き出しました（記録 {records} 件、参加者 {participants} 人）"
+        );
+        report(cli, &line)?;
+        Ok(Exit::Done)
     })
 }

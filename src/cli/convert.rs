@@ -2,14 +2,16 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::faults::Reporter;
 use super::input::Input;
-use super::output::{Sink, Target};
+use super::interrupt::{Progress, Work};
+use super::output::{Privacy, Sink, Target};
 use super::resources::{self, Outcome};
 use super::submissions::submissions;
-use super::{Exit, Failure, kinds, registries};
-use crate::config::{Convert, Form, Shape, Side};
+use super::{Exit, Failure, kinds, localized, registries, report};
+use crate::config::{Cli, Convert, Form, Shape, Side};
 use crate::exchange::{self, Submission};
 use crate::fhir::bundle;
 use crate::kind::Kinds;
@@ -27,15 +29,17 @@ struct Run<'a> {
     outcome: Outcome,
     /// Whether there is one input only, which then may have lines of its own.
     single: bool,
+    /// How many inputs were read.
+    progress: Arc<Progress>,
 }
 
 /// Converts all inputs.
 ///
 /// # Errors
 /// When a file or folder is not there, or the system fails.
-pub fn run(options: &Convert) -> Result<Exit, Failure> {
+pub fn run(cli: &Cli, options: &Convert) -> Result<Exit, Failure> {
     let kinds = kinds(&options.mappings)?;
-    let mut reporter = Reporter::new();
+    let mut reporter = Reporter::new(&options.reporting)?;
     let registries = registries(options.registries.as_deref(), &kinds, &mut reporter)?;
     let stdin = [PathBuf::from("-")];
     let inputs = if options.files.is_empty() {
@@ -52,19 +56,38 @@ pub fn run(options: &Convert) -> Result<Exit, Failure> {
         refused: false,
         outcome: Outcome::new(super::language()),
         single: inputs.len() == 1 || matches!(target, Target::Folder(_)),
+        progress: Progress::begin(
+            Work::Converted,
+            inputs.len() as u64,
+            indicatif::ProgressBar::hidden(),
+        ),
     };
     match &target {
         Target::Folder(_) => run.each(inputs, &target)?,
         Target::Stdout => run.all(inputs, Sink::stdout())?,
-        Target::File(path) => run.all(inputs, Sink::file(path))?,
+        Target::File(path) => run.all(inputs, Sink::file(path, Privacy::Personal)?)?,
     }
+    run.progress.finish();
+    run.reporter.finish()?;
     let canonical = &run.kinds.canonical;
     run.outcome.write(canonical, options.outcome.as_deref())?;
-    Ok(if run.refused || run.reporter.refused() {
-        Exit::Refused
-    } else {
-        Exit::Done
-    })
+    // Stdout is free where the documents go into a file; stderr may have the outcome.
+    let written = options
+        .output
+        .as_deref()
+        .filter(|path| path.is_file() || path.is_dir());
+    let refused = run.refused || run.reporter.refused();
+    if let (false, Some(output)) = (refused, written) {
+        let (files, output) = (inputs.len(), output.display());
+        report(
+            cli,
+            &localized!(
+                "converted {files} files into {output}",
+                "{files} 件のファイルを {output} に変換しました"
+            ),
+        )?;
+    }
+    Ok(if refused { Exit::Refused } else { Exit::Done })
 }
 
 impl Run<'_> {
@@ -73,6 +96,7 @@ impl Run<'_> {
         for path in inputs {
             let (input, side) = self.open(path)?;
             self.one(input, side, &mut sink)?;
+            self.progress.file_done();
         }
         sink.finish()
     }
@@ -86,15 +110,16 @@ impl Run<'_> {
                 (Side::Fhir, Form::Ndjson) => "ndjson",
                 _ => "json",
             };
-            let mut sink = Sink::file(&target.file(path, extension)?);
+            let mut sink = Sink::file(&target.file(path, extension)?, Privacy::Personal)?;
             self.one(input, side, &mut sink)?;
             sink.finish()?;
+            self.progress.file_done();
         }
         Ok(())
     }
 
     /// Opens an input and tells the side to convert to.
-    fn open(&self, path: &Path) -> Result<(Input, Side), Failure> {
+    fn open(&self, path: &Path) -> Result<(Input<'static>, Side), Failure> {
         let mut input = Input::open(path)?;
         let to = match self.options.to {
             Some(to) => to,
@@ -107,7 +132,7 @@ impl Run<'_> {
         Ok((input, to))
     }
 
-    fn one(&mut self, input: Input, to: Side, sink: &mut Sink) -> Result<(), Failure> {
+    fn one(&mut self, input: Input<'_>, to: Side, sink: &mut Sink) -> Result<(), Failure> {
         match to {
             Side::Fhir => {
                 let none = Registries::new();
@@ -131,7 +156,7 @@ impl Run<'_> {
     }
 
     /// What can be converted is, and the rest is told.
-    fn one_to_exchange(&mut self, input: Input, sink: &mut Sink) -> Result<(), Failure> {
+    fn one_to_exchange(&mut self, input: Input<'_>, sink: &mut Sink) -> Result<(), Failure> {
         let name = input.name.clone();
         let mut read = resources::read(&self.kinds, self.registries.as_ref(), input)?;
         read.refuse_nothing();

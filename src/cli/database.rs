@@ -1,13 +1,11 @@
 //! What the commands that need the database share.
 
 use std::future::Future;
-use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Exit, Failure};
+use super::Failure;
 use crate::config::Cli;
-use crate::fault::Lang;
 use crate::kind::Kinds;
 use crate::store::{self, Address, Store};
 
@@ -86,40 +84,4 @@ pub fn existing(cli: &Cli) -> Result<(), Failure> {
         ))),
         _ => Ok(()),
     }
-}
-
-/// Does what a signal may interrupt, which clears up behind itself.
-pub async fn unless_interrupted<T>(
-    work: impl Future<Output = store::Result<T>>,
-) -> Result<T, Failure> {
-    tokio::select! {
-        done = work => done.map_err(failed),
-        signalled = signalled() => Err(signalled.map_or_else(
-            |error| Failure::system(format!("signals: {error}")),
-            |()| Failure::system(match super::language() {
-            Lang::En => "interrupted: nothing was changed; run the command again",
-            Lang::Ja => "中断しました。何も変更されていません。コマンドをもう一度実行してください",
-        }))),
-    }
-}
-
-/// Waits for a signal that ends the program.
-async fn signalled() -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate())?;
-        tokio::select! {
-            _ = terminate.recv() => Ok(()),
-            interrupted = tokio::signal::ctrl_c() => interrupted,
-        }
-    }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await
-}
-
-/// Says in a line what was done.
-pub fn say(line: &str) -> Result<Exit, Failure> {
-    writeln!(std::io::stdout(), "{line}").map_err(|error| Failure::stream(&error))?;
-    Ok(Exit::Done)
 }

@@ -4,8 +4,10 @@ use std::io::Write;
 use std::sync::Arc;
 
 use super::database::{existing, failed, with_store};
-use super::output::Sink;
-use super::{Exit, Failure};
+use super::interrupt::{Progress, Work};
+use super::output::{Privacy, Sink};
+use super::synth::bar;
+use super::{Exit, Failure, localized, report};
 use crate::config::{Cli, Export, ExportTo};
 use crate::exchange::{Envelope, Writer};
 use crate::kind::Kinds;
@@ -20,18 +22,62 @@ use crate::time;
 pub fn run(cli: &Cli, options: &Export) -> Result<Exit, Failure> {
     let folder = &options.output;
     if folder.exists() && !folder.is_dir() {
-        return Err(Failure::usage(format!(
-            "{}: not a folder",
-            folder.display()
-        )));
+        return Err(Failure::path(
+            folder,
+            &std::io::ErrorKind::NotADirectory.into(),
+        ));
     }
     existing(cli)?;
     let kinds = super::kinds(&options.mappings)?;
     let places = places(&kinds, options)?;
-    with_store(cli, kinds, async |store| match options.to {
+    let written = with_store(cli, kinds, async |store| match options.to {
         ExportTo::Exchange => exchange(&store, options, &places).await,
         ExportTo::Ndjson => super::export_fhir::ndjson(&store, options, &places).await,
-    })
+    })?;
+    let Written { lines, files } = written;
+    let folder = folder.display();
+    let line = match options.to {
+        ExportTo::Exchange => localized!(
+            "exported {lines} records in {files} files to {folder}",
+            "{lines} 件の記録を {files} 個のファイルとして {folder} に書き出しました"
+        ),
+        ExportTo::Ndjson => localized!(
+            "exported {lines} resources in {files} files to {folder}",
+            "{lines} 件のリソースを {files} 個のファイルとして {folder} に書き出しました"
+        ),
+    };
+    report(cli, &line)?;
+    Ok(Exit::Done)
+}
+
+/// What an export wrote.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    /// Records or resources.
+    pub lines: u64,
+    /// Files.
+    pub files: u64,
+}
+
+/// The bar of an export, by files, with a count of what was written.
+pub(super) fn progress(files: usize) -> Arc<Progress> {
+    let bar = bar(files as u64, "{wide_bar} {pos}/{len} files, {msg}");
+    Progress::begin(Work::Written, files as u64, bar)
+}
+
+impl Written {
+    /// Counts what was written, on the bar too.
+    pub fn add(&mut self, lines: u64, progress: &Progress) {
+        self.lines += lines;
+        progress.bar.set_message(self.lines.to_string());
+    }
+
+    /// Counts a file that is done.
+    pub fn file(&mut self, made: bool, progress: &Progress) {
+        self.files += u64::from(made);
+        progress.file_done();
+        progress.bar.inc(1);
+    }
 }
 
 /// The places of the kinds that are asked for.
@@ -85,12 +131,22 @@ pub(super) async fn consortia(store: &Store, options: &Export) -> Result<Vec<Row
 }
 
 /// `{consortium_id}.json`: a submission that can be sent again as it is.
-async fn exchange(store: &Arc<Store>, options: &Export, places: &[usize]) -> Result<Exit, Failure> {
-    for row in consortia(store, options).await? {
+async fn exchange(
+    store: &Arc<Store>,
+    options: &Export,
+    places: &[usize],
+) -> Result<Written, Failure> {
+    let consortia = consortia(store, options).await?;
+    let progress = progress(consortia.len());
+    let mut written = Written::default();
+    for row in consortia {
         let Some(id) = row.text("consortium_id") else {
             continue;
         };
-        let mut sink = Sink::file(&options.output.join(format!("{id}.json")));
+        let mut sink = Sink::file(
+            &options.output.join(format!("{id}.json")),
+            Privacy::Personal,
+        )?;
         let envelope = Envelope {
             format_version: "1.0",
             send_time: time::now_millis(),
@@ -103,6 +159,7 @@ async fn exchange(store: &Arc<Store>, options: &Export, places: &[usize]) -> Res
         let mut any = false;
         while let Some(block) = walk.next().await.map_err(failed)? {
             any = true;
+            written.add(block.rows().len() as u64, &progress);
             for row in block.rows() {
                 writer.record(&block.records().record(row)).map_err(disk)?;
             }
@@ -113,6 +170,8 @@ async fn exchange(store: &Arc<Store>, options: &Export, places: &[usize]) -> Res
             sink.flush().map_err(|e| sink.failure(&e))?;
             sink.finish()?;
         }
+        written.file(any, &progress);
     }
-    Ok(Exit::Done)
+    progress.finish();
+    Ok(written)
 }

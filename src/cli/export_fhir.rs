@@ -3,10 +3,10 @@
 use std::io::Write as _;
 use std::sync::Arc;
 
+use super::Failure;
 use super::database::failed;
-use super::export::{consortia, selection};
-use super::output::Sink;
-use super::{Exit, Failure};
+use super::export::{Written, consortia, progress, selection};
+use super::output::{Privacy, Sink};
 use crate::config::Export;
 use crate::fhir::instance::{self, Origin};
 use crate::fhir::render::Renderer;
@@ -24,22 +24,28 @@ pub(super) async fn ndjson(
     store: &Arc<Store>,
     options: &Export,
     places: &[usize],
-) -> Result<Exit, Failure> {
+) -> Result<Written, Failure> {
+    let progress = progress(RESOURCES.len());
+    let mut written = Written::default();
     for resource in RESOURCES {
         let path = options.output.join(format!("{}.ndjson", resource.name()));
-        let mut sink = Sink::file(&path);
+        let mut sink = Sink::file(&path, Privacy::Personal)?;
+        let before = written.lines;
+        let mut count = |lines| written.add(lines, &progress);
         if resource
             .sources
             .iter()
             .any(|source| matches!(source, Source::Record))
         {
-            observations(store, options, places, &mut sink).await?;
+            observations(store, options, places, &mut sink, &mut count).await?;
         } else {
-            instances(store, options, resource, &mut sink).await?;
+            instances(store, options, resource, &mut sink, &mut count).await?;
         }
         sink.finish()?;
+        written.file(written.lines > before, &progress);
     }
-    Ok(Exit::Done)
+    progress.finish();
+    Ok(written)
 }
 
 /// Observations, in the order of the protocol export.
@@ -48,6 +54,7 @@ async fn observations(
     options: &Export,
     places: &[usize],
     sink: &mut Sink,
+    count: &mut impl FnMut(u64),
 ) -> Result<(), Failure> {
     let mut buf = Vec::new();
     for row in consortia(store, options).await? {
@@ -60,6 +67,7 @@ async fn observations(
             let mut renderer = Renderer::new(store, block.records())
                 .await
                 .map_err(failed)?;
+            count(block.rows().len() as u64);
             for row in block.rows() {
                 renderer.write(row, &mut buf);
                 buf.push(b'\n');
@@ -77,6 +85,7 @@ async fn instances(
     options: &Export,
     resource: &'static Resource,
     sink: &mut Sink,
+    count: &mut impl FnMut(u64),
 ) -> Result<(), Failure> {
     let access = Access::operator();
     let from = Origin {
@@ -93,6 +102,7 @@ async fn instances(
         let page = instance::page(from, &queries, after, PAGE)
             .await
             .map_err(failed)?;
+        count(page.instances.len() as u64);
         for instance in &page.instances {
             let line = serde_json::to_vec(&instance.body).unwrap_or_default();
             let written = sink.write_all(&line).and_then(|()| sink.write_all(b"\n"));

@@ -1,25 +1,50 @@
-//! Faults as lines: `FILE:LINE:COLUMN: POINTER: message`.
+//! Faults as lines: `FILE:LINE:COLUMN: POINTER: message`, and as a report.
+//!
+//! Equal faults (the same code at the same pointer but for its indices) are listed a few times and
+//! counted beyond, so that the one fault of another kind is seen among 100 000. A report file has
+//! every fault, whatever the terminal shows.
 
+use std::collections::HashMap;
 use std::io::{self, BufWriter, Write};
+use std::path::Path;
 
-use super::{Failure, language};
-use crate::fault::{Fault, Lang, Severity};
+use super::output::{Privacy, Sink};
+use super::{Failure, language, localized};
+use crate::config::Reporting;
+use crate::fault::{Code, Fault, Lang, Severity};
+use crate::json;
+use crate::registry::write::csv_cell;
+
+/// Equal faults that are listed where not all are asked for.
+const LISTED: u64 = 10;
+/// Groups of faults that are told apart at most.
+const GROUPS_MAX: usize = 1000;
 
 /// Writes faults to stderr, one a line, in the language of the terminal.
 pub struct Reporter {
     lang: Lang,
     out: BufWriter<io::Stderr>,
     refused: bool,
+    all: bool,
+    groups: HashMap<(Code, String), u64>,
+    report: Option<Report>,
 }
 
 impl Reporter {
     /// A reporter that has told nothing yet.
-    pub fn new() -> Reporter {
-        Reporter {
+    ///
+    /// # Errors
+    /// When the report file cannot be written.
+    pub fn new(reporting: &Reporting) -> Result<Reporter, Failure> {
+        let report = reporting.report.as_deref().map(Report::new).transpose()?;
+        Ok(Reporter {
             lang: language(),
             out: BufWriter::new(io::stderr()),
             refused: false,
-        }
+            all: reporting.all,
+            groups: HashMap::new(),
+            report,
+        })
     }
 
     /// Whether anything that was told refuses something.
@@ -31,7 +56,7 @@ impl Reporter {
     /// person stands with every record of theirs. Of `unlisted` ones only the number is told.
     ///
     /// # Errors
-    /// When stderr takes no more.
+    /// When stderr takes no more, or the report cannot be written.
     pub fn all<'a>(
         &mut self,
         file: &str,
@@ -45,39 +70,252 @@ impl Reporter {
         });
         sorted.dedup();
         for fault in sorted {
-            self.line(file, fault).map_err(|e| Failure::stream(&e))?;
+            self.refused |= fault.is_error();
+            let message = fault.message(self.lang);
+            if self.is_listed(fault.code, &fault.pointer) {
+                let line = line_of(file, fault, &message);
+                writeln!(self.out, "{line}").map_err(|e| Failure::stream(&e))?;
+            }
+            if let Some(report) = &mut self.report {
+                report.write(&Entry::of(file, fault, &message))?;
+            }
         }
         if unlisted > 0 {
             self.refused = true;
-            let told = match self.lang {
-                Lang::En => writeln!(self.out, "{file}: {unlisted} more faults"),
-                Lang::Ja => writeln!(self.out, "{file}: ほかに {unlisted} 件の不備があります"),
-            };
-            told.map_err(|e| Failure::stream(&e))?;
+            let more = localized!(
+                "{file}: {unlisted} more faults",
+                "{file}: ほかに {unlisted} 件の不備があります"
+            );
+            writeln!(self.out, "{more}").map_err(|e| Failure::stream(&e))?;
         }
         self.out.flush().map_err(|e| Failure::stream(&e))
     }
 
-    fn line(&mut self, file: &str, fault: &Fault) -> io::Result<()> {
-        self.refused |= fault.is_error();
-        writeln!(self.out, "{}", line(file, fault, self.lang))
+    /// Tells what is wrong with a file as a whole. An error counts as a refusal.
+    ///
+    /// # Errors
+    /// When stderr takes no more, or the report cannot be written.
+    pub fn file(&mut self, file: &str, severity: Severity, message: &str) -> Result<(), Failure> {
+        self.refused |= severity == Severity::Error;
+        let word = word(severity);
+        writeln!(self.out, "{file}: {word}{message}")
+            .and_then(|()| self.out.flush())
+            .map_err(|e| Failure::stream(&e))?;
+        match &mut self.report {
+            Some(report) => report.write(&Entry {
+                file,
+                severity: severity.as_str(),
+                message,
+                ..Entry::default()
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Counts a fault; whether it is among those that are listed.
+    fn is_listed(&mut self, code: Code, pointer: &str) -> bool {
+        if self.all {
+            return true;
+        }
+        let key = (code, shape(pointer));
+        if self.groups.len() >= GROUPS_MAX && !self.groups.contains_key(&key) {
+            return true;
+        }
+        let count = self.groups.entry(key).or_insert(0);
+        *count += 1;
+        *count <= LISTED
+    }
+
+    /// Tells how many faults of each kind were not listed, and makes the report visible.
+    ///
+    /// # Errors
+    /// When stderr takes no more, or the report cannot be written.
+    pub fn finish(&mut self) -> Result<(), Failure> {
+        let mut more: Vec<(&(Code, String), u64)> = self
+            .groups
+            .iter()
+            .filter(|(_, count)| **count > LISTED)
+            .map(|(key, count)| (key, count - LISTED))
+            .collect();
+        more.sort_by(|a, b| (b.1, a.0).cmp(&(a.1, b.0)));
+        for ((code, shape), count) in more {
+            let line = localized!(
+                "... {shape}: {code}: {count} more of these; --all lists each",
+                "... {shape}: {code}: 同じ不備がほかに {count} 件あります（--all ですべて表示します）"
+            );
+            writeln!(self.out, "{line}").map_err(|e| Failure::stream(&e))?;
+        }
+        self.groups.clear();
+        self.out.flush().map_err(|e| Failure::stream(&e))?;
+        match self.report.take() {
+            Some(report) => report.finish(),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A pointer with `*` for each index.
+fn shape(pointer: &str) -> String {
+    let steps = pointer.split('/').map(|step| {
+        let is_index = !step.is_empty() && step.bytes().all(|b| b.is_ascii_digit());
+        if is_index { "*" } else { step }
+    });
+    steps.collect::<Vec<_>>().join("/")
+}
+
+/// One row of a report; numbers are 0 where the fault is about a whole file.
+#[derive(Default)]
+struct Entry<'a> {
+    file: &'a str,
+    line: u32,
+    column: u32,
+    pointer: &'a str,
+    severity: &'a str,
+    code: &'a str,
+    expected: &'a str,
+    found: &'a str,
+    message: &'a str,
+}
+
+impl<'a> Entry<'a> {
+    fn of(file: &'a str, fault: &'a Fault, message: &'a str) -> Entry<'a> {
+        Entry {
+            file,
+            line: fault.line,
+            column: fault.column,
+            pointer: &fault.pointer,
+            severity: fault.severity.as_str(),
+            code: fault.code.as_str(),
+            expected: &fault.expected,
+            found: &fault.found,
+            message,
+        }
+    }
+
+    fn numbers(&self) -> [(&'static str, u32); 2] {
+        [("line", self.line), ("column", self.column)]
+    }
+
+    fn texts(&self) -> [(&'static str, &'a str); 7] {
+        [
+            ("file", self.file),
+            ("pointer", self.pointer),
+            ("severity", self.severity),
+            ("code", self.code),
+            ("expected", self.expected),
+            ("found", self.found),
+            ("message", self.message),
+        ]
+    }
+}
+
+/// All faults in a file, as CSV or as a JSON array with a fault a line.
+struct Report {
+    sink: Sink,
+    csv: bool,
+    first: bool,
+    buf: Vec<u8>,
+}
+
+impl Report {
+    fn new(path: &Path) -> Result<Report, Failure> {
+        let is = |end| {
+            path.extension()
+                .is_some_and(|e| e.eq_ignore_ascii_case(end))
+        };
+        if !is("csv") && !is("json") {
+            let path = path.display();
+            return Err(Failure::usage(localized!(
+                "--report {path}: name a file that ends in .csv or .json",
+                "--report {path}: .csv または .json で終わるファイル名を指定してください"
+            )));
+        }
+        Ok(Report {
+            sink: Sink::file(path, Privacy::Personal)?,
+            csv: is("csv"),
+            first: true,
+            buf: Vec::new(),
+        })
+    }
+
+    fn begin(&mut self) {
+        if std::mem::take(&mut self.first) && self.csv {
+            // Spreadsheets take a file with this mark for UTF-8.
+            self.buf.extend_from_slice("\u{feff}".as_bytes());
+            let entry = Entry::default();
+            let numbers = entry.numbers().map(|(name, _)| name);
+            let names = entry.texts().map(|(name, _)| name);
+            let names = [&names[..], &numbers[..]].concat().join(",");
+            self.buf.extend_from_slice(names.as_bytes());
+            self.buf.extend_from_slice(b"\r\n");
+        } else if !self.csv {
+            self.buf.extend_from_slice(b"[\n");
+        }
+    }
+
+    fn write(&mut self, entry: &Entry<'_>) -> Result<(), Failure> {
+        self.buf.clear();
+        if self.first {
+            self.begin();
+        } else if !self.csv {
+            self.buf.extend_from_slice(b",\n");
+        }
+        if self.csv {
+            for (_, text) in entry.texts() {
+                csv_cell(text, &mut self.buf);
+                self.buf.push(b',');
+            }
+            let [(_, line), (_, column)] = entry.numbers();
+            self.buf
+                .extend_from_slice(format!("{line},{column}\r\n").as_bytes());
+        } else {
+            self.buf.push(b'{');
+            for (name, text) in entry.texts() {
+                json::string_into(&mut self.buf, name);
+                self.buf.push(b':');
+                json::string_into(&mut self.buf, text);
+                self.buf.push(b',');
+            }
+            let [(_, line), (_, column)] = entry.numbers();
+            let numbers = format!("\"line\":{line},\"column\":{column}}}");
+            self.buf.extend_from_slice(numbers.as_bytes());
+        }
+        let written = self.sink.write_all(&self.buf);
+        written.map_err(|e| self.sink.failure(&e))
+    }
+
+    fn finish(mut self) -> Result<(), Failure> {
+        self.buf.clear();
+        if self.first {
+            self.begin();
+        }
+        if !self.csv {
+            self.buf.extend_from_slice(b"\n]\n");
+        }
+        let written = self.sink.write_all(&self.buf);
+        written.map_err(|e| self.sink.failure(&e))?;
+        self.sink.finish()
     }
 }
 
 /// One fault as a line, without the line feed.
 pub fn line(file: &str, fault: &Fault, lang: Lang) -> String {
-    let severity = match fault.severity {
+    line_of(file, fault, &fault.message(lang))
+}
+
+fn line_of(file: &str, fault: &Fault, message: &str) -> String {
+    let (line, column, pointer) = (fault.line, fault.column, &fault.pointer);
+    let word = word(fault.severity);
+    format!("{file}:{line}:{column}: {pointer}: {word}{message}")
+}
+
+/// The word before a message that is no error.
+fn word(severity: Severity) -> &'static str {
+    match severity {
         Severity::Error => "",
         Severity::Warning => "warning: ",
         Severity::Information => "information: ",
-    };
-    format!(
-        "{file}:{}:{}: {}: {severity}{}",
-        fault.line,
-        fault.column,
-        fault.pointer,
-        fault.message(lang)
-    )
+    }
 }
 
 #[cfg(test)]
@@ -97,5 +335,10 @@ mod tests {
         let fault = Fault::new(Code::Type, "/a/0", place);
         let text = line("x.json", &fault, Lang::Ja);
         assert!(text.starts_with("x.json:3:7: /a/0: type: 値の型"), "{text}");
+    }
+    #[test]
+    fn equal_faults_have_one_shape_whatever_their_indices() {
+        assert_eq!(shape("/a/0/b/17/c1"), "/a/*/b/*/c1");
+        assert_eq!(shape(""), "");
     }
 }

@@ -15,44 +15,38 @@ use crate::json::{self, Event, Reader};
 const LOOK_MAX: u64 = 1 << 20;
 
 /// One input, decompressed where it is gzip.
-pub struct Input {
+pub struct Input<'a> {
     /// The name in messages.
     pub name: String,
     /// The content.
-    pub content: Box<dyn Read>,
+    pub content: Box<dyn Read + 'a>,
 }
 
-impl Input {
+impl<'a> Input<'a> {
     /// Opens a file; `-` is stdin.
     ///
     /// # Errors
     /// When it is not there, is a folder, or cannot be read.
-    pub fn open(path: &Path) -> Result<Input, Failure> {
+    pub fn open(path: &Path) -> Result<Input<'static>, Failure> {
         if path.as_os_str() == "-" {
-            return Input::new("-".into(), Box::new(io::stdin().lock()))
+            return Input::new("-".into(), io::stdin().lock())
                 .map_err(|e| Failure::system(format!("stdin: {e}")));
         }
         if path.is_dir() {
-            return Err(Failure::usage(format!("{}: is a folder", path.display())));
+            return Err(Failure::path(path, &io::ErrorKind::IsADirectory.into()));
         }
         let name = path.display().to_string();
         File::open(path)
-            .and_then(|file| Input::new(name, Box::new(file)))
+            .and_then(|file| Input::new(name, file))
             .map_err(|e| Failure::path(path, &e))
     }
 
     /// An input that is decompressed where it begins as gzip does.
-    fn new(name: String, mut content: Box<dyn Read>) -> io::Result<Input> {
-        let mut begin = Vec::with_capacity(2);
-        content.by_ref().take(2).read_to_end(&mut begin)?;
-        let gzip = begin == [0x1F, 0x8B];
-        let whole = Cursor::new(begin).chain(content);
-        let content: Box<dyn Read> = if gzip {
-            Box::new(MultiGzDecoder::new(whole))
-        } else {
-            Box::new(whole)
-        };
-        Ok(Input { name, content })
+    pub fn new(name: String, content: impl Read + 'a) -> io::Result<Input<'a>> {
+        Ok(Input {
+            name,
+            content: decompressed(content)?,
+        })
     }
 
     /// Which side the input is of, without reading it all: the first member that only one
@@ -79,6 +73,19 @@ impl Input {
     }
 }
 
+/// A content, decompressed where it begins as gzip does.
+pub fn decompressed<'a>(mut content: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+    let mut begin = Vec::with_capacity(2);
+    content.by_ref().take(2).read_to_end(&mut begin)?;
+    let gzip = begin == [0x1F, 0x8B];
+    let whole = Cursor::new(begin).chain(content);
+    Ok(if gzip {
+        Box::new(MultiGzDecoder::new(whole))
+    } else {
+        Box::new(whole)
+    })
+}
+
 fn side(source: impl Read) -> json::Result<Side> {
     let mut json = Reader::new(source);
     if json.next()? != Event::ObjectStart {
@@ -101,12 +108,12 @@ fn side(source: impl Read) -> json::Result<Side> {
 }
 
 /// Keeps what is read through it.
-struct Tee<'a> {
-    source: &'a mut Box<dyn Read>,
+struct Tee<'a, R> {
+    source: &'a mut R,
     seen: &'a mut Vec<u8>,
 }
 
-impl Read for Tee<'_> {
+impl<R: Read> Read for Tee<'_, R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let n = self.source.read(buf)?;
         self.seen.extend_from_slice(&buf[..n]);
@@ -115,7 +122,7 @@ impl Read for Tee<'_> {
 }
 
 /// Whether an error of reading is one of a broken gzip stream, so of the content.
-fn is_broken(error: &io::Error) -> bool {
+pub fn is_broken(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof
@@ -126,7 +133,7 @@ fn is_broken(error: &io::Error) -> bool {
 ///
 /// # Errors
 /// When it is not the content but the system that failed.
-pub fn unreadable(name: &str, at: Place, error: json::Error) -> Result<Fault, Failure> {
+pub fn broken(name: &str, at: Place, error: json::Error) -> Result<Fault, Failure> {
     match error {
         json::Error::Syntax { place, reason } => Ok(Fault::syntax("", place, reason)),
         json::Error::Io(e) if is_broken(&e) => {
@@ -141,7 +148,7 @@ mod tests {
     use super::*;
 
     fn side_of(text: &str) -> Side {
-        let content: Box<dyn Read> = Box::new(Cursor::new(text.as_bytes().to_vec()));
+        let content = Cursor::new(text.as_bytes().to_vec());
         let mut input = Input::new("x".into(), content).unwrap();
         let side = input.side().unwrap();
         let mut whole = String::new();
@@ -176,7 +183,7 @@ mod tests {
         use std::io::Write;
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         gzip.write_all(b"{\"entry\":[]}").unwrap();
-        let content: Box<dyn Read> = Box::new(Cursor::new(gzip.finish().unwrap()));
+        let content = Cursor::new(gzip.finish().unwrap());
         let mut input = Input::new("x".into(), content).unwrap();
         assert_eq!(input.side().unwrap(), Side::Fhir);
     }

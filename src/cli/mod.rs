@@ -11,8 +11,10 @@ mod demo;
 mod export;
 mod export_fhir;
 mod faults;
+mod files;
 mod import;
 mod input;
+mod interrupt;
 mod migrate;
 mod openapi;
 mod output;
@@ -24,7 +26,7 @@ mod submissions;
 mod synth;
 mod validate;
 
-use std::io;
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -90,13 +92,17 @@ impl Failure {
                 message: String::new(),
             }
         } else {
-            Failure::system(format!("cannot write: {error}"))
+            let reason = reason(error);
+            Failure::system(localized!(
+                "cannot write: {reason}",
+                "書き込めません: {reason}"
+            ))
         }
     }
 
     /// A file or folder of the command line: not there is wrong usage, all else the system.
     pub fn path(path: &Path, error: &io::Error) -> Failure {
-        let message = format!("{}: {error}", path.display());
+        let message = format!("{}: {}", path.display(), reason(error));
         match error.kind() {
             io::ErrorKind::NotFound
             | io::ErrorKind::NotADirectory
@@ -111,10 +117,14 @@ impl Failure {
 /// # Errors
 /// What kept it from its end.
 pub fn run(cli: &Cli) -> Result<Exit, Failure> {
+    // A server ends by signals in its own way.
+    if !matches!(cli.command, Command::Serve(_)) {
+        interrupt::watch()?;
+    }
     match &cli.command {
         Command::Serve(options) => serve::run(cli, options),
-        Command::Convert(options) => convert::run(options),
-        Command::Validate(options) => validate::run(options),
+        Command::Convert(options) => convert::run(cli, options),
+        Command::Validate(options) => validate::run(cli, options),
         Command::Import(options) => import::run(cli, options),
         Command::Export(options) => export::run(cli, options),
         Command::Registry { command } => registry::run(cli, command),
@@ -122,13 +132,60 @@ pub fn run(cli: &Cli) -> Result<Exit, Failure> {
         Command::Backup(options) => backup::run(cli, options),
         Command::Restore(options) => restore::run(cli, options),
         Command::Openapi(options) => openapi::run(options),
-        Command::Synth(options) => synth::run(options),
+        Command::Synth(options) => synth::run(cli, options),
     }
 }
 
 /// The language of messages: that of the terminal's locale.
 pub fn language() -> Lang {
     Lang::of_terminal()
+}
+
+/// A text in the language of messages: the first format is English, the second Japanese.
+macro_rules! localized {
+    ($english:literal, $japanese:literal) => {
+        match $crate::cli::language() {
+            $crate::fault::Lang::En => format!($english),
+            $crate::fault::Lang::Ja => format!($japanese),
+        }
+    };
+}
+use localized;
+
+/// Why the system did not do something, in the language of messages.
+fn reason(error: &io::Error) -> String {
+    use io::ErrorKind::{
+        IsADirectory, NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem, StorageFull,
+    };
+    match (error.kind(), language()) {
+        (NotFound, Lang::En) => "no such file or folder".into(),
+        (NotFound, Lang::Ja) => "ファイルまたはフォルダーがありません".into(),
+        (NotADirectory, Lang::En) => "not a folder".into(),
+        (NotADirectory, Lang::Ja) => "フォルダーではありません".into(),
+        (IsADirectory, Lang::En) => "is a folder".into(),
+        (IsADirectory, Lang::Ja) => "フォルダーです".into(),
+        (PermissionDenied, Lang::En) => "permission denied".into(),
+        (PermissionDenied, Lang::Ja) => "アクセス権がありません".into(),
+        (ReadOnlyFilesystem, Lang::Ja) => "読み取り専用のファイルシステムです".into(),
+        (StorageFull, Lang::En) => "the disk is full; free space and run it again".into(),
+        (StorageFull, Lang::Ja) => {
+            "ディスクがいっぱいです。空きを作ってもう一度実行してください".into()
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// A message on stderr, even where stderr is gone.
+pub fn tell(message: &str) {
+    let _ = writeln!(io::stderr(), "kenko-fhir: {message}");
+}
+
+/// Says in a line on stdout what a command did, unless it is to be quiet.
+fn report(cli: &Cli, line: &str) -> Result<(), Failure> {
+    if cli.quiet {
+        return Ok(());
+    }
+    writeln!(io::stdout(), "{line}").map_err(|e| Failure::stream(&e))
 }
 
 /// The record kinds: those of the program and of `--mappings`.

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::Failure;
 use super::faults::line;
-use super::input::{Input, unreadable};
-use super::output::Sink;
+use super::input::{Input, broken};
+use super::output::{Privacy, Sink};
 use crate::exchange::Submission;
 use crate::fault::{Code, Fault, Lang, Place, Severity};
 use crate::fhir::canonical::Canonical;
@@ -35,7 +35,7 @@ pub(super) struct Read {
 pub(super) fn read(
     kinds: &Kinds,
     registries: Option<&Registries>,
-    input: Input,
+    input: Input<'_>,
 ) -> Result<Read, Failure> {
     let options = inbound::Options::default();
     let mut any = false;
@@ -56,7 +56,7 @@ pub(super) fn read(
     let (mut submissions, said) = match read {
         Ok(read) => read,
         Err(error) => {
-            let fault = unreadable(&input.name, Place::default(), error)?;
+            let fault = broken(&input.name, Place::default(), error)?;
             return Ok(Read {
                 submissions: Vec::new(),
                 issues: vec![Issue::of(fault)],
@@ -102,7 +102,7 @@ impl Read {
 
 /// Notices whether there is anything but white space.
 struct Noticed<'a> {
-    source: Box<dyn io::Read>,
+    source: Box<dyn io::Read + 'a>,
     any: &'a mut bool,
 }
 
@@ -175,7 +175,7 @@ impl Outcome {
             let written = std::io::stderr().write_all(text.as_bytes());
             return written.map_err(|e| Failure::stream(&e));
         };
-        let mut sink = Sink::file(path);
+        let mut sink = Sink::file(path, Privacy::Personal)?;
         let written = sink.write_all(text.as_bytes());
         written.map_err(|e| sink.failure(&e))?;
         sink.finish()

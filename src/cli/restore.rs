@@ -1,11 +1,9 @@
 //! `restore`: a snapshot back in place.
 
-use std::path::Path;
-
-use super::database::{block_on, failed, say, unless_interrupted};
-use super::{Exit, Failure, language};
+use super::database::{block_on, failed};
+use super::interrupt::Draft;
+use super::{Exit, Failure, localized, report};
 use crate::config::{Cli, Restore};
-use crate::fault::Lang;
 use crate::store::{self, Address};
 
 /// Puts the snapshot back; the former database stays beside it.
@@ -22,27 +20,28 @@ pub fn run(cli: &Cli, options: &Restore) -> Result<Exit, Failure> {
     let database = Address::parse(&cli.database)
         .and_then(Address::file)
         .map_err(failed)?;
-    let restored = block_on(unless_interrupted(store::restore(&options.file, &database)))?;
+    let draft = Draft::at(store::replacement(&database));
+    let restored = block_on(async {
+        let restored = store::restore(&options.file, &database).await;
+        restored.map_err(failed)
+    })?;
+    drop(draft);
     let store::Snapshot {
         records,
         participants,
     } = restored.snapshot;
     let (file, database) = (options.file.display(), database.display());
-    let kept = restored.kept.as_deref().map(Path::display);
-    say(&match (language(), kept) {
-        (Lang::En, None) => format!(
-            "restored {database} from {file}: {records} records of {participants} participants"
-        ),
-        (Lang::En, Some(kept)) => format!(
-            "restored {database} from {file}: {records} records of {participants} participants; \
-             the former database is kept as {kept}"
-        ),
-        (Lang::Ja, None) => format!(
-            "{file} から {database} を復元しました（記録 {records} 件、参加者 {participants} 人）"
-        ),
-        (Lang::Ja, Some(kept)) => format!(
-            "{file} から {database} を復元しました（記録 {records} 件、参加者 {participants} 人）。\
-             以前のデータベースは {kept} に残してあります"
-        ),
-    })
+    let mut line = localized!(
+        "restored {database} from {file}: {records} records of {participants} participants",
+        "{file} から {database} を復元しました（記録 {records} 件、参加者 {participants} 人）"
+    );
+    if let Some(kept) = restored.kept.as_deref() {
+        let kept = kept.display();
+        line.push_str(&localized!(
+            "; the former database is kept as {kept}",
+            "。以前のデータベースは {kept} に残してあります"
+        ));
+    }
+    report(cli, &line)?;
+    Ok(Exit::Done)
 }

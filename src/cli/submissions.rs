@@ -2,7 +2,7 @@
 
 use super::Failure;
 use super::faults::Reporter;
-use super::input::{Input, unreadable};
+use super::input::{Input, broken};
 use crate::exchange::{self, Submission};
 use crate::json::{self, Event, Reader};
 use crate::kind::Kinds;
@@ -14,7 +14,7 @@ pub(super) fn submissions(
     kinds: &Kinds,
     registries: Option<&Registries>,
     lenient: bool,
-    input: Input,
+    input: Input<'_>,
     reporter: &mut Reporter,
     mut take: impl FnMut(&Submission, bool) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
@@ -39,7 +39,7 @@ pub(super) fn submissions(
         let mut submission = match read {
             Ok(submission) => submission,
             Err(error) => {
-                let fault = unreadable(&name, json.place(), error)?;
+                let fault = broken(&name, json.place(), error)?;
                 return reporter.all(&name, [&fault], 0);
             }
         };

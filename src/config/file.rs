@@ -9,7 +9,9 @@ use toml::{Table, Value};
 
 /// Options that are neither in the environment nor in the file: they say what a converter
 /// reads and writes.
-const OPTIONS_ONLY: &[&str] = &["to", "as", "shape", "edition", "output"];
+const OPTIONS_ONLY: &[&str] = &[
+    "to", "as", "shape", "edition", "output", "all", "report", "empty",
+];
 /// The option that names the file; it is in the environment too.
 const CONFIG: &str = "config";
 /// The tables of the file: `key` in `[section]` is the option `--section-key`.

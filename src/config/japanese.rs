@@ -23,6 +23,30 @@ const HELP: &[(&str, &str)] = &[
     ),
     ("Everywhere", "共通"),
     (
+        "Says nothing where all goes well",
+        "問題がなければ何も表示しません",
+    ),
+    (
+        "Lists every fault; without it equal ones are listed ten times and counted beyond",
+        "すべての不備を表示します（指定しなければ、同じ不備は 10 件まで表示し、残りは件数のみ）",
+    ),
+    (
+        "File to which every fault is written as well, .csv or .json by its ending",
+        "すべての不備を書き出すファイル（拡張子により .csv または .json）",
+    ),
+    (
+        "Files or folders to check: JSON, NDJSON, registry lists, .gz and .zip of them; - for stdin",
+        "検査するファイルまたはフォルダー: JSON、NDJSON、事前登録の一覧、およびその .gz と .zip（- は stdin）",
+    ),
+    (
+        "Files or folders: submissions (JSON, NDJSON) and registry lists (CSV, JSON), .gz and .zip of them",
+        "ファイルまたはフォルダー: 送信データ（JSON、NDJSON）、事前登録の一覧（CSV、JSON）、およびその .gz と .zip",
+    ),
+    (
+        "Prints the columns with an example row instead of what is stored",
+        "保存内容の代わりに、列名と記入例を 1 行表示します",
+    ),
+    (
         "TOML file of settings, with the names of the options as keys",
         "設定の TOML ファイル（キーはオプション名）",
     ),

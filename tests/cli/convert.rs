@@ -115,7 +115,8 @@ fn a_folder_takes_a_file_for_each_input() {
         place.run(&all)
     };
     // One that ends in / is made.
-    assert_eq!(run(&["-o", "new/deep/"]).exits(0).out, "");
+    let ended = run(&["-o", "new/deep/"]).exits(0);
+    assert_eq!(ended.out, "converted 2 files into new/deep/\n");
     for name in ["new/deep/a.json", "new/deep/b.x.json"] {
         assert_eq!(json(&place.read(name))["type"], "collection");
     }

@@ -19,7 +19,12 @@ fn a_cohort_is_written_alike_twice_and_is_without_fault() {
                 folder,
             ])
             .exits(0);
-        assert_eq!((ended.out.as_str(), ended.err.as_str()), ("", ""));
+        assert_eq!(ended.err, "");
+        assert!(
+            ended.out.contains(&format!("kenko-fhir import {folder} ")),
+            "{}",
+            ended.out
+        );
     }
     let submission = "submissions/A00001-00000-001.json";
     assert_eq!(

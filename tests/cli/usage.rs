@@ -20,7 +20,6 @@ fn wrong_usage_exits_with_2() {
         &["export", "-o", "x"],
         &["validate"],
         &["validate", "no-such-file.json"],
-        &["validate", "."],
         &["validate", "--registries", "no-such-folder", &first()],
         &["validate", "--mappings", "no-such-folder", &first()],
         &["convert", "no-such-file.json"],
