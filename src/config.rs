@@ -16,6 +16,7 @@
 
 mod file;
 mod japanese;
+mod print;
 mod timeouts;
 mod value;
 
@@ -75,10 +76,29 @@ pub struct Cli {
     /// How long the database is waited for.
     #[command(flatten)]
     pub timeouts: Timeouts,
+    /// Format of the log on stderr
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t = LogFormat::Text,
+        help_heading = "Everywhere"
+    )]
+    pub log_format: LogFormat,
 
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum LogFormat {
+    /// A line of text an event
+    #[default]
+    Text,
+    /// A JSON object a line
+    Json,
 }
 
 /// The commands.
@@ -245,6 +265,10 @@ pub struct Serve {
     /// Loads a small invented cohort into an empty database
     #[arg(long)]
     pub demo: bool,
+
+    /// Prints every setting with its default as a commented TOML file, and ends
+    #[arg(long)]
+    pub print_config: bool,
 }
 
 /// A side of the bridge.
@@ -597,6 +621,15 @@ pub enum Error {
     /// The file of `--config` is wrong.
     #[error(transparent)]
     File(#[from] FileError),
+}
+
+/// The settings of a server as a commented TOML file that `--config` takes.
+pub fn print() -> String {
+    let mut command = Cli::command();
+    if Lang::of_terminal() == Lang::Ja {
+        command = japanese::japanese(command);
+    }
+    print::config(&command)
 }
 
 /// The command line with the environment and the TOML file behind it.

@@ -47,6 +47,7 @@ pub mod http;
 pub mod json;
 pub mod kind;
 pub mod mapping;
+pub mod metrics;
 pub mod record;
 pub mod registry;
 pub mod store;
@@ -80,6 +81,8 @@ mod tests {
             ("axum::", "http/"),
             ("fhirbolt_shared::", "fhir/check.rs"),
             ("jsonschema::", "kind/"),
+            ("metrics_exporter_prometheus::", "metrics.rs"),
+            ("metrics_exporter_prometheus::", "metrics.rs"),
             ("crate::http", "http/ cli/"),
         ] {
             let mut met = 0;

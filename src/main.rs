@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use kenko_fhir::cli::{self, Exit};
-use kenko_fhir::config::{self, Command};
+use kenko_fhir::config::{self, Command, LogFormat};
 use tracing_subscriber::EnvFilter;
 
 /// A request takes some hundred small pieces of memory, often on one thread and back on another.
@@ -31,14 +31,17 @@ fn main() -> ExitCode {
         _ => "warn",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt()
+    let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         // Colours are for eyes: in a file or a pipe their codes only stand in the way.
         .with_ansi(std::io::stderr().is_terminal())
         // A log that is gone is no reason to stop: telling so on the same stderr would panic.
-        .log_internal_errors(false)
-        .init();
+        .log_internal_errors(false);
+    match cli.log_format {
+        LogFormat::Text => logs.init(),
+        LogFormat::Json => logs.json().with_span_list(false).init(),
+    }
     match cli::run(&cli) {
         Ok(exit) => exit.into(),
         Err(failure) => {

@@ -17,6 +17,8 @@ mod history;
 mod import;
 #[path = "cli/memory.rs"]
 mod memory;
+#[path = "cli/operations.rs"]
+mod operations;
 #[path = "cli/outputs.rs"]
 mod outputs;
 #[path = "cli/registry.rs"]

@@ -1,17 +1,23 @@
 //! `serve`: both sides over HTTP.
 
+use std::io::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 
 use super::database::{block_on, failed};
 use super::{Exit, Failure, demo, kinds};
-use crate::config::{Auth, Cli, RegistryMode, Serve};
+use crate::config::{self, Auth, Cli, RegistryMode, Serve};
 use crate::http::{self, App, Settings};
+use crate::metrics;
 use crate::store::{self, Store};
 
 /// The part of the time to the end that what is in flight has; the rest is for connections.
 const IN_FLIGHT: f64 = 0.8;
+
+/// How often what was measured is folded together.
+const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Serves until a signal ends it.
 ///
@@ -19,6 +25,13 @@ const IN_FLIGHT: f64 = 0.8;
 /// When the address may not be served without authentication, the port is in use, or the
 /// database cannot be opened.
 pub fn run(cli: &Cli, options: &Serve) -> Result<Exit, Failure> {
+    if options.print_config {
+        let mut out = std::io::stdout().lock();
+        let printed = out.write_all(config::print().as_bytes());
+        return printed
+            .map(|()| Exit::Done)
+            .map_err(|e| Failure::stream(&e));
+    }
     if options.auth == Auth::Off && !options.listen.is_loopback() {
         return Err(Failure::usage(format!(
             "--listen {}: without authentication (--auth off) only a loopback address is \
@@ -32,6 +45,13 @@ pub fn run(cli: &Cli, options: &Serve) -> Result<Exit, Failure> {
     let mut shutdown =
         http::signals(limit).map_err(|error| Failure::system(format!("signals: {error}")))?;
     block_on(async {
+        metrics::install();
+        tokio::spawn(async {
+            loop {
+                tokio::time::sleep(UPKEEP).await;
+                metrics::upkeep();
+            }
+        });
         let listener = TcpListener::bind(options.listen.addresses())
             .await
             .map_err(|error| Failure::system(format!("--listen {}: {error}", options.listen)))?;

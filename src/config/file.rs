@@ -7,13 +7,20 @@ use clap::builder::{BoolishValueParser, Resettable};
 use clap::{Arg, ArgAction, Command};
 use toml::{Table, Value};
 
-/// Options that are neither in the environment nor in the file: they say what a converter
-/// reads and writes.
+/// Options that are neither in the environment nor in the file: they say what a command is to do.
 const OPTIONS_ONLY: &[&str] = &[
-    "to", "as", "shape", "edition", "output", "all", "report", "empty",
+    "to",
+    "as",
+    "shape",
+    "edition",
+    "output",
+    "all",
+    "report",
+    "empty",
+    "print-config",
 ];
 /// The option that names the file; it is in the environment too.
-const CONFIG: &str = "config";
+pub(super) const CONFIG: &str = "config";
 /// The tables of the file: `key` in `[section]` is the option `--section-key`.
 const SECTIONS: &[&str] = &[];
 
@@ -57,7 +64,7 @@ pub enum FileError {
 }
 
 /// The name of an option that environment and file may set.
-fn setting(arg: &Arg) -> Option<&str> {
+pub(super) fn setting(arg: &Arg) -> Option<&str> {
     arg.get_long()
         .filter(|name| !OPTIONS_ONLY.contains(name) && !matches!(*name, "help" | "version"))
 }

@@ -22,6 +22,13 @@ const HELP: &[(&str, &str)] = &[
         "終了コード: 0 完了、1 受理できない入力あり、2 使い方または設定の誤り、3 システムの障害。オプションは環境変数\nKENKO_<OPTION> と TOML ファイルのキーでも指定できます（優先順位: オプション > 環境変数 > ファイル > 既定値）。\nただし --to、--as、--shape、--edition、-o を除きます。ログは stderr に出力し、レベルは RUST_LOG で決まります。",
     ),
     ("Everywhere", "共通"),
+    ("Format of the log on stderr", "stderr に出力するログの形式"),
+    ("A line of text an event", "1 件 1 行のテキスト"),
+    ("A JSON object a line", "1 行 1 件の JSON"),
+    (
+        "Prints every setting with its default as a commented TOML file, and ends",
+        "すべての設定を既定値とともに、コメント付きの TOML ファイルとして表示して終了します",
+    ),
     (
         "Says nothing where all goes well",
         "問題がなければ何も表示しません",

@@ -25,6 +25,7 @@ use super::App;
 use super::error::{Kind, Problem, Result};
 use crate::fault::{Code, Fault, Place};
 use crate::json;
+use crate::metrics;
 
 /// Blocks of a body that wait for their parser.
 const BLOCKS: usize = 4;
@@ -149,11 +150,14 @@ impl Body {
         F: FnOnce(&mut dyn Read) -> T + Send + 'static,
     {
         let Places { open, parsing } = self.places;
+        let waits = metrics::Wait::body();
         let _open = tokio::time::timeout(PATIENCE, open.acquire_owned())
             .await
             .ok()
             .and_then(std::result::Result::ok)
             .ok_or_else(|| Problem::new(Kind::Unavailable))?;
+        drop(waits);
+        let _present = metrics::Present::body();
         let (sender, receiver) = mpsc::channel(BLOCKS);
         let pump = pump(self.body, sender, self.silence, self.limit);
         let blocks = Blocks {

@@ -47,7 +47,6 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::layers::request_id;
 use super::{App, negotiate, query};
 use crate::fault::{Fault, Lang, Severity};
 use crate::fhir::canonical::Canonical;
@@ -280,13 +279,13 @@ impl Problem {
         let Some(error) = &self.source else {
             return;
         };
-        let (request, kind) = (request_id(), self.kind);
+        let kind = self.kind;
         if kind == Kind::Unavailable {
-            tracing::warn!(request, %error, "unavailable");
+            tracing::warn!(%error, "unavailable");
         } else if kind.status().is_server_error() {
-            tracing::error!(request, %error, "{kind:?}");
+            tracing::error!(%error, "{kind:?}");
         } else {
-            tracing::debug!(request, %error, "{kind:?}");
+            tracing::debug!(%error, "{kind:?}");
         }
     }
 }

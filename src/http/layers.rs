@@ -1,7 +1,7 @@
 //! What every request passes through, beside its route.
 
 use std::any::Any;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,61 +16,101 @@ use axum::response::{IntoResponse, Response};
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
-use tracing::Level;
+use tracing::{Instrument as _, Level};
 
 use super::App;
 use super::error::{self, Kind, Problem};
+use crate::metrics;
 
 /// The header that names a request in answers and logs.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-tokio::task_local! {
-    /// The id of the request that is being answered.
-    static ID: HeaderValue;
-}
-
-/// The id of the request that is being answered, for what is logged of it: a span around every
-/// request would cost each what only those that fail need.
-pub fn request_id() -> String {
-    let text = ID.try_with(|id| id.to_str().ok().map(str::to_owned));
-    text.ok().flatten().unwrap_or_default()
-}
-
-/// Words of the addresses that routes have: what of an address may be logged.
+/// The templates of the routes: what of an address may be logged and measured.
 #[derive(Debug, Clone)]
-pub struct Words(Arc<HashSet<String>>);
+pub struct Templates(Arc<Inner>);
 
-impl Words {
-    /// Those of these templates, `/fhir/Observation/{id}`.
-    pub fn of<'a>(templates: impl Iterator<Item = &'a str>) -> Words {
-        let words = templates.flat_map(|template| template.split('/'));
+#[derive(Debug)]
+struct Inner {
+    /// The words that stand between the variable parts.
+    words: HashSet<String>,
+    /// The routes by their templates without the names of variables.
+    routes: HashMap<String, Arc<str>>,
+    /// The label of every address that no route has.
+    none: Arc<str>,
+}
+
+impl Templates {
+    /// Those of these routes, such as `/fhir/Observation/{id}`.
+    pub fn of<'a>(routes: impl Iterator<Item = &'a str> + Clone) -> Templates {
+        let words = routes.clone().flat_map(|route| route.split('/'));
         let words = words.filter(|word| !word.starts_with('{'));
-        Words(Arc::new(words.map(str::to_owned).collect()))
+        let words: HashSet<String> = words.map(str::to_owned).collect();
+        let routes = routes.map(|route| (plain(route, &words), Arc::from(route)));
+        Templates(Arc::new(Inner {
+            routes: routes.collect(),
+            words,
+            none: Arc::from("none"),
+        }))
     }
 
-    /// An address without what was filled in.
+    /// The template of an address: its words, `{}` for whatever was filled in.
     fn template(&self, path: &str) -> String {
-        let word = |word| if self.0.contains(word) { word } else { "{}" };
-        path.split('/').map(word).collect::<Vec<_>>().join("/")
+        plain(path, &self.0.words)
+    }
+
+    /// The route with this template. There are as many as the program has, whatever is asked for.
+    fn route(&self, template: &str) -> Arc<str> {
+        self.0.routes.get(template).unwrap_or(&self.0.none).clone()
+    }
+}
+
+/// An address with `{}` in place of all that is none of the words.
+fn plain(path: &str, words: &HashSet<String>) -> String {
+    let mut out = String::with_capacity(path.len());
+    for (n, word) in path.split('/').enumerate() {
+        if n > 0 {
+            out.push('/');
+        }
+        out.push_str(if words.contains(word) { word } else { "{}" });
+    }
+    out
+}
+
+/// A method as a label: one of those that routes have.
+fn label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
     }
 }
 
 /// Names the request, limits its time, gives what failed its body, keeps browsers and caches
-/// from doing harm, and logs how it went: one layer, for each costs every request what a few
-/// tests of its headers cost.
+/// from doing harm, measures it and logs how it went: one layer, for each costs every request what
+/// a few tests of its headers cost.
 ///
-/// Addresses in logs are templates, never filled in, and without the query: ids and searched
+/// Everything that is logged meanwhile stands in the span `request` with the id of the request and
+/// the template of its address, which is never filled in and has no query: ids and searched
 /// values are personal data.
 pub async fn around(
-    State((app, words)): State<(App, Words)>,
+    State((app, templates)): State<(App, Templates)>,
     request: Request,
     next: Next,
 ) -> Response {
     let given = request.headers().get(REQUEST_ID).filter(|v| is_plain(v));
     let id = given.cloned().unwrap_or_else(new_id);
     let (method, uri) = (request.method().clone(), request.uri().clone());
+    let template = templates.template(uri.path());
+    let name = id.to_str().unwrap_or_default();
+    let span = tracing::info_span!("request", id = name, %method, route = template);
     let answered = async {
         let start = Instant::now();
+        let in_flight = metrics::Present::request();
         let lang = error::language(request.headers());
         let response = in_time(&app, next.run(request)).await;
         let mut response = error::render(&app, &uri, lang, response);
@@ -78,21 +118,22 @@ pub async fn around(
             *response.body_mut() = Body::empty();
         }
         secure(uri.path(), response.headers_mut());
-        let status = response.status().as_u16();
+        let (status, elapsed) = (response.status().as_u16(), start.elapsed());
+        drop(in_flight);
+        metrics::request(label(&method), templates.route(&template), status, elapsed);
         // A line a request costs as much as a read of an Observation: only what failed is told
         // unless somebody asks (`RUST_LOG=kenko_fhir=debug`).
         if status >= 500 || tracing::enabled!(Level::DEBUG) {
-            let (request, route) = (request_id(), words.template(uri.path()));
-            let millis = start.elapsed().as_micros() as f64 / 1000.0;
+            let millis = elapsed.as_micros() as f64 / 1000.0;
             if status >= 500 {
-                tracing::warn!(request, %method, route, status, millis, "answered");
+                tracing::warn!(status, millis, "answered");
             } else {
-                tracing::debug!(request, %method, route, status, millis, "answered");
+                tracing::debug!(status, millis, "answered");
             }
         }
         response
     };
-    let mut response = ID.scope(id.clone(), answered).await;
+    let mut response = answered.instrument(span).await;
     response.headers_mut().insert(REQUEST_ID, id);
     response
 }
@@ -150,7 +191,7 @@ pub fn gzip() -> CompressionLayer<impl Predicate> {
 
 /// A panic is an error of ours like any other. (The panic's own message goes to stderr only.)
 pub fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
-    tracing::error!(request = request_id(), "a handler panicked");
+    tracing::error!("a handler panicked");
     Problem::new(Kind::Internal).into_response()
 }
 
@@ -242,15 +283,20 @@ mod tests {
 
     #[test]
     fn what_was_filled_in_is_not_logged() {
-        let words = Words::of(["/", "/fhir/Observation/{id}", "/fhir/_history"].into_iter());
+        let routes = ["/", "/fhir/Observation/{id}", "/fhir/_history"];
+        let templates = Templates::of(routes.into_iter());
         for (path, logged) in [
             ("/fhir/Observation/P1", "/fhir/Observation/{}"),
             ("/fhir/_history", "/fhir/_history"),
             ("/fhir/P1/Observation/", "/fhir/{}/Observation/"),
             ("/", "/"),
         ] {
-            assert_eq!(words.template(path), logged);
+            assert_eq!(templates.template(path), logged);
         }
+        let route = |path| templates.route(&templates.template(path));
+        assert_eq!(&*route("/fhir/Observation/P1"), "/fhir/Observation/{id}");
+        assert_eq!(&*route("/fhir/_history"), "/fhir/_history");
+        assert_eq!(&*route("/fhir/_history/_history"), "none");
     }
 
     #[test]

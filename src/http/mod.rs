@@ -16,6 +16,7 @@ pub mod fhir;
 mod health;
 mod layers;
 pub mod links;
+mod metrics;
 pub mod negotiate;
 mod openapi;
 mod pages;
@@ -38,7 +39,7 @@ use crate::exchange::Options;
 use crate::kind::Kinds;
 use crate::store::{Access, Store};
 use error::{Kind, Problem};
-use layers::Words;
+use layers::Templates;
 
 pub use serve::{serve, signals};
 
@@ -159,6 +160,7 @@ fn described() -> OpenApiRouter<App> {
     openapi::begin()
         .merge(pages::router())
         .merge(health::router())
+        .merge(metrics::router())
         .nest("/exchange", exchange::router())
 }
 
@@ -168,15 +170,15 @@ pub fn app(app: App) -> Router {
     let (routes, document) = described().split_for_parts();
     let (fhir, paths) = fhir::router();
     let others = document.paths.paths.keys();
-    let words = Words::of(others.chain(&paths).map(String::as_str));
-    layered(routes.merge(fhir), words, app)
+    let templates = Templates::of(others.chain(&paths).map(String::as_str));
+    layered(routes.merge(fhir), templates, app)
 }
 
 /// Routes with what every request passes through.
 ///
 /// The layers are put around the router, not around each of its routes: there a request pays
 /// for each of them with copies of all below it.
-fn layered(routes: Router<App>, words: Words, app: App) -> Router {
+fn layered(routes: Router<App>, templates: Templates, app: App) -> Router {
     let cors = match app.settings().cors_origins.as_slice() {
         [] => None,
         origins => Some(layers::cors(origins)),
@@ -184,7 +186,7 @@ fn layered(routes: Router<App>, words: Words, app: App) -> Router {
     let service = ServiceBuilder::new()
         .map_request(|request: Request| layers::without_slash(request))
         .layer(layers::gzip())
-        .layer(from_fn_with_state((app.clone(), words), layers::around))
+        .layer(from_fn_with_state((app.clone(), templates), layers::around))
         .option_layer(cors)
         .layer(CatchPanicLayer::custom(layers::panicked))
         .service(
@@ -216,8 +218,8 @@ mod tests {
         let routes = Router::new()
             .route("/panic", get(panics))
             .route("/fhir/panic", get(panics));
-        let words = Words::of(std::iter::empty());
-        let router = layered(routes, words, App::new(store, Settings::default()));
+        let templates = Templates::of(std::iter::empty());
+        let router = layered(routes, templates, App::new(store, Settings::default()));
         for (path, media, told) in [
             ("/panic", error::PROBLEM_JSON, "\"status\":500"),
             (

@@ -6,6 +6,7 @@ use std::io;
 use axum::body::{Body, Bytes};
 use futures_util::stream;
 use tokio::sync::mpsc;
+use tracing::Instrument as _;
 
 use super::error::{Problem, Result};
 
@@ -74,7 +75,7 @@ where
         sender: sender.clone(),
         buf: Vec::with_capacity(BLOCK),
     });
-    tokio::spawn(async move {
+    let send = async move {
         let end = match writing.await {
             Ok(mut out) => match out.flush().await {
                 // An empty block says that this was all.
@@ -85,7 +86,8 @@ where
             Err(Stop::Gone) => return,
         };
         let _ = sender.send(end).await;
-    });
+    };
+    tokio::spawn(send.in_current_span());
     let first = match receiver.recv().await {
         Some(first) => first?,
         None => {

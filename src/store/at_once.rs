@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::db::{Bound, Statement};
 use super::files::Files;
 use super::{Error, Result};
+use crate::metrics;
 
 /// How long a statement waits for a connection.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -99,10 +100,16 @@ impl AtOnce {
         done
     }
 
+    /// Bytes of the write-ahead log beside the file.
+    pub fn wal_bytes(&self) -> u64 {
+        self.files.log_size()
+    }
+
     async fn acquire(&self) -> Result<SemaphorePermit<'_>> {
         if let Ok(permit) = self.free.try_acquire() {
             return Ok(permit);
         }
+        let _waits = metrics::Wait::pool();
         let permit = Box::pin(tokio::time::timeout(PATIENCE, self.free.acquire()))
             .await
             .map_err(|_| sqlx::Error::PoolTimedOut)?;

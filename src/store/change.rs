@@ -13,6 +13,7 @@ use super::{
 use crate::exchange::Submission;
 use crate::fhir::id::ObservationKey;
 use crate::mapping::Status;
+use crate::metrics;
 
 /// What must be there for a change to happen (`If-Match`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -233,6 +234,9 @@ impl Store {
         work.write_registered().await?;
         done.at = work.stamp().await?;
         work.commit(self).await?;
+        for change in done.records.iter().flatten().flatten() {
+            metrics::records("fhir", change.outcome.as_str(), 1);
+        }
         Ok(done)
     }
 }

@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rusqlite::types::{FromSql, Value};
 use sqlx::postgres::{PgArguments, PgConnection, PgRow};
@@ -19,6 +20,7 @@ use super::postgres::{self, Writing};
 use super::readers::Readers;
 use super::{Error, Result, sql, sqlite};
 use crate::fhir::id::Hash96;
+use crate::metrics;
 
 /// A value bound to a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -225,6 +227,70 @@ macro_rules! on {
     };
 }
 
+/// A statement that takes longer is logged.
+const SLOW: Duration = Duration::from_secs(1);
+/// Characters of a statement's text that a log line shows.
+const SHOWN: usize = 400;
+
+/// The time of a statement: measured, and logged where it is slow, when it is dropped.
+///
+/// A log line shows the shape of the statement: the beginning of its text with each list of
+/// placeholders as one. The text has no values, for they are bound.
+struct Timer {
+    sql: Cow<'static, str>,
+    writes: bool,
+    since: Instant,
+}
+
+impl Timer {
+    fn start(statement: &Statement, db: &Db<'_>) -> Timer {
+        Timer {
+            sql: match &statement.sql {
+                Cow::Borrowed(sql) => Cow::Borrowed(sql),
+                Cow::Owned(sql) => {
+                    let end = sql
+                        .char_indices()
+                        .nth(SHOWN)
+                        .map_or(sql.len(), |(at, _)| at);
+                    Cow::Owned(sql[..end].to_owned())
+                }
+            },
+            writes: matches!(db, Db::Writing(_)),
+            since: Instant::now(),
+        }
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        let elapsed = self.since.elapsed();
+        metrics::statement(self.writes, elapsed);
+        let millis = elapsed.as_micros() as f64 / 1000.0;
+        if elapsed >= SLOW {
+            tracing::warn!(statement = shape(&self.sql), millis, "slow statement");
+        } else {
+            tracing::trace!(statement = shape(&self.sql), millis, "statement");
+        }
+    }
+}
+
+/// The text of a statement with each list of placeholders (or of rows of them) as one, cut where
+/// it is long.
+fn shape(sql: &str) -> String {
+    let mut out = String::new();
+    for word in sql.split_inclusive(", ") {
+        let repeats = out.ends_with(word) && word.contains('?');
+        if !repeats {
+            out.push_str(word);
+        }
+    }
+    if let Some((at, _)) = out.char_indices().nth(SHOWN) {
+        out.truncate(at);
+        out.push('…');
+    }
+    out
+}
+
 impl Statement {
     /// Binds the next value.
     pub fn bind(mut self, value: impl Into<Bound>) -> Statement {
@@ -325,8 +391,10 @@ impl Statement {
         db: impl Into<Db<'a>>,
         make: impl Fn(&RowRef<'_>) -> Result<T> + Clone + Send + 'static,
     ) -> Result<Vec<T>> {
+        let db = db.into();
+        let _timer = Timer::start(&self, &db);
         on!(
-            db.into(),
+            db,
             self.fetch_all,
             read => read.fetch(self, usize::MAX, move |row| make(&RowRef::At(row))).await,
             rows => rows.into_iter().map(|row| make(&RowRef::Kept(row.into()))).collect()
@@ -338,8 +406,10 @@ impl Statement {
     /// # Errors
     /// [`Error::Database`].
     pub async fn fetch_all<'a>(self, db: impl Into<Db<'a>>) -> Result<Vec<Row>> {
+        let db = db.into();
+        let _timer = Timer::start(&self, &db);
         Ok(on!(
-            db.into(),
+            db,
             self.fetch_all,
             read => read.fetch(self, usize::MAX, kept).await?,
             rows => rows.into_iter().map(Row::from).collect()
@@ -351,8 +421,10 @@ impl Statement {
     /// # Errors
     /// [`Error::Database`].
     pub async fn fetch_optional<'a>(self, db: impl Into<Db<'a>>) -> Result<Option<Row>> {
+        let db = db.into();
+        let _timer = Timer::start(&self, &db);
         Ok(on!(
-            db.into(),
+            db,
             self.fetch_optional,
             read => read.fetch(self, 1, kept).await?.pop(),
             row => row.map(Row::from)
@@ -373,8 +445,10 @@ impl Statement {
     /// # Errors
     /// [`Error::Database`].
     pub async fn execute<'a>(self, db: impl Into<Db<'a>>) -> Result<u64> {
+        let db = db.into();
+        let _timer = Timer::start(&self, &db);
         Ok(on!(
-            db.into(),
+            db,
             self.execute,
             read => read.fetch(self, usize::MAX, |_| Ok(())).await.map(|_| 0)?,
             done => done.rows_affected()
@@ -445,10 +519,13 @@ impl Transaction {
     /// [`Error::Database`]; then nothing was changed, unless the connection was lost at this
     /// very moment.
     pub async fn commit(self) -> Result<()> {
+        let since = Instant::now();
         match self {
-            Transaction::Sqlite(tx) => tx.commit().await,
-            Transaction::Postgres(tx) => tx.commit().await,
+            Transaction::Sqlite(tx) => tx.commit().await?,
+            Transaction::Postgres(tx) => tx.commit().await?,
         }
+        metrics::commit(since.elapsed());
+        Ok(())
     }
 
     /// Gives it up.
@@ -516,5 +593,22 @@ impl<'a> From<&'a mut Transaction> for Db<'a> {
 impl<'a> From<&'a Reads> for Db<'a> {
     fn from(readers: &'a Reads) -> Db<'a> {
         Db::Reading(readers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shape;
+
+    #[test]
+    fn a_statement_is_shown_by_its_shape() {
+        assert_eq!(shape("SELECT 1"), "SELECT 1");
+        assert_eq!(
+            shape("SELECT a FROM b WHERE c IN (?, ?, ?, ?) AND d = ?"),
+            "SELECT a FROM b WHERE c IN (?, ?) AND d = ?"
+        );
+        let rows = format!("INSERT INTO a VALUES {}(?, ?)", "(?, ?), ".repeat(5000));
+        assert!(shape(&rows).chars().count() <= 401, "{}", shape(&rows));
+        assert!(shape(&"é".repeat(500)).ends_with('…'));
     }
 }

@@ -66,6 +66,7 @@ use std::time::Duration;
 
 use crate::fhir::id::ObservationKey;
 use crate::kind::Kinds;
+use crate::metrics;
 use db::{Reads, Transaction};
 
 pub use backup::{Restored, Snapshot, draft, replacement, restore};
@@ -284,7 +285,9 @@ impl Store {
     /// [`Error::Database`]; [`Error::Outdated`] where another program changed how records are
     /// kept.
     async fn begin(&self) -> Result<Transaction> {
+        let waits = metrics::Wait::write_lock();
         let mut tx = self.write.begin().await?;
+        drop(waits);
         let next = db::query("UPDATE revision SET data = data + 1 WHERE id = 1 RETURNING kinds");
         let revision = next.fetch_one(&mut tx).await?.try_get(0)?;
         if let Err(error) = self.layout.check(&mut tx, revision).await {
@@ -299,6 +302,13 @@ impl Store {
     async fn revision(&self) -> Result<i64> {
         let row = db::query("SELECT data FROM revision WHERE id = 1");
         row.fetch_one(&self.read).await?.try_get(0)
+    }
+
+    /// Measures what changes without a call: the size of SQLite's write-ahead log.
+    pub fn measure(&self) {
+        if let Reads::Sqlite(readers) = &self.read {
+            metrics::wal_bytes(readers.wal_bytes());
+        }
     }
 
     /// Ends all connections, within a few seconds whatever hangs; what was acknowledged is

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{AssertSqlSafe, Connection as _};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::error::is_lost;
@@ -94,6 +94,8 @@ fn connect_options(url: &str) -> Result<PgConnectOptions> {
     Ok(options
         .application_name("kenko-fhir")
         .statement_cache_capacity(256)
+        // Statements are logged by `db.rs`, by their shape.
+        .disable_statement_logging()
         .options([
             // A statement whose reader is gone does not run on.
             ("client_connection_check_interval", "1s"),

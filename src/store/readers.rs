@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::error::is_lost;
 use super::options::{Options, deadline, within};
 use super::postgres::TO_CLOSE;
+use crate::metrics;
 
 /// A connection that was idle for longer is asked whether it still stands.
 const TRUSTED: Duration = Duration::from_secs(1);
@@ -79,10 +80,13 @@ impl<C: Connection> Readers<C> {
     async fn acquire(&self) -> Result<(C, SemaphorePermit<'_>), Error> {
         let permit = match self.free.try_acquire() {
             Ok(permit) => permit,
-            Err(_) => tokio::time::timeout(self.limits.queue_timeout, self.free.acquire())
-                .await
-                .map_err(|_| Error::PoolTimedOut)?
-                .map_err(|_| Error::PoolClosed)?,
+            Err(_) => {
+                let _waits = metrics::Wait::pool();
+                tokio::time::timeout(self.limits.queue_timeout, self.free.acquire())
+                    .await
+                    .map_err(|_| Error::PoolTimedOut)?
+                    .map_err(|_| Error::PoolClosed)?
+            }
         };
         let idle = self.idle().pop();
         if let Some((mut connection, since)) = idle {

@@ -8,6 +8,7 @@ use super::{Access, Result, Store};
 use crate::exchange::{self, Position, Submission};
 use crate::fault::{Fault, Place};
 use crate::fhir::id::{self, ObservationKey};
+use crate::metrics;
 
 /// How many records came to which end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +42,20 @@ impl Counts {
             Outcome::Conflict => &mut self.conflict,
             Outcome::Refused => &mut self.refused,
         } += 1;
+    }
+
+    /// Adds the counts of a stored submission to the metrics.
+    pub(super) fn measure(&self) {
+        for (outcome, count) in [
+            (Outcome::Created, self.created),
+            (Outcome::Updated, self.updated),
+            (Outcome::Unchanged, self.unchanged),
+            (Outcome::Stale, self.stale),
+            (Outcome::Conflict, self.conflict),
+            (Outcome::Refused, self.refused),
+        ] {
+            metrics::records("exchange", outcome.as_str(), count);
+        }
     }
 }
 

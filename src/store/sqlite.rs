@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{Connection as _, Executor as _};
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::at_once::AtOnce;
@@ -72,6 +72,8 @@ pub async fn open(path: &Path, limits: Options) -> Result<(Arc<AtOnce>, Writer)>
         .foreign_keys(true)
         .busy_timeout(limits.lock_timeout)
         .statement_cache_capacity(256)
+        // Statements are logged by `db.rs`, by their shape.
+        .disable_statement_logging()
         .pragma("cache_size", "-8192")
         .pragma("temp_store", "memory");
     let connected = SqliteConnection::connect_with(&options).await;

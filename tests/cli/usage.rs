@@ -174,8 +174,8 @@ fn roots_and_origins_that_lead_nowhere_stop_the_start() {
 #[test]
 fn logs_in_a_file_have_no_colours() {
     let place = Place::new();
-    let ended = place.run_with(&[("RUST_LOG", "sqlx=debug")], &["migrate"]);
-    let ended = ended.exits(0).says("DEBUG");
+    let ended = place.run_with(&[("RUST_LOG", "kenko_fhir=trace")], &["migrate"]);
+    let ended = ended.exits(0).says("TRACE");
     assert!(!ended.err.contains('\u{1b}'), "{}", ended.err);
 }
 

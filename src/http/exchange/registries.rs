@@ -7,6 +7,7 @@ use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use tracing::Instrument as _;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -226,8 +227,8 @@ async fn change(
         return Err(refused(read));
     }
     let store = app.store().clone();
-    let changed =
-        tokio::spawn(async move { store.change_registry(list, &read.rows, replace).await });
+    let changed = async move { store.change_registry(list, &read.rows, replace).await };
+    let changed = tokio::spawn(changed.in_current_span());
     changed.await??.map_err(|faults| {
         let used = faults.iter().any(|f| f.code == Code::Conflict);
         let kind = if used { Kind::Conflict } else { Kind::Refused };

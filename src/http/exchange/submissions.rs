@@ -6,6 +6,7 @@ use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use tracing::Instrument as _;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -95,7 +96,8 @@ async fn submit(
     };
     // A task of its own: a client that goes away now does not undo what it sent.
     let store = app.store().clone();
-    let receipt = tokio::spawn(async move { store.submit(&mut submission, &how).await }).await??;
+    let stored = async move { store.submit(&mut submission, &how).await };
+    let receipt = tokio::spawn(stored.in_current_span()).await??;
     let mut response = answer(&receipt, lang)?;
     let location = format!("{}/exchange/submissions/{}", root.0, receipt.id);
     if let Ok(location) = HeaderValue::from_str(&location) {

@@ -16,6 +16,7 @@ use std::collections::HashMap;
 
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
+use tracing::Instrument as _;
 
 use super::call::Call;
 use super::condition::{self, Found};
@@ -205,11 +206,11 @@ impl<'a> Requests<'a> {
             return Ok(None);
         }
         // A task of its own: a client that goes away now does not undo what it sent.
-        let (changes, done) = tokio::spawn(async move {
+        let changed = async move {
             let done = store.change(held, &mut changes).await;
             done.map(|done| (changes, done))
-        })
-        .await??;
+        };
+        let (changes, done) = tokio::spawn(changed.in_current_span()).await??;
         for (entry, deleted) in deletions.into_iter().zip(&done.deletions) {
             if done.kept || *deleted == Deleted::Otherwise {
                 self.deleted(entry, *deleted);

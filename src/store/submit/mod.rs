@@ -160,6 +160,7 @@ impl Store {
         self.expire(&mut work.tx, work.now, refused.len()).await?;
         receipt::insert(&mut work.tx, &receipt, &packed, &extra).await?;
         work.commit(self).await?;
+        receipt.counts.measure();
         Ok(receipt)
     }
 
@@ -180,6 +181,7 @@ impl Store {
         receipt.received_at = work.stamp().await?;
         receipt::insert(&mut work.tx, &receipt, &packed, &extra).await?;
         work.commit(self).await?;
+        receipt.counts.measure();
         Ok(receipt)
     }
 
