@@ -1,7 +1,7 @@
 //! Walks through pages while others write: whatever is there from the first page to the last, and
 //! is not written itself, comes once.
 //!
-//! `KENKO_SEARCHES=100000 cargo test --release --test fhir walks` makes the long run.
+//! `KENKO_WALKS=100000 cargo test --release --test fhir walks` makes the long run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -193,7 +193,7 @@ fn a_walk_goes_on_whatever_is_written() {
         .unwrap();
     let world = runtime.block_on(World::new(false));
     let vocabulary = Vocabulary::new(&world);
-    let cases = std::env::var("KENKO_SEARCHES").map_or(40, |n| n.parse().unwrap());
+    let cases = std::env::var("KENKO_WALKS").map_or(40, |n| n.parse().unwrap());
     let mut runner = TestRunner::new(Config {
         cases,
         failure_persistence: None,
