@@ -12,9 +12,10 @@ use crate::store::{self, Address};
 /// When the file is there already, or the database fails.
 pub fn run(cli: &Cli, options: &Backup) -> Result<Exit, Failure> {
     if options.file.exists() {
-        return Err(Failure::usage(format!(
-            "{}: is there already",
-            options.file.display()
+        let file = options.file.display();
+        return Err(Failure::usage(localized!(
+            "{file}: is there already; name a file that is not",
+            "{file}: すでに存在します。別のファイル名を指定してください"
         )));
     }
     Address::parse(&cli.database)

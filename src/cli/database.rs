@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Failure;
+use super::{Failure, localized};
 use crate::config::Cli;
 use crate::kind::Kinds;
 use crate::store::{self, Address, Store};
@@ -33,7 +33,8 @@ const TO_END: Duration = Duration::from_secs(1);
 
 /// Runs the work of a command on a runtime of its own, which ends with it whatever hangs.
 pub fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let failed = |e: std::io::Error| Failure::system(format!("cannot start: {e}"));
+    let failed =
+        |e: std::io::Error| Failure::system(localized!("cannot start: {e}", "開始できません: {e}"));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -78,10 +79,13 @@ pub fn failed(error: store::Error) -> Failure {
 /// Refuses a database that is not there, for commands that only read.
 pub fn existing(cli: &Cli) -> Result<(), Failure> {
     match Address::parse(&cli.database).map_err(failed)? {
-        Address::File(path) if !path.exists() => Err(Failure::usage(format!(
-            "{}: no such database",
-            path.display()
-        ))),
+        Address::File(path) if !path.exists() => {
+            let path = path.display();
+            Err(Failure::usage(localized!(
+                "{path}: no such database; name one with --database, or load data with import",
+                "{path}: データベースがありません。--database で指定するか、import でデータを読み込んでください"
+            )))
+        }
         _ => Ok(()),
     }
 }

@@ -89,9 +89,10 @@ fn places(kinds: &Kinds, options: &Export) -> Result<Vec<usize>, Failure> {
         Some(kind) => Ok(vec![kind.place]),
         None => {
             let names: Vec<&str> = kinds.iter().map(|k| k.name.as_str()).collect();
-            Err(Failure::usage(format!(
-                "--kind {name}: one of {}",
-                names.join(", ")
+            let names = names.join(", ");
+            Err(Failure::usage(localized!(
+                "--kind {name}: one of {names}",
+                "--kind {name}: 次のいずれかを指定してください: {names}"
             )))
         }
     }
@@ -123,8 +124,9 @@ pub(super) async fn consortia(store: &Store, options: &Export) -> Result<Vec<Row
         .await
         .map_err(failed)?;
     if let (true, Some(id)) = (page.is_empty(), &options.consortium) {
-        return Err(Failure::usage(format!(
-            "--consortium {id}: no such consortium"
+        return Err(Failure::usage(localized!(
+            "--consortium {id}: no such consortium; registry show consortia lists them",
+            "--consortium {id}: 登録されていません。registry show consortia で一覧を確認できます"
         )));
     }
     Ok(page.into_iter().map(|stored| stored.row).collect())

@@ -192,7 +192,7 @@ fn report(cli: &Cli, line: &str) -> Result<(), Failure> {
 fn kinds(mappings: &Mappings) -> Result<Kinds, Failure> {
     let folder = mappings.mappings.as_deref();
     if let Some(path) = folder.filter(|path| !path.is_dir()) {
-        return Err(Failure::usage(format!("{}: not a folder", path.display())));
+        return Err(Failure::path(path, &io::ErrorKind::NotADirectory.into()));
     }
     Kinds::load(folder, mappings.canonical()).map_err(|faults| Failure::usage(faults.to_string()))
 }
@@ -225,6 +225,15 @@ fn registries(
             })
         }
         Err(LoadError::Io { path, source }) => Err(Failure::path(&path, &source)),
-        Err(error) => Err(Failure::usage(error.to_string())),
+        Err(LoadError::NoFolder(path)) => {
+            Err(Failure::path(&path, &io::ErrorKind::NotADirectory.into()))
+        }
+        Err(LoadError::Twice(path)) => {
+            let path = path.display();
+            Err(Failure::usage(localized!(
+                "{path}: there is a .csv of the same list; keep one of them",
+                "{path}: 同じ一覧の .csv があります。どちらか一方だけを残してください"
+            )))
+        }
     }
 }

@@ -103,7 +103,12 @@ fn template(list: &'static List, format: ListFormat) -> Result<Exit, Failure> {
 }
 
 fn find(name: &str) -> Result<&'static List, Failure> {
-    List::by_name(name).ok_or_else(|| Failure::usage(format!("{name}: no such list")))
+    List::by_name(name).ok_or_else(|| {
+        Failure::usage(localized!(
+            "{name}: no such list",
+            "{name}: 一覧がありません"
+        ))
+    })
 }
 
 /// Prints a list page by page.

@@ -12,10 +12,8 @@ use crate::store::{self, Address};
 /// When the snapshot is not there or not a database of this program, or the disk fails.
 pub fn run(cli: &Cli, options: &Restore) -> Result<Exit, Failure> {
     if !options.file.is_file() {
-        return Err(Failure::usage(format!(
-            "{}: no such file",
-            options.file.display()
-        )));
+        let missing = std::io::ErrorKind::NotFound.into();
+        return Err(Failure::path(&options.file, &missing));
     }
     let database = Address::parse(&cli.database)
         .and_then(Address::file)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 
 use super::database::{block_on, failed};
-use super::{Exit, Failure, demo, kinds};
+use super::{Exit, Failure, demo, kinds, localized};
 use crate::config::{self, Auth, Cli, RegistryMode, Serve};
 use crate::http::{self, App, Settings};
 use crate::metrics;
@@ -33,10 +33,10 @@ pub fn run(cli: &Cli, options: &Serve) -> Result<Exit, Failure> {
             .map_err(|e| Failure::stream(&e));
     }
     if options.auth == Auth::Off && !options.listen.is_loopback() {
-        return Err(Failure::usage(format!(
-            "--listen {}: without authentication (--auth off) only a loopback address is \
-             served, such as 127.0.0.1:8080 or [::1]:8080",
-            options.listen
+        let listen = &options.listen;
+        return Err(Failure::usage(localized!(
+            "--listen {listen}: without authentication (--auth off) only a loopback address is served, such as 127.0.0.1:8080 or [::1]:8080",
+            "--listen {listen}: 認証なし（--auth off）ではループバックアドレスだけで提供できます（例: 127.0.0.1:8080、[::1]:8080）"
         )));
     }
     let kinds = Arc::new(kinds(&options.mappings)?);
@@ -54,7 +54,13 @@ pub fn run(cli: &Cli, options: &Serve) -> Result<Exit, Failure> {
         });
         let listener = TcpListener::bind(options.listen.addresses())
             .await
-            .map_err(|error| Failure::system(format!("--listen {}: {error}", options.listen)))?;
+            .map_err(|error| {
+                let listen = &options.listen;
+                Failure::system(localized!(
+                    "--listen {listen}: {error}; end the program that uses the port, or name another",
+                    "--listen {listen}: {error}。ポートを使用中のプログラムを終了するか、別のポートを指定してください"
+                ))
+            })?;
         let opened = async {
             let database = store::Options {
                 wal_limit: options.wal_limit.0,

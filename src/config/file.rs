@@ -7,6 +7,8 @@ use clap::builder::{BoolishValueParser, Resettable};
 use clap::{Arg, ArgAction, Command};
 use toml::{Table, Value};
 
+use crate::fault::Lang;
+
 /// Options that are neither in the environment nor in the file: they say what a command is to do.
 const OPTIONS_ONLY: &[&str] = &[
     "to",
@@ -44,7 +46,7 @@ pub enum FileError {
         message: String,
     },
     /// No option has this name.
-    #[error("{}: unknown key {key}", path.display())]
+    #[error("{}: {}", path.display(), unknown(key))]
     UnknownKey {
         /// The file.
         path: PathBuf,
@@ -61,6 +63,21 @@ pub enum FileError {
         /// Why not.
         reason: String,
     },
+}
+
+/// A text in the language of the terminal.
+fn said(english: &str, japanese: &str) -> String {
+    match Lang::of_terminal() {
+        Lang::En => english.to_owned(),
+        Lang::Ja => japanese.to_owned(),
+    }
+}
+
+fn unknown(key: &str) -> String {
+    match Lang::of_terminal() {
+        Lang::En => format!("unknown key {key}"),
+        Lang::Ja => format!("{key} というキーはありません"),
+    }
 }
 
 /// The name of an option that environment and file may set.
@@ -169,13 +186,19 @@ fn texts(value: &Value, arg: &Arg) -> Result<Vec<String>, String> {
         Value::Integer(number) => Ok(number.to_string()),
         Value::Float(number) => Ok(number.to_string()),
         Value::Datetime(time) => Ok(time.to_string()),
-        _ => Err("expected a string or a number".to_owned()),
+        _ => Err(said(
+            "expected a string or a number",
+            "文字列または数値で指定してください",
+        )),
     };
     match (value, arg.get_action()) {
         (Value::Boolean(on), ArgAction::SetTrue) => Ok(vec![on.to_string()]),
-        (_, ArgAction::SetTrue) => Err("expected true or false".to_owned()),
+        (_, ArgAction::SetTrue) => Err(said(
+            "expected true or false",
+            "true または false で指定してください",
+        )),
         (Value::Array(items), ArgAction::Append) => items.iter().map(one).collect(),
-        (Value::Array(_), _) => Err("expected one value".to_owned()),
+        (Value::Array(_), _) => Err(said("expected one value", "値を一つだけ指定してください")),
         _ => one(value).map(|text| vec![text]),
     }
 }
