@@ -64,9 +64,10 @@ impl Store {
         );
         bind(&keep, &bound).execute(&mut work.tx).await?;
         let text = format!(
-            "UPDATE record SET version = version + 1, state = {DELETED}, residue = NULL, write = {write} WHERE {these}"
+            "UPDATE record SET version = version + 1, state = {DELETED}, residue = NULL, write = ? WHERE {these}"
         );
-        bind(&text, &bound).execute(&mut work.tx).await?;
+        let values = [vec![write.into()], bound].concat();
+        bind(&text, &values).execute(&mut work.tx).await?;
         // What waited to mend it has nothing left to mend.
         query(
             "UPDATE quarantine SET left_at = ?, left_by = ? \

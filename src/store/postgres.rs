@@ -93,7 +93,8 @@ fn connect_options(url: &str) -> Result<PgConnectOptions> {
     })?;
     Ok(options
         .application_name("kenko-fhir")
-        .statement_cache_capacity(256)
+        // A prepared search of many units takes a megabyte of the server, for each connection.
+        .statement_cache_capacity(64)
         // Statements are logged by `db.rs`, by their shape.
         .disable_statement_logging()
         .options([
