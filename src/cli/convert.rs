@@ -10,7 +10,7 @@ use super::interrupt::{Progress, Work};
 use super::output::{Privacy, Sink, Target};
 use super::resources::{self, Outcome};
 use super::submissions::submissions;
-use super::{Exit, Failure, kinds, localized, registries, report};
+use super::{Exit, Failure, distinct, kinds, localized, registries, report};
 use crate::config::{Cli, Convert, Form, Shape, Side};
 use crate::exchange::{self, Submission};
 use crate::fhir::bundle;
@@ -38,6 +38,11 @@ struct Run<'a> {
 /// # Errors
 /// When a file or folder is not there, or the system fails.
 pub fn run(cli: &Cli, options: &Convert) -> Result<Exit, Failure> {
+    distinct(&[
+        options.output.as_deref(),
+        options.outcome.as_deref(),
+        options.reporting.report.as_deref(),
+    ])?;
     let kinds = kinds(&options.mappings)?;
     let mut reporter = Reporter::new(&options.reporting)?;
     let registries = registries(options.registries.as_deref(), &kinds, &mut reporter)?;

@@ -125,6 +125,7 @@ impl Files {
                 "not a regular file, and not read; name it on the command line to read from it",
                 "通常のファイルではないため読み込みません。読み込むにはコマンドラインで指定してください"
             );
+            self.ignored += 1;
             self.problem(path.display().to_string(), Severity::Warning, message);
         } else {
             self.file(path, file.len(), named);
@@ -197,6 +198,7 @@ impl Files {
             Ok(archive) => archive,
             Err(error) => return self.broken_archive(name.to_owned(), error),
         };
+        let mut broken = Vec::new();
         for entry in 0..archive.len() {
             let (inside, looked) = match archive.by_index(entry) {
                 Ok(file) if file.is_dir() => continue,
@@ -209,7 +211,7 @@ impl Files {
                     (inside, begin(file))
                 }
                 Err(error) => {
-                    self.broken_archive(format!("{name}!{entry}"), error);
+                    broken.push((entry, error));
                     continue;
                 }
             };
@@ -228,6 +230,11 @@ impl Files {
                 }
                 Err(error) => self.unreadable(name, &error),
             }
+        }
+        for (entry, error) in broken {
+            let inside = archive.name_for_index(entry).and_then(Result::ok);
+            let inside = inside.map_or(entry.to_string(), |name| name.into_owned());
+            self.broken_archive(format!("{name}!{inside}"), error);
         }
     }
 

@@ -180,6 +180,21 @@ pub fn tell(message: &str) {
     let _ = writeln!(io::stderr(), "kenko-fhir: {message}");
 }
 
+/// Refuses two outputs at one place: the later would replace the earlier.
+fn distinct(outputs: &[Option<&Path>]) -> Result<(), Failure> {
+    let named: Vec<&Path> = outputs.iter().copied().flatten().collect();
+    for (n, path) in named.iter().enumerate() {
+        if named[..n].contains(path) && (path.is_file() || !path.exists()) {
+            let path = path.display();
+            return Err(Failure::usage(localized!(
+                "{path}: named for two outputs; name a file for each",
+                "{path}: 二つの出力に同じファイルが指定されています。別々のファイルを指定してください"
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// Says in a line on stdout what a command did, unless it is to be quiet.
 fn report(cli: &Cli, line: &str) -> Result<(), Failure> {
     if cli.quiet {

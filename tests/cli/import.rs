@@ -141,6 +141,8 @@ fn one_unreadable_file_ends_nothing_and_is_told() {
     );
     assert!(out.contains("hba1c-methods: created: 4"), "{out}");
     assert_eq!(number(out, "files:", "unreadable"), 4, "{out}");
+    // Six of systems, notes.txt, the FIFO, and the two in the archive.
+    assert_eq!(number(out, "files:", "passed over"), 10, "{out}");
     adds_up(out, 11);
     assert_eq!(number(out, "created:", "created"), 11, "{out}");
     // Again: nothing new, nothing refused but the unreadable.

@@ -164,3 +164,13 @@ fn exports_are_for_their_owner_only() {
         .exits(0);
     assert_eq!((quiet.out.as_str(), quiet.err.as_str()), ("", ""));
 }
+
+#[test]
+fn two_outputs_never_share_a_file() {
+    let place = Place::new();
+    for other in ["--outcome", "--report"] {
+        let arguments = ["convert", &first(), "-o", "a.json", other, "a.json"];
+        place.run(&arguments).exits(2).says("a.json");
+        assert!(!place.path("a.json").exists());
+    }
+}
