@@ -50,7 +50,7 @@ fn post(address: &str, body: &str) -> Option<u16> {
         .set_read_timeout(Some(Duration::from_secs(30)))
         .ok()?;
     let head = format!(
-        "POST /exchange/submissions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+        "POST /exchange/submissions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
          Connection: close\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );

@@ -8,6 +8,8 @@ mod database;
 mod documents;
 #[path = "http/faults.rs"]
 mod faults;
+#[path = "http/hosts.rs"]
+mod hosts;
 #[path = "http/layers.rs"]
 mod layers;
 #[path = "http/listings.rs"]

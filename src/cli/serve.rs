@@ -39,6 +39,12 @@ pub fn run(cli: &Cli, options: &Serve) -> Result<Exit, Failure> {
             "--listen {listen}: 認証なし（--auth off）ではループバックアドレスだけで提供できます（例: 127.0.0.1:8080、[::1]:8080）"
         )));
     }
+    if options.auth == Auth::Off && options.cors_origin.iter().any(|origin| origin == "*") {
+        return Err(Failure::usage(localized!(
+            "--cors-origin *: without authentication (--auth off) every web page could read what the server holds; name the origins that may, such as --cors-origin https://app.example",
+            "--cors-origin *: 認証なし（--auth off）では、あらゆるウェブページから保存内容を読み取れてしまいます。許可するオリジンを指定してください（例: --cors-origin https://app.example）"
+        )));
+    }
     let kinds = Arc::new(kinds(&options.mappings)?);
     // Before anything can hang, so that a signal always ends in good order.
     let limit = options.shutdown_timeout.0;
@@ -92,6 +98,7 @@ fn settings(options: &Serve) -> Settings {
         body_limit: options.body_limit.0,
         reading: options.refusals.reading(false),
         bundle_max: options.bundle_max,
+        local_only: options.auth == Auth::Off,
         cors_origins: options.cors_origin.clone(),
         auto_register: options.registry == RegistryMode::Auto,
         ..Settings::default()

@@ -24,6 +24,7 @@
 //! | `Several` | 412 | multiple-matches | a condition matches several |
 //! | `TooLarge` | 413 | too-long | the body is over the limit |
 //! | `MediaType` | 415 | not-supported | a body in a media type or coding not read here |
+//! | `Misdirected` | 421 | security | the host of the request is not one of this server |
 //! | `Refused` | 422 | processing | well-formed, but against a rule; the faults say which |
 //! | `Throttled` | 429 | throttled | too many requests (`Retry-After`) |
 //! | `Internal` | 500 | exception | our fault; logged with the request id, never explained |
@@ -107,6 +108,7 @@ kinds! {
     Several 412 "multiple-matches" "The condition matches several" "条件に複数が一致します";
     TooLarge 413 "too-long" "The body is too large" "本文が大きすぎます";
     MediaType 415 "not-supported" "The media type of the body is not supported" "本文の形式に対応していません";
+    Misdirected 421 "security" "The host is not one of this server" "このサーバーのホスト名ではありません";
     Refused 422 "processing" "Refused by a rule" "規則により受理できません";
     Throttled 429 "throttled" "Too many requests" "リクエストが多すぎます";
     Internal 500 "exception" "An error of the server" "サーバー内部のエラーです";

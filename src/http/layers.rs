@@ -90,9 +90,9 @@ fn label(method: &Method) -> &'static str {
     }
 }
 
-/// Names the request, limits its time, gives what failed its body, keeps browsers and caches
-/// from doing harm, measures it and logs how it went: one layer, for each costs every request what
-/// a few tests of its headers cost.
+/// Names the request, judges its host, limits its time, gives what failed its body, keeps browsers
+/// and caches from doing harm, measures it and logs how it went: one layer, for each costs every
+/// request what a few tests of its headers cost.
 ///
 /// Everything that is logged meanwhile stands in the span `request` with the id of the request and
 /// the template of its address, which is never filled in and has no query: ids and searched
@@ -112,7 +112,11 @@ pub async fn around(
         let start = Instant::now();
         let in_flight = metrics::Present::request();
         let lang = error::language(request.headers());
-        let response = in_time(&app, next.run(request)).await;
+        let (version, headers) = (request.version(), request.headers());
+        let response = match app.hosts().check(&method, &uri, version, headers) {
+            Ok(()) => in_time(&app, next.run(request)).await,
+            Err(problem) => problem.into_response(),
+        };
         let mut response = error::render(&app, &uri, lang, response);
         if method == Method::HEAD {
             *response.body_mut() = Body::empty();

@@ -14,6 +14,7 @@ pub mod error;
 pub mod exchange;
 pub mod fhir;
 mod health;
+mod host;
 mod layers;
 pub mod links;
 mod metrics;
@@ -54,6 +55,8 @@ pub struct Settings {
     pub reading: Options,
     /// Origins that browsers may call from; `*` any.
     pub cors_origins: Vec<String>,
+    /// Only requests to loopback names and to the host of the base URL are answered.
+    pub local_only: bool,
     /// Unknown consortia, participants and laboratories are registered provisionally.
     pub auto_register: bool,
     /// Entries of a page where nobody asks for a number.
@@ -77,6 +80,7 @@ impl Default for Settings {
             body_limit: 64 << 20,
             reading: Options::default(),
             cors_origins: Vec::new(),
+            local_only: false,
             auto_register: false,
             page_default: 50,
             page_max: 1000,
@@ -98,6 +102,7 @@ struct Shared {
     store: Arc<Store>,
     settings: Settings,
     places: body::Places,
+    hosts: host::Rules,
     /// The OpenAPI document, once somebody asked for it.
     document: OnceLock<String>,
 }
@@ -107,11 +112,17 @@ impl App {
     pub fn new(store: Arc<Store>, settings: Settings) -> App {
         let parsing = std::thread::available_parallelism().map_or(2, usize::from);
         let places = body::Places::new(settings.open_bodies, parsing);
+        let hosts = host::Rules::new(
+            settings.local_only,
+            settings.base_url.as_deref(),
+            &settings.cors_origins,
+        );
         App {
             shared: Arc::new(Shared {
                 store,
                 settings,
                 places,
+                hosts,
                 document: OnceLock::new(),
             }),
         }
@@ -135,6 +146,11 @@ impl App {
     /// The places for bodies.
     pub fn places(&self) -> &body::Places {
         &self.shared.places
+    }
+
+    /// The rules about hosts and origins.
+    fn hosts(&self) -> &host::Rules {
+        &self.shared.hosts
     }
 
     /// The OpenAPI document.
@@ -228,7 +244,8 @@ mod tests {
                 "\"code\":\"exception\"",
             ),
         ] {
-            let request = Request::get(path).body(Body::empty()).unwrap();
+            let request = Request::get(path).header("host", "kenko.test");
+            let request = request.body(Body::empty()).unwrap();
             let response = router.clone().oneshot(request).await.unwrap();
             assert_eq!(response.status(), 500);
             assert_eq!(response.headers()["content-type"], media);

@@ -43,7 +43,7 @@ impl Running {
         let length = body.len();
         write!(
             stream,
-            "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
              Content-Length: {length}\r\n{headers}\r\n{body}"
         )
         .unwrap();
@@ -196,7 +196,8 @@ fn whatever_hangs_a_signal_ends_it_in_time() {
     let running = Running::start(&place, &["--shutdown-timeout", "4s"]);
     // A sender who stalls, and a write that waits for another process.
     let mut stalled = TcpStream::connect(&running.address).unwrap();
-    let head = "POST /exchange/submissions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json";
+    let head =
+        "POST /exchange/submissions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json";
     write!(stalled, "{head}\r\nContent-Length: 1000\r\n\r\n{{").unwrap();
     let other = rusqlite::Connection::open(place.path("kenko.db")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -209,4 +210,37 @@ fn whatever_hangs_a_signal_ends_it_in_time() {
     running.ends_by("-TERM");
     let took = begun.elapsed();
     assert!(took < std::time::Duration::from_secs(15), "{took:?}");
+}
+
+#[test]
+fn only_loopback_names_are_answered_over_a_socket_and_each_is_named_once() {
+    let place = Place::new();
+    let running = Running::start(&place, &["--base-url", "https://kenko.example/api"]);
+    let status = |target: &str, head: &str| {
+        let mut stream = TcpStream::connect(&running.address).unwrap();
+        write!(
+            stream,
+            "GET {target} HTTP/1.1\r\n{head}Connection: close\r\n\r\n"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.split(' ').nth(1).unwrap_or_default().to_owned()
+    };
+    let address = &running.address;
+    let own = format!("Host: {address}\r\n");
+    for (head, expected) in [
+        (own.as_str(), "200"),
+        ("Host: localhost\r\n", "200"),
+        ("Host: kenko.example\r\n", "200"),
+        ("Host: evil.example\r\n", "421"),
+        ("Host: localhost\r\nHost: localhost\r\n", "400"),
+        ("Host: localhost\r\nhost: evil.example\r\n", "400"),
+        ("", "400"),
+    ] {
+        assert_eq!(status("/health/live", head), expected, "{head:?}");
+    }
+    // The target of a request beats its header.
+    let target = "http://evil.example/health/live";
+    assert_eq!(status(target, "Host: localhost\r\n"), "421");
 }

@@ -166,6 +166,8 @@ fn roots_and_origins_that_lead_nowhere_stop_the_start() {
     for (option, value) in [
         ("--base-url", "foo"),
         ("--cors-origin", "https://a.example/"),
+        // Without authentication any page could read everything.
+        ("--cors-origin", "*"),
     ] {
         place.run(&["serve", option, value]).exits(2).says(option);
     }

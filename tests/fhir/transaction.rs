@@ -403,6 +403,7 @@ async fn prefer_decides_what_the_entries_carry() {
 /// What a server exports of a consortium.
 async fn exported(server: &Server) -> String {
     let request = axum::http::Request::get("/exchange/records?consortium_id=A00001")
+        .header("host", "h.example")
         .body(axum::body::Body::empty())
         .unwrap();
     let mut value = server.call(request).await.json();

@@ -177,6 +177,7 @@ async fn browsers_of_named_origins_may_call_and_no_others() {
         Request::builder()
             .method(Method::OPTIONS)
             .uri("/fhir/Observation")
+            .header("host", "kenko.test")
             .header("origin", origin)
             .header("access-control-request-method", "PUT")
             .header(

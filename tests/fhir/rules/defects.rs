@@ -13,6 +13,7 @@ async fn exchange(server: &Server, path: &str, body: Option<&str>) -> Answer {
         None => Request::get(path),
     };
     let body = Body::from(body.unwrap_or_default().to_owned());
+    let request = request.header("host", "h.example");
     server.call(request.body(body).unwrap()).await
 }
 

@@ -128,6 +128,7 @@ async fn c1_13_every_error_is_an_operation_outcome() {
 async fn c1_13_limits_are_told_by_an_operation_outcome() {
     let body = |text: &'static str| {
         Request::post("/fhir/$to-fhir")
+            .header("host", "h.example")
             .header("content-type", JSON)
             .body(Body::from(text))
             .unwrap()
@@ -166,6 +167,7 @@ async fn c1_13_limits_are_told_by_an_operation_outcome() {
 fn endless() -> Request<Body> {
     let never = futures_util::stream::pending::<Result<Bytes, std::io::Error>>();
     Request::post("/fhir/$to-fhir")
+        .header("host", "h.example")
         .header("content-type", JSON)
         .body(Body::from_stream(never))
         .unwrap()

@@ -20,6 +20,7 @@ async fn sec_01_browsers_may_send_and_see_the_headers_of_fhir() {
         let preflight = Request::builder()
             .method(Method::OPTIONS)
             .uri("/fhir/Observation/1")
+            .header("host", "h.example")
             .header("origin", ORIGIN)
             .header("access-control-request-method", method)
             .header("access-control-request-headers", asked);
