@@ -175,7 +175,7 @@ pub enum RegistryMode {
     Auto,
 }
 
-/// What is kept of refused records.
+/// Limits of what is kept of refused records.
 #[derive(Debug, Clone, Args)]
 pub struct Refusals {
     /// Most faults listed of a submission; beyond them, the first error of each record
@@ -241,7 +241,7 @@ pub struct Serve {
     #[arg(long, value_name = "SIZE", default_value = "64M")]
     pub body_limit: Size,
 
-    /// What is kept of refused records.
+    /// Limits of what is kept of refused records.
     #[command(flatten)]
     pub refusals: Refusals,
 
@@ -421,7 +421,7 @@ pub struct Import {
     #[arg(long, value_enum, default_value_t = RegistryMode::Strict)]
     pub registry: RegistryMode,
 
-    /// What is kept of refused records.
+    /// Limits of what is kept of refused records.
     #[command(flatten)]
     pub refusals: Refusals,
 

@@ -218,7 +218,7 @@ codes! {
         "nothing has to be done; it is no part of the protocol's data" "対応不要です。規約のデータには含まれません";
 }
 
-/// What is wrong and what to do where that differs from what a code says by itself:
+/// Title and remedy of a code where an area needs others than the code has:
 /// code, area, title (empty for that of the code) and remedy, in English and Japanese.
 type Local = (Code, Area, [&'static str; 2], [&'static str; 2]);
 
@@ -397,7 +397,7 @@ const LOCAL: &[Local] = &[
 ];
 
 impl Code {
-    /// What is wrong, in a few words, where it was met.
+    /// Title of the code in an area.
     pub fn title_in(self, area: Area, lang: Lang) -> &'static str {
         let local = LOCAL
             .iter()
@@ -408,7 +408,7 @@ impl Code {
         }
     }
 
-    /// What to do about it, where it was met.
+    /// Remedy of the code in an area.
     pub fn remedy_in(self, area: Area, lang: Lang) -> &'static str {
         let local = LOCAL
             .iter()
@@ -534,7 +534,7 @@ impl Fault {
         self
     }
 
-    /// What was expected, in a language.
+    /// The expected value, in a language.
     pub fn expected_in(&self, lang: Lang) -> Cow<'_, str> {
         match lang {
             Lang::En => Cow::Borrowed(&self.expected),
@@ -542,7 +542,7 @@ impl Fault {
         }
     }
 
-    /// What was found, in a language: the input is quoted as it is, and described where it is of
+    /// The found value, in a language: the input is quoted as it is, and described where it is of
     /// another type.
     pub fn found_in(&self, lang: Lang) -> Cow<'_, str> {
         match (lang, self.code) {

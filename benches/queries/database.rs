@@ -17,7 +17,7 @@ pub fn filled(backend: &Backend, observations: u64) -> (Database, Workload) {
     let database = Database::empty(backend, &format!("kenko_{observations}"));
     let url = &database.url;
     let kinds = Arc::new(Kinds::embedded().expect("the embedded mappings"));
-    // What one participant gives in all days, by a small cohort.
+    // Records of one participant over all days, from a small cohort.
     let each = records(&kinds, &Cohort::new(50, DAYS, 1)) / 50;
     let cohort = Cohort::new((observations / each) as u32, DAYS, 1);
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");

@@ -121,7 +121,7 @@ impl Ledger {
         all.entry(id.to_owned()).or_default().announced = Some(content);
     }
 
-    /// What was announced is the next version, or was refused.
+    /// The announced content is the next version, or was refused.
     pub fn settle(&self, id: &str, stored: bool) {
         let mut all = self.all();
         let known = all.entry(id.to_owned()).or_default();

@@ -14,7 +14,7 @@ const LOG: u64 = 64;
 /// The shortest run of which memory is judged.
 pub const JUDGED: Duration = Duration::from_secs(8 * 60);
 
-/// What is sampled.
+/// Sampled quantity.
 pub struct Sampler<'a> {
     /// Where the database is.
     pub backend: &'a Backend,
@@ -96,7 +96,7 @@ impl<'a> Sampler<'a> {
         }
     }
 
-    /// What is wrong with the samples.
+    /// Faults of the samples.
     pub fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
         let most = self.samples.iter().map(|s| s.log).max().unwrap_or(0);

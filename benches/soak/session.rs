@@ -19,7 +19,7 @@ const FHIR_JSON: &str = "application/fhir+json";
 pub struct Run {
     /// `host:port` of the server.
     pub address: String,
-    /// What was acknowledged.
+    /// Acknowledged versions.
     pub ledger: Ledger,
     /// Set when nothing more is to be asked.
     pub ended: AtomicBool,

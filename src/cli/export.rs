@@ -50,7 +50,7 @@ pub fn run(cli: &Cli, options: &Export) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// What an export wrote.
+/// Counts of an export.
 #[derive(Debug, Default)]
 pub(super) struct Written {
     /// Records or resources.

@@ -1,7 +1,7 @@
 //! The data files below the paths of a command line: found, and told what each holds.
 //!
 //! A file is a submission, a resource, a registry list or an archive of such by its content, not by
-//! its name. What systems leave in folders is passed over; what cannot be read is told, and the
+//! its name. Files that systems leave in folders are passed over; an unreadable file is told, and the
 //! rest is read.
 
 use std::collections::HashSet;
@@ -21,7 +21,7 @@ use crate::registry::{Form, List, recognize};
 /// Bytes of a content that tell what it is.
 const LOOK: u64 = 64 << 10;
 
-/// What a content is.
+/// Class of a content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content {
     /// JSON documents: submissions or FHIR resources.
@@ -35,7 +35,7 @@ pub enum Content {
 pub struct Item {
     /// The name in messages: `FILE`, or `ARCHIVE!ENTRY`.
     pub name: String,
-    /// What it is.
+    /// Its class.
     pub content: Content,
     entry: Option<usize>,
 }
@@ -51,14 +51,14 @@ pub struct DataFile {
     pub items: Vec<Item>,
 }
 
-/// What is wrong with a file as a whole.
+/// Problem of a file as a whole.
 #[derive(Debug)]
 pub struct Problem {
     /// The file or entry.
     pub name: String,
     /// An error where it should have been read.
     pub severity: Severity,
-    /// What is wrong and what to do.
+    /// Message: the problem and its remedy.
     pub message: String,
 }
 
@@ -69,7 +69,7 @@ pub struct Files {
     pub data: Vec<DataFile>,
     /// How many were passed over: files of the system, and of other programs.
     pub ignored: u64,
-    /// What could not be read, or is nothing that is read here.
+    /// Files that cannot be read, or are of another kind.
     pub problems: Vec<Problem>,
     /// The folders that were entered: a link may lead back to one.
     entered: HashSet<PathBuf>,
@@ -79,7 +79,7 @@ impl Files {
     /// Walks the paths; folders in the order of names.
     ///
     /// # Errors
-    /// When a path is not there. What cannot be read below it stands in [`Files::problems`].
+    /// When a path is not there. Unreadable files below it stand in [`Files::problems`].
     pub fn find(paths: &[PathBuf]) -> Result<Files, Failure> {
         let mut files = Files::default();
         for path in paths {
@@ -170,9 +170,8 @@ impl Files {
 
     fn file(&mut self, path: &Path, size: u64, named: bool) {
         let name = path.display().to_string();
-        let opened = File::open(path).and_then(|file| begin(file).map(|begin| begin.0));
-        let begin = match opened {
-            Ok(begin) => begin,
+        let (begin, whole) = match File::open(path).and_then(begin) {
+            Ok(looked) => looked,
             Err(error) => return self.unreadable(name, &error),
         };
         let mut items = Vec::new();
@@ -184,7 +183,7 @@ impl Files {
             }
             self.archive(path, &name, &mut items);
         } else {
-            items.extend(self.item(name, None, path, named));
+            items.extend(self.classified(name, None, path, &begin, whole, named));
         }
         if !items.is_empty() {
             let path = path.to_owned();
@@ -235,23 +234,6 @@ impl Files {
             let inside = archive.name_for_index(entry).and_then(Result::ok);
             let inside = inside.map_or(entry.to_string(), |name| name.into_owned());
             self.broken_archive(format!("{name}!{inside}"), error);
-        }
-    }
-
-    /// The item of a plain or compressed file.
-    fn item(
-        &mut self,
-        name: String,
-        entry: Option<usize>,
-        path: &Path,
-        named: bool,
-    ) -> Option<Item> {
-        match File::open(path).and_then(begin) {
-            Ok((begin, whole)) => self.classified(name, entry, path, &begin, whole, named),
-            Err(error) => {
-                self.unreadable(name, &error);
-                None
-            }
         }
     }
 
@@ -328,11 +310,8 @@ impl Files {
 }
 
 impl DataFile {
-    /// Gives the contents that are wanted to `take`, decompressed, one after the other. `take`
-    /// says whether to go on.
-    ///
-    /// # Errors
-    /// The name and the reason of each content that cannot be opened; the others are given.
+    /// Gives the contents that are wanted to `take`, decompressed, one after the other: the content,
+    /// or the reason why it cannot be opened. `take` says whether to go on.
     pub fn read(
         &self,
         wanted: impl Fn(&Item) -> bool,
@@ -382,7 +361,7 @@ fn begin(content: impl Read) -> io::Result<(Vec<u8>, bool)> {
     Ok((begin, whole))
 }
 
-/// What a content is, by its name where that is a list's, else by how it begins; the lists that it
+/// Class of a content, by its name where that is a list's, else by how it begins; the lists that it
 /// may be where that is not clear.
 fn classify(path: &Path, begin: &[u8], whole: bool) -> Result<Content, Vec<&'static List>> {
     let text = begin.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(begin);

@@ -23,7 +23,7 @@ use crate::exchange::{self, Submission};
 use crate::fault::{Code, Fault, Place, Severity};
 use crate::json::{Event, Reader};
 use crate::kind::Kinds;
-use crate::registry::{self, Form, List};
+use crate::registry::{self, Form, List, ReadRows};
 use crate::store::{Changed, Counts, Handling, Receipt, Store, Submit};
 
 /// Submissions read ahead of the database.
@@ -51,7 +51,7 @@ struct Summary {
     counts: Counts,
 }
 
-/// What became of the rows of a list.
+/// Outcomes of the rows of a list.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct ListCounts {
     /// Rows added, replaced, and there already.
@@ -260,6 +260,27 @@ fn contents(
     out
 }
 
+/// Reads the rows of a list and tells their faults.
+pub(super) fn read_list(
+    kinds: &Kinds,
+    list: &'static List,
+    form: Form,
+    name: &str,
+    bytes: &[u8],
+    reporter: &mut Reporter,
+) -> Result<ReadRows, Failure> {
+    let known = |kind: &str| kinds.get(kind).is_some();
+    let options = registry::Options {
+        known_kind: Some(&known),
+        ..registry::Options::default()
+    };
+    let read = registry::read_bytes(list, form, bytes, &options)
+        .map_err(|e| Failure::path(Path::new(name), &e))?;
+    let unlisted = read.faults.total() - read.faults.kept().len() as u64;
+    reporter.all(name, read.faults.kept(), unlisted)?;
+    Ok(read)
+}
+
 /// Loads the rows of a list: all of them, or none where one has a fault.
 pub(super) async fn load_list(
     store: &Store,
@@ -269,22 +290,11 @@ pub(super) async fn load_list(
     bytes: &[u8],
     reporter: &mut Reporter,
 ) -> Result<ListCounts, Failure> {
-    let kinds = store.kinds().clone();
-    let known = |kind: &str| kinds.get(kind).is_some();
-    let options = registry::Options {
-        known_kind: Some(&known),
-        ..registry::Options::default()
-    };
-    let read = registry::read_bytes(list, form, bytes, &options)
-        .map_err(|e| Failure::path(Path::new(name), &e))?;
+    let read = read_list(store.kinds(), list, form, name, bytes, reporter)?;
     let refused = |rows| ListCounts {
         refused: rows,
         ..ListCounts::default()
     };
-    let unlisted = read.faults.total() - read.faults.kept().len() as u64;
-    if read.faults.total() > 0 {
-        reporter.all(name, read.faults.kept(), unlisted)?;
-    }
     if read.faults.refuses() {
         return Ok(refused(read.count));
     }

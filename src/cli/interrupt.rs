@@ -12,7 +12,7 @@ use indicatif::ProgressBar;
 
 use super::{Failure, localized};
 
-/// What a signal has to know.
+/// State that a signal needs.
 #[derive(Default)]
 pub(super) struct State {
     /// Files under other names than their own, which are removed.
@@ -48,7 +48,7 @@ impl Drop for Draft {
     }
 }
 
-/// What becomes of the files that a command works through.
+/// Work that a command does with its files.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Work {
     /// They are stored in the database.
@@ -97,24 +97,16 @@ impl Progress {
     fn interrupted(&self) -> String {
         let done = self.done.load(Ordering::Relaxed);
         let total = self.total.load(Ordering::Relaxed);
-        match self.work {
-            Work::Stored => localized!(
-                "interrupted: {done} of {total} files stored; run the same command again",
-                "中断しました。{total} 件のファイルのうち {done} 件を保存しました。同じコマンドをもう一度実行してください"
-            ),
-            Work::Written => localized!(
-                "interrupted: {done} of {total} files written; run the same command again",
-                "中断しました。{total} 件のファイルのうち {done} 件を書き出しました。同じコマンドをもう一度実行してください"
-            ),
-            Work::Converted => localized!(
-                "interrupted: {done} of {total} files converted; run the same command again",
-                "中断しました。{total} 件のファイルのうち {done} 件を変換しました。同じコマンドをもう一度実行してください"
-            ),
-            Work::Checked => localized!(
-                "interrupted: {done} of {total} files checked; run the same command again",
-                "中断しました。{total} 件のファイルのうち {done} 件を確認しました。同じコマンドをもう一度実行してください"
-            ),
-        }
+        let (work, in_japanese) = match self.work {
+            Work::Stored => ("stored", "保存"),
+            Work::Written => ("written", "書き出し"),
+            Work::Converted => ("converted", "変換"),
+            Work::Checked => ("checked", "確認"),
+        };
+        localized!(
+            "interrupted: {done} of {total} files {work}; run the same command again",
+            "中断しました。{total} 件のファイルのうち {done} 件の{in_japanese}を終えました。同じコマンドをもう一度実行してください"
+        )
     }
 }
 

@@ -1,7 +1,7 @@
 //! Outputs of the commands: stdout, one file, or a file for each input in a folder.
 //!
 //! A file is written as a draft beside it and takes its place when it is whole, with mode,
-//! owner and links of what stood there. What is no regular file is written into.
+//! owner and links of what stood there. Pipes and devices are written into.
 
 use std::collections::HashMap;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
@@ -101,7 +101,7 @@ fn stem(input: &Path) -> String {
         .to_owned()
 }
 
-/// Who may read a file that is new.
+/// Readers of a new file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Privacy {
     /// Its owner: it holds personal data.
@@ -121,7 +121,7 @@ pub struct Sink {
 enum Destination {
     Stdout,
     Stderr,
-    /// What is there and no regular file, or was opened by another program.
+    /// A pipe or device, or a file that another program opened.
     Special {
         path: PathBuf,
         append: bool,
@@ -134,7 +134,7 @@ enum Destination {
     },
 }
 
-/// What an output is written through.
+/// Writer of an output.
 enum Out {
     Stdout(io::Stdout),
     Stderr(io::Stderr),

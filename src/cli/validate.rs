@@ -4,6 +4,7 @@ use std::io::Read;
 
 use super::faults::Reporter;
 use super::files::{Content, Files, Item, unreadable};
+use super::import::read_list;
 use super::input::Input;
 use super::interrupt::{Progress, Work};
 use super::resources;
@@ -13,9 +14,9 @@ use super::{Exit, Failure, kinds, localized, registries, report};
 use crate::config::{Cli, Side, Validate};
 use crate::fault::Severity;
 use crate::kind::Kinds;
-use crate::registry::{self, Form, List, Registries};
+use crate::registry::{Form, List, Registries};
 
-/// What all checks of a run share.
+/// State of a run, shared by its checks.
 struct Run<'a> {
     options: &'a Validate,
     kinds: Kinds,
@@ -121,24 +122,12 @@ impl Run<'_> {
         form: Form,
         mut source: Box<dyn Read + '_>,
     ) -> Result<(), Failure> {
-        let known = |kind: &str| self.kinds.get(kind).is_some();
-        let options = registry::Options {
-            known_kind: Some(&known),
-            ..registry::Options::default()
-        };
         let mut bytes = Vec::new();
-        let read = source
-            .read_to_end(&mut bytes)
-            .and_then(|_| registry::read_bytes(list, form, &bytes, &options));
-        match read {
-            Ok(read) => {
-                let unlisted = read.faults.total() - read.faults.kept().len() as u64;
-                self.reporter.all(name, read.faults.kept(), unlisted)
-            }
-            Err(error) => self
-                .reporter
-                .file(name, Severity::Error, &unreadable(&error)),
+        if let Err(error) = source.read_to_end(&mut bytes) {
+            let message = unreadable(&error);
+            return self.reporter.file(name, Severity::Error, &message);
         }
+        read_list(&self.kinds, list, form, name, &bytes, &mut self.reporter).map(drop)
     }
 
     /// Resources: what is not R4, and what is ours and would be refused. What is not ours, and

@@ -1,8 +1,8 @@
 //! Help and mistakes of the command line in Japanese.
 //!
 //! The options are declared once, in English. This is the catalogue of those texts by paragraph; a
-//! test walks all commands and holds that nothing is missing. What clap itself says of an option
-//! (`[default: …]`) stays English.
+//! test walks all commands and holds that nothing is missing. The notes that clap adds to an option
+//! (`[default: …]`) stay English.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command};
@@ -427,7 +427,7 @@ fn paragraphs(english: &str) -> String {
     paragraphs.collect::<Vec<_>>().join("\n\n")
 }
 
-/// What is wrong with the command line, in Japanese; nothing where it is no mistake.
+/// Mistake of the command line, in Japanese; nothing where it is no mistake.
 pub(super) fn mistake(error: &clap::Error) -> Option<String> {
     let told = |kind| error.get(kind).map(joined).unwrap_or_default();
     let argument = told(ContextKind::InvalidArg);

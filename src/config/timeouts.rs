@@ -51,7 +51,7 @@ impl fmt::Display for Timeout {
     }
 }
 
-/// How long a database is waited for. What takes longer fails, and nothing of it is stored; a
+/// Timeouts of a database. Work that takes longer fails, and nothing of it is stored; a
 /// server answers 503 then.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Database")]

@@ -1,4 +1,4 @@
-//! What rules expect, in Japanese.
+//! Japanese of the phrases that say what a rule expects.
 //!
 //! A fault says what was expected in English, and is stored like that. This is the catalogue of
 //! those phrases: `{}` stands for what varies. A name, a format or a value has no entry; it reads
@@ -355,7 +355,7 @@ pub(super) fn japanese(text: &str) -> Cow<'_, str> {
     Cow::Borrowed(text)
 }
 
-/// What stands for each `{}` of `pattern` in `text`, where that is one of its kind.
+/// Texts in place of each `{}` of `pattern` in `text`, where that is one of its kind.
 fn matches<'t>(pattern: &str, text: &'t str) -> Option<Vec<&'t str>> {
     let mut parts = pattern.split("{}");
     let mut rest = text.strip_prefix(parts.next()?)?;

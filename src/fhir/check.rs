@@ -27,7 +27,7 @@ pub struct Misfit {
     pub path: String,
     /// What is expected there.
     pub expected: &'static str,
-    /// What is there, where it is of another type.
+    /// Description of a value of another type.
     pub found: String,
 }
 
@@ -89,7 +89,7 @@ pub fn check(resource: &Value) -> Result<(), Misfit> {
     }
 }
 
-/// What is there, for people.
+/// Description of a value, for people.
 fn described(view: View) -> String {
     let event = match view.kind() {
         NodeKind::Object => Event::ObjectStart,

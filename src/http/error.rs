@@ -52,6 +52,7 @@ use super::{App, negotiate, query};
 use crate::fault::{Fault, Lang, Severity};
 use crate::fhir::canonical::Canonical;
 use crate::fhir::outcome::{Issue, outcome};
+use crate::metrics;
 use crate::store;
 
 /// Result of a handler.
@@ -368,12 +369,22 @@ impl IntoResponse for Problem {
 
 impl From<store::Error> for Problem {
     fn from(error: store::Error) -> Problem {
-        Problem::of_store(&error).because(error)
+        let problem = Problem::of_store(&error);
+        // A cursor of another search is a mistake of the request.
+        if problem.kind.status().is_server_error() {
+            metrics::store_error(match &error {
+                error if error.is_full() => "full",
+                error if error.is_away() => "away",
+                error if error.is_busy() => "busy",
+                _ => "failed",
+            });
+        }
+        problem.because(error)
     }
 }
 
 impl Problem {
-    /// What an error of the store means to whoever asked; paths and reasons are for the log.
+    /// Problem that an error of the store is to a client; paths and reasons are for the log.
     fn of_store(error: &store::Error) -> Problem {
         if matches!(error, store::Error::Cursor) {
             wrong_cursor()

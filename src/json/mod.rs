@@ -51,7 +51,7 @@ pub enum Event {
     End,
 }
 
-/// What an event is, where it is of another type than is expected: a string in its quotes.
+/// Description of an event of another type than is expected: a string in its quotes.
 pub fn described(event: Event, text: &str) -> String {
     match event {
         Event::ObjectStart => "an object".into(),

@@ -16,10 +16,10 @@ pub fn check(kinds: &Kinds, submission: &mut Submission, facts: &Registries) {
     verdicts.apply(submission);
 }
 
-/// What the registries say of a submission.
+/// Verdicts of the registries on a submission.
 #[derive(Debug, Default)]
 pub struct Verdicts {
-    /// What refuses all of it.
+    /// Faults that refuse all of it.
     envelope: Option<Fault>,
     /// Faults of its rows, in their order.
     rows: Vec<(u32, Fault)>,

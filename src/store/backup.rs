@@ -21,7 +21,7 @@ use super::{Error, Result, Store, Writer};
 /// Pages after which a copy looks whether it is still wanted.
 const PAGES: i32 = 1024;
 
-/// What a snapshot holds.
+/// Contents of a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Snapshot {
     /// Records.
@@ -30,10 +30,10 @@ pub struct Snapshot {
     pub participants: i64,
 }
 
-/// What was put in the place of a database.
+/// Result of a restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restored {
-    /// What it holds now.
+    /// Contents of the database now.
     pub snapshot: Snapshot,
     /// Where the former database is kept, if there was one.
     pub kept: Option<PathBuf>,

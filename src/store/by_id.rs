@@ -80,13 +80,13 @@ impl Store {
         Ok(records)
     }
 
-    /// What tables have of an id, in no order.
+    /// Rows of all tables with an id, in no order.
     async fn versions_of(&self, tables: Tables, id: &ObservationKey) -> Result<Records> {
         let mut each = self.versions(tables, &[*id]).await?;
         Ok(each.pop().unwrap_or_else(|| Records::new(&self.kinds)))
     }
 
-    /// What tables have of each of these ids, in their order.
+    /// Rows of all tables with each of these ids, in their order.
     async fn versions(&self, tables: Tables, ids: &[ObservationKey]) -> Result<Vec<Records>> {
         let (mut sought, mut unknown) = (Vec::with_capacity(ids.len()), Vec::new());
         for (at, id) in ids.iter().enumerate() {

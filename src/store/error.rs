@@ -166,7 +166,7 @@ impl Error {
         }
     }
 
-    /// What happened and what to do, for the command line.
+    /// Message with its remedy, for the command line.
     pub fn message(&self, lang: Lang) -> String {
         if self.is_full() {
             return match lang {

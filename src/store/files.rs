@@ -31,7 +31,7 @@ pub(super) struct Files {
     opened: OnceLock<[Option<Identity>; 3]>,
 }
 
-/// What tells a file from any other that takes its name.
+/// Identity of a file, which another file of the same name does not have.
 type Identity = (u64, u64);
 
 #[cfg(unix)]
@@ -196,7 +196,7 @@ impl Files {
         fs::metadata(&self.log).map_or(0, |file| file.len())
     }
 
-    /// What an error of SQLite means: it calls a full disk a fault of it unless it was met by a
+    /// Meaning of an error of SQLite: it calls a full disk a fault of it unless it was met by a
     /// plain write, so the disk is asked.
     pub fn classified(&self, error: Error) -> Error {
         let database = fs::metadata(&self.path).map_or(0, |file| file.len());

@@ -6,7 +6,7 @@ use std::time::Duration;
 /// answers says itself that the time is over, one that hangs says nothing.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Bounds of each wait for a database, and of its log. What takes longer fails with an error for
+/// Bounds of each wait for a database, and of its log. Work that takes longer fails with an error for
 /// which [`Error::is_busy`](super::Error::is_busy) holds, and nothing of it is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {

@@ -289,7 +289,7 @@ pub struct Writing {
     failing: Arc<AtomicBool>,
 }
 
-/// What became of a transaction so far.
+/// State of a transaction so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// All its statements succeeded.

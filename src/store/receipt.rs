@@ -80,11 +80,11 @@ pub struct Receipt {
     pub counts: Counts,
     /// The entries that say something, or all of them.
     pub entries: Vec<Entry>,
-    /// What the entries leave out.
+    /// Counts of what the entries leave out.
     pub unlisted: Unlisted,
 }
 
-/// What the entries of a receipt leave out, because a submission has more faults or refused
+/// Counts of what the entries of a receipt leave out, because a submission has more faults or refused
 /// records than are listed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Unlisted {

@@ -15,7 +15,7 @@ use super::{Error, Result};
 /// "KENK" in ASCII.
 const APPLICATION_ID: i32 = 0x4B45_4E4B;
 
-/// What a database holds, as far as that can be told without reading all of it.
+/// Contents of a database, as far as that can be told without reading all of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Content {
     /// Nothing.

@@ -114,7 +114,7 @@ pub struct Writer {
     shared: Arc<Shared>,
 }
 
-/// What outlives the transactions.
+/// State that outlives the transactions.
 #[derive(Debug)]
 struct Shared {
     files: Arc<Files>,
@@ -231,7 +231,7 @@ pub struct Writing {
 }
 
 impl Writing {
-    /// What came of a statement: after one that failed nothing is committed any more.
+    /// Result of a statement: after one that failed nothing is committed any more.
     ///
     /// # Errors
     /// [`Error::Database`]; [`Error::File`] where the disk is full.

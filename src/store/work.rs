@@ -22,7 +22,7 @@ pub(super) struct Work {
     pub tx: Transaction,
     /// Since when the right to write is held.
     began: Instant,
-    /// When it began, in milliseconds since the epoch. What it writes is of the time of its
+    /// When it began, in milliseconds since the epoch. Its rows have the time of its
     /// end ([`Work::stamp`]).
     pub now: i64,
     /// The time of its end, where that was taken.

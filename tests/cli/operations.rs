@@ -1,4 +1,4 @@
-//! What an operator sees of a server: metrics, logs and the settings file.
+//! Operation of a server: metrics, logs and the settings file.
 
 use std::process::Stdio;
 

@@ -22,7 +22,7 @@ use crate::database::Database;
 use crate::server::Server;
 use crate::{call, submission};
 
-/// What a wait may take, with what a busy machine adds.
+/// Longest wait, with what a busy machine adds.
 const IN_TIME: Duration = Duration::from_secs(15);
 
 /// Short waits, so that the tests are.

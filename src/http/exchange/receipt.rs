@@ -33,13 +33,13 @@ pub struct ReceiptJson {
     /// Every record that was not plainly created or unchanged, and every one with a warning;
     /// with `entries=all`, every record.
     entries: Vec<EntryJson>,
-    /// What the entries leave out; absent where that is nothing.
+    /// Counts of what the entries leave out; absent where that is nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     unlisted: Option<UnlistedJson>,
 }
 
-/// What the entries of a receipt leave out, because a submission has more faults or refused
+/// Counts of what the entries of a receipt leave out, because a submission has more faults or refused
 /// records than are listed (`--faults-max`, `--refused-max`).
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Unlisted)]

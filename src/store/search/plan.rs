@@ -35,7 +35,7 @@ impl Way {
     pub const ALL: [Way; 4] = [Way::Kinds, Way::Named, Way::Found, Way::Sorted];
 }
 
-/// What a plan takes from the database, not from the query alone. Cursors carry it, so that
+/// Choices that a plan takes from the database, not from the query alone. Cursors carry it, so that
 /// every page of a walk is planned as the first one was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Choice {
@@ -110,7 +110,7 @@ pub struct Walk<'a> {
     pub found: i64,
     /// Where the page begins (or ends), in the numbers of the way.
     pub place: Option<&'a [i64]>,
-    /// What also holds for the records, where residues came since the walk began.
+    /// Further test of the records, where residues came since the walk began.
     pub also: Option<Test>,
     pub sort: Vec<SortKey>,
     pub known: Known,

@@ -12,7 +12,7 @@ use crate::store::receipt::Receipt;
 use crate::store::work::Work;
 use crate::store::{Result, Store};
 
-/// What is told of the refused records of a submission, which does not depend on the records
+/// Report of the refused records of a submission, which does not depend on the records
 /// that are stored.
 #[derive(Default)]
 pub(super) struct Refused {
@@ -25,7 +25,7 @@ pub(super) struct Refused {
 }
 
 impl Store {
-    /// What is told of the refused records of a submission, also of those that `verdicts` which
+    /// Report of the refused records of a submission, also of those that `verdicts` which
     /// were not applied to it refuse.
     pub(super) fn refused(
         &self,
