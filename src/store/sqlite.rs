@@ -11,9 +11,9 @@
 
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
@@ -33,6 +33,8 @@ const BEGIN: &str = "BEGIN IMMEDIATE";
 const BRIEF: Duration = Duration::from_secs(1);
 /// The same, when the log has reached its limit.
 const LONG: Duration = Duration::from_secs(10);
+/// Pause after an attempt of no use, in multiples of the time that the attempt took.
+const PAUSE: u32 = 9;
 
 /// The path in `sqlite://PATH`.
 ///
@@ -98,7 +100,7 @@ pub async fn open(path: &Path, limits: Options) -> Result<(Arc<AtOnce>, Writer)>
             maintenance,
             read: read.clone(),
             limits,
-            retry_at: AtomicU64::new(0),
+            retry: std::sync::Mutex::new(None),
             is_closed: AtomicBool::new(false),
         }),
     };
@@ -121,9 +123,8 @@ struct Shared {
     maintenance: Maintenance,
     read: Arc<AtOnce>,
     limits: Options,
-    /// The size of the log at which emptying it is tried again after it was of no use; 0 after
-    /// it was.
-    retry_at: AtomicU64,
+    /// When emptying the log is tried again after an attempt that was of no use.
+    retry: std::sync::Mutex<Option<Retry>>,
     is_closed: AtomicBool,
 }
 
@@ -186,15 +187,27 @@ impl Writer {
     }
 }
 
+/// Size of the log or time, whichever is reached first, at which emptying it is tried again. The
+/// size alone would not do: SQLite starts a log anew at its front where all of it was copied, and
+/// its file stays as long as it was.
+#[derive(Debug, Clone, Copy)]
+struct Retry {
+    size: u64,
+    time: Instant,
+}
+
 impl Shared {
     /// Whether so much stands in the log that it is to be emptied.
     fn is_log_full(&self, size: u64) -> bool {
-        size > (self.limits.wal_limit / 3).max(self.retry_at.load(Ordering::Relaxed))
+        let retry = *self.retry.lock().unwrap_or_else(PoisonError::into_inner);
+        size > self.limits.wal_limit / 3
+            && retry.is_none_or(|retry| size > retry.size || Instant::now() >= retry.time)
     }
 
     /// Empties the log; nobody of this process writes meanwhile.
     fn empty_log(&self) {
         let size = self.files.log_size();
+        let started = Instant::now();
         let is_over = size > self.limits.wal_limit;
         let mut emptied = self
             .maintenance
@@ -203,11 +216,14 @@ impl Shared {
             self.read.interrupt_long();
             emptied = self.maintenance.empty_log(BRIEF);
         }
-        let retry_at = match emptied {
-            Ok(true) => 0,
-            _ => size + self.limits.wal_limit / 12,
+        let ended = Instant::now();
+        *self.retry.lock().unwrap_or_else(PoisonError::into_inner) = match emptied {
+            Ok(true) => None,
+            _ => Some(Retry {
+                size: size + self.limits.wal_limit / 12,
+                time: ended + (ended - started) * PAUSE,
+            }),
         };
-        self.retry_at.store(retry_at, Ordering::Relaxed);
         match emptied {
             Err(error) => tracing::warn!(%error, "the write-ahead log could not be emptied"),
             Ok(false) if is_over && !self.is_closed.load(Ordering::Relaxed) => tracing::warn!(
