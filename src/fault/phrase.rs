@@ -61,6 +61,38 @@ pub(super) const PHRASES: &[(&str, &str)] = &[
     // Types and sizes.
     ("an object", "オブジェクト"),
     ("an object that is not empty", "空でないオブジェクト"),
+    ("a narrative with its div", "div のある Narrative（説明文）"),
+    (
+        "a narrative with its status",
+        "status のある Narrative（説明文）",
+    ),
+    (
+        "generated, extensions, additional or empty",
+        "generated、extensions、additional、empty のいずれか",
+    ),
+    ("well-formed XHTML", "整形式の XHTML"),
+    ("one div element of XHTML", "XHTML の div 要素一つ"),
+    (
+        "a character instead of an HTML entity",
+        "HTML の実体参照ではなく文字そのもの",
+    ),
+    ("a text or an image within the div", "div の中の文字か画像"),
+    (
+        "the namespace http://www.w3.org/1999/xhtml",
+        "名前空間 http://www.w3.org/1999/xhtml",
+    ),
+    (
+        "an element that a narrative may have",
+        "Narrative（説明文）に使える要素",
+    ),
+    (
+        "an attribute that a narrative may have",
+        "Narrative（説明文）に使える属性",
+    ),
+    (
+        "an address or a style that runs nothing",
+        "何も実行しないアドレスまたはスタイル",
+    ),
     ("an array", "配列"),
     ("an array of objects", "オブジェクトの配列"),
     ("an array of strings", "文字列の配列"),

@@ -12,6 +12,7 @@ use fhirbolt_shared::path::ElementPath;
 use serde_json::Value;
 
 use super::elements;
+use super::narrative;
 use crate::fault::Code;
 use crate::json::{self, Event, Reader};
 use crate::tape::{NodeKind, Tape, View};
@@ -47,7 +48,13 @@ pub fn misfits(resource: View) -> Vec<Misfit> {
         found: Vec::new(),
     };
     walker.resource(resource);
-    let found = walker.found.into_iter().map(|(code, node, expected)| {
+    let found = walker.found.into_iter().map(|wrong| {
+        let Wrong {
+            code,
+            node,
+            expected,
+            found,
+        } = wrong;
         let mut path = String::new();
         resource.path_to(node, &mut path);
         let name = resource.text_of("resourceType").unwrap_or_default();
@@ -56,10 +63,10 @@ pub fn misfits(resource: View) -> Vec<Misfit> {
             node,
             path: name.to_owned() + &elements::fhir_path(&path),
             expected,
-            found: match code {
+            found: found.unwrap_or_else(|| match code {
                 Code::Type => described(resource.at(node)),
                 _ => String::new(),
-            },
+            }),
         }
     });
     found.collect()
@@ -103,7 +110,13 @@ fn described(view: View) -> String {
     json::described(event, view.text())
 }
 
-type Wrong = (Code, u32, &'static str);
+struct Wrong {
+    code: Code,
+    node: u32,
+    expected: &'static str,
+    /// Description of what is found where the value itself does not tell it.
+    found: Option<String>,
+}
 
 struct Walker {
     path: ElementPath,
@@ -112,7 +125,12 @@ struct Walker {
 
 impl Walker {
     fn wrong(&mut self, code: Code, view: View, expected: &'static str) {
-        self.found.push((code, view.node(), expected));
+        self.found.push(Wrong {
+            code,
+            node: view.node(),
+            expected,
+            found: None,
+        });
     }
 
     fn resource(&mut self, view: View) {
@@ -188,9 +206,15 @@ impl Walker {
         if beside {
             return self.beside(value);
         }
+        let name = self.path.current_element();
         if !primitive {
+            // Every other element of this name is a string.
+            if name == Some("text") {
+                self.narrative(value);
+            }
             return self.element(value);
         }
+        let is_xhtml = name == Some("div");
         let path = &self.path;
         let integer = path.current_element_is_integer()
             || path.current_element_is_unsigned_integer()
@@ -208,6 +232,37 @@ impl Walker {
         };
         if !fits {
             self.wrong(Code::Type, value, expected);
+        } else if is_xhtml && let Err(mistake) = narrative::check(value.text()) {
+            self.found.push(Wrong {
+                code: Code::Type,
+                node: value.node(),
+                expected: mistake.expected,
+                found: Some(mistake.found),
+            });
+        }
+    }
+
+    /// A `Narrative` has its status and its content.
+    fn narrative(&mut self, view: View) {
+        const STATUS: &[&str] = &["generated", "extensions", "additional", "empty"];
+        if !view.is_object() {
+            return;
+        }
+        if view.get("div").is_none() {
+            self.wrong(Code::Type, view, "a narrative with its div");
+        }
+        match view.get("status") {
+            None => self.wrong(Code::Type, view, "a narrative with its status"),
+            Some(status)
+                if status.kind() == NodeKind::String && !STATUS.contains(&status.text()) =>
+            {
+                self.wrong(
+                    Code::Type,
+                    status,
+                    "generated, extensions, additional or empty",
+                );
+            }
+            Some(_) => {}
         }
     }
 

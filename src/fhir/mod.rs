@@ -16,6 +16,7 @@ pub mod instance;
 pub mod labels;
 pub mod lastn;
 pub mod matching;
+pub mod narrative;
 pub mod operation;
 pub mod outcome;
 pub mod parameters;

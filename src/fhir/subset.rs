@@ -290,7 +290,7 @@ mod tests {
     #[test]
     fn a_summary_has_what_r4_marks_at_every_depth() {
         let mut resource = golden();
-        resource["text"] = json!({ "status": "generated", "div": "<div/>" });
+        resource["text"] = json!({ "status": "generated", "div": "<div xmlns=\"http://www.w3.org/1999/xhtml\">x</div>" });
         resource["component"][0]["interpretation"] = json!([{ "text": "high" }]);
         let summary = Subset::new(Summary::True, Vec::new());
         assert_eq!(
@@ -317,7 +317,7 @@ mod tests {
     #[test]
     fn data_is_all_but_the_narrative() {
         let mut resource = golden();
-        resource["text"] = json!({ "status": "generated", "div": "<div/>" });
+        resource["text"] = json!({ "status": "generated", "div": "<div xmlns=\"http://www.w3.org/1999/xhtml\">x</div>" });
         let before = golden().as_object().unwrap().len();
         let subset = Subset::new(Summary::Data, Vec::new());
         assert_eq!(names(&subset, &resource).len(), before);

@@ -21,6 +21,7 @@ mod linking;
 mod matching;
 mod model;
 mod model_rows;
+mod narrative;
 mod operations;
 mod participants;
 mod parts;

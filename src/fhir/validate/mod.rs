@@ -73,7 +73,9 @@ pub fn structure(resource: View) -> Vec<Fault> {
     let misfits = check::misfits(resource).into_iter();
     misfits
         .map(|misfit| {
-            Fault::new(misfit.code, misfit.path, Place::default()).expected(misfit.expected)
+            Fault::new(misfit.code, misfit.path, Place::default())
+                .expected(misfit.expected)
+                .found(&misfit.found)
         })
         .collect()
 }

@@ -139,13 +139,6 @@ static RULES: &[Rule] = &[
         ja: "telecom の value には system が必要です",
         broken: |telecom| has(telecom, "value") && !has(telecom, "system"),
     },
-    Rule {
-        key: "txt-1",
-        about: About::Names(&["text"]),
-        en: "a narrative has its status and its div",
-        ja: "text（Narrative）には status と div が必要です",
-        broken: |text| text.is_object() && !(has(text, "status") && has(text, "div")),
-    },
 ];
 
 /// Codes that R4 requires (<https://hl7.org/fhir/R4/terminologies.html#required>).
@@ -466,11 +459,6 @@ mod tests {
                 observation(json!({ "id": "a_b" })),
                 "value",
                 "Observation.id",
-            ),
-            (
-                observation(json!({ "text": { "status": "generated" } })),
-                "txt-1",
-                "Observation.text",
             ),
             (
                 patient("contact", json!([{ "gender": "male" }])),
