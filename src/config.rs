@@ -249,6 +249,10 @@ pub struct Serve {
     #[arg(long, value_name = "NUMBER", default_value_t = 5000)]
     pub bundle_max: usize,
 
+    /// Largest JSON Patch, and the most that the patches of a request copy and move
+    #[arg(long, value_name = "SIZE", default_value = "1M")]
+    pub patch_limit: Size,
+
     /// Origin that browsers may call from; repeatable, none by default
     #[arg(long, value_name = "ORIGIN", value_delimiter = ',', value_parser = value::origin)]
     pub cors_origin: Vec<String>,

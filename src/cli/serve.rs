@@ -98,6 +98,7 @@ fn settings(options: &Serve) -> Settings {
         body_limit: options.body_limit.0,
         reading: options.refusals.reading(false),
         bundle_max: options.bundle_max,
+        patch_limit: options.patch_limit.0,
         local_only: options.auth == Auth::Off,
         cors_origins: options.cors_origin.clone(),
         auto_register: options.registry == RegistryMode::Auto,

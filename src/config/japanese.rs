@@ -163,6 +163,10 @@ const HELP: &[(&str, &str)] = &[
         "batch、transaction の Bundle のエントリー数の上限",
     ),
     (
+        "Largest JSON Patch, and the most that the patches of a request copy and move",
+        "JSON Patch の大きさと、一つのリクエストのパッチが複製・移動する量の上限",
+    ),
+    (
         "Origin that browsers may call from; repeatable, none by default",
         "ブラウザーからの利用を許すオリジン（複数指定可、既定ではなし）",
     ),

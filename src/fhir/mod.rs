@@ -20,6 +20,7 @@ pub mod narrative;
 pub mod operation;
 pub mod outcome;
 pub mod parameters;
+pub mod patch;
 pub mod registry;
 pub mod render;
 pub mod residue;

@@ -111,6 +111,7 @@ kinds! {
     MediaType 415 "not-supported" "The media type of the body is not supported" "本文の形式に対応していません";
     Misdirected 421 "security" "The host is not one of this server" "このサーバーのホスト名ではありません";
     Refused 422 "processing" "Refused by a rule" "規則により受理できません";
+    TooCostly 422 "too-costly" "It would cost too much" "処理の負荷が大きすぎます";
     Throttled 429 "throttled" "Too many requests" "リクエストが多すぎます";
     Internal 500 "exception" "An error of the server" "サーバー内部のエラーです";
     NotImplemented 501 "not-supported" "Not implemented" "実装されていません";
@@ -121,7 +122,10 @@ kinds! {
 impl Kind {
     /// Of kinds that share a status, the one that a bare status means.
     fn is_first(self) -> bool {
-        !matches!(self, Kind::Parameter | Kind::Duplicate | Kind::Several)
+        !matches!(
+            self,
+            Kind::Parameter | Kind::Duplicate | Kind::Several | Kind::TooCostly
+        )
     }
 }
 

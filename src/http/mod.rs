@@ -65,6 +65,8 @@ pub struct Settings {
     pub page_max: usize,
     /// Entries of a batch or transaction Bundle at most.
     pub bundle_max: usize,
+    /// Bytes of a JSON Patch at most, and bytes that the patches of a request copy and move.
+    pub patch_limit: u64,
     /// How long a request may take until its answer begins.
     pub request_timeout: Duration,
     /// How long a sender may be silent in the middle of a body.
@@ -85,6 +87,7 @@ impl Default for Settings {
             page_default: 50,
             page_max: 1000,
             bundle_max: 5000,
+            patch_limit: 1 << 20,
             request_timeout: Duration::from_secs(300),
             silence: Duration::from_secs(30),
             open_bodies: 256,

@@ -1,6 +1,9 @@
 //! patch: <https://hl7.org/fhir/R4/http.html#patch>.
 
-use crate::server::{Answer, Server, observation};
+use kenko_fhir::fhir::base64;
+use serde_json::{Value, json};
+
+use crate::server::{Answer, Server, entry, observation};
 
 const AT: &str = "2016-10-01T07:00:00+09:00";
 
@@ -141,4 +144,61 @@ async fn patches_at_the_same_time_lose_nothing() {
     let now = server.found(&path).await;
     assert_eq!(now["meta"]["versionId"], "3");
     assert_eq!(now["valueQuantity"]["value"].to_string(), "62.0");
+}
+
+/// A patch that doubles the text of a note again and again.
+fn doubling(times: usize) -> String {
+    let mut operations =
+        vec![json!({ "op": "add", "path": "/note", "value": [{ "text": "x".repeat(1000) }] })];
+    for _ in 0..times {
+        operations.push(json!({ "op": "copy", "from": "/note", "path": "/contained" }));
+        operations.push(json!({ "op": "copy", "from": "/contained", "path": "/note/-" }));
+    }
+    Value::from(operations).to_string()
+}
+
+#[tokio::test]
+async fn what_a_patch_multiplies_is_bounded_while_it_is_applied() {
+    let server = Server::with_example().await;
+    let path = created(&server).await;
+    for operations in [
+        doubling(40),
+        json!([{ "op": "copy", "from": "", "path": "/extension" }]).to_string(),
+    ] {
+        let answer = patch(&server, &path, &operations).await;
+        let status = answer.status;
+        assert!(status == 422 || status == 400, "{}", answer.text);
+        assert!(answer.text.len() < 2000, "{}", answer.text);
+    }
+    let answer = patch(&server, &path, &doubling(40)).await;
+    assert_eq!(answer.json()["issue"][0]["code"], "too-costly");
+    assert!(answer.issue().contains("--patch-limit"), "{}", answer.text);
+
+    // The patches of a Bundle share what one may do.
+    let one = json!([
+        { "op": "add", "path": "/note", "value": [{ "text": "x".repeat(300_000) }] },
+        { "op": "copy", "from": "/note/0", "path": "/note/-" },
+        { "op": "remove", "path": "/note" },
+    ]);
+    let data = base64::encode(one.to_string().as_bytes());
+    let binary = json!({ "resourceType": "Binary", "contentType": "application/json-patch+json", "data": data });
+    let entries: Vec<Value> = (0..3)
+        .map(|_| entry("PATCH", &path[1..], Some(binary.clone())))
+        .collect();
+    let bundle = json!({ "resourceType": "Bundle", "type": "batch", "entry": entries });
+    let answer = server.write("POST", "", &[], &bundle).await;
+    let answers = entries_of(&answer.json());
+    assert!(answers.contains(&"422".to_owned()), "{}", answer.text);
+
+    let large = json!([{ "op": "test", "path": "/status", "value": "x".repeat(1 << 20) }]);
+    let answer = patch(&server, &path, &large.to_string()).await;
+    assert_eq!(answer.status, 413, "{}", answer.text);
+    assert_eq!(server.found(&path).await["meta"]["versionId"], "1");
+}
+
+/// The statuses of the answers of a Bundle.
+fn entries_of(bundle: &Value) -> Vec<String> {
+    let entries = bundle["entry"].as_array().unwrap().iter();
+    let statuses = entries.map(|entry| entry["response"]["status"].as_str().unwrap());
+    statuses.map(|status| status[..3].to_owned()).collect()
 }

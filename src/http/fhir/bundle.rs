@@ -27,6 +27,7 @@ use crate::fault::shorten;
 use crate::fhir::base64;
 use crate::fhir::inbound::{Entry, Taken, read_requests};
 use crate::fhir::outcome::{Issue, outcome};
+use crate::fhir::patch::Work;
 use crate::fhir::resource::{self, Interaction, Resource};
 use crate::fhir::searchset::{Head, Page};
 use crate::http::body::Body;
@@ -121,6 +122,7 @@ impl Bundle<'_> {
         let mut requests: Vec<Option<Request>> = Vec::with_capacity(self.entries.len());
         let mut answers: Answers = Vec::with_capacity(self.entries.len());
         let mut others = Vec::new();
+        let mut work = Work::new(self.call.app.settings().patch_limit as usize);
         for (at, entry) in self.entries.iter().enumerate() {
             let (request, answer) = match self.ask(entry) {
                 Ok(Asked::Write(request)) => (Some(request), None),
@@ -129,7 +131,9 @@ impl Bundle<'_> {
                     (None, None)
                 }
                 Ok(Asked::Patch(resource, target, patch)) => {
-                    let patched = self.patched(resource, target, entry, &patch).await;
+                    let patched = self
+                        .patched(resource, target, entry, (&patch, &mut work))
+                        .await;
                     match patched {
                         Ok((request, text)) => {
                             let kinds = self.call.app.kinds();
@@ -293,7 +297,11 @@ impl Bundle<'_> {
             "PATCH" => {
                 has(Interaction::Patch)?;
                 let target = target.ok_or_else(no_target)?;
-                return Ok(Asked::Patch(resource, target, patch_of(entry)?));
+                return Ok(Asked::Patch(
+                    resource,
+                    target,
+                    patch_of(entry, self.call.app.settings().patch_limit)?,
+                ));
             }
             other => return Err(method(other)),
         };
@@ -327,7 +335,7 @@ impl Bundle<'_> {
         resource: &'static Resource,
         target: Target,
         entry: &Entry,
-        patch: &json_patch::Patch,
+        patch: (&json_patch::Patch, &mut Work),
     ) -> Result<(Request, Vec<u8>)> {
         let if_match = entry.if_match.as_deref();
         let if_match = if_match.map(condition::parse_if_match).transpose()?;
@@ -524,7 +532,7 @@ impl Part {
 
 /// The JSON Patch of an entry: a Binary of that media type
 /// (<https://hl7.org/fhir/R4/http.html#patch>).
-fn patch_of(entry: &Entry) -> Result<json_patch::Patch> {
+fn patch_of(entry: &Entry, limit: u64) -> Result<json_patch::Patch> {
     let bytes = entry.resource.as_deref().unwrap_or_default();
     let resource: Value = serde_json::from_slice(bytes).unwrap_or_default();
     let text = |name: &str| resource[name].as_str().unwrap_or_default().to_owned();
@@ -541,6 +549,12 @@ fn patch_of(entry: &Entry) -> Result<json_patch::Patch> {
             "Binary.data が base64 ではありません",
         )
     })?;
+    if data.len() as u64 > limit {
+        return Err(Problem::new(Kind::TooLarge).detail(
+            format!("a patch has at most {limit} bytes here (--patch-limit)"),
+            format!("パッチは {limit} バイトまでです（--patch-limit）"),
+        ));
+    }
     patch::read_patch(&data)
 }
 

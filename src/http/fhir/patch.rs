@@ -10,12 +10,13 @@ use super::condition::{self, Found};
 use super::read::{self, Current};
 use super::requests::{Ask, Request, Target, other_id};
 use super::written;
-use crate::decimal;
 use crate::fault::{Code, Fault, Place};
+use crate::fhir::patch::{Failure, Work};
 use crate::fhir::resource::Resource;
 use crate::http::body::Body;
 use crate::http::error::{Kind, Problem, Result};
 use crate::http::negotiate;
+use crate::json::DEPTH_MAX;
 use crate::store::IfMatch;
 
 /// The media type of JSON Patch.
@@ -33,10 +34,13 @@ pub async fn patch(
 ) -> Result<Response> {
     let if_match = condition::if_match(&call.headers)?;
     negotiate::content_type(&call.headers, &[JSON_PATCH])?;
-    let patch = read_patch(&body.bytes().await?)?;
+    let limit = call.app.settings().patch_limit;
+    let patch = read_patch(&body.limit(limit).bytes().await?)?;
     let id = named(resource, call, target).await?;
     for attempt in 1.. {
-        let (request, text) = patched(resource, call, &id, if_match.as_ref(), &patch).await?;
+        let mut work = Work::new(limit as usize);
+        let patched = patched(resource, call, &id, if_match.as_ref(), (&patch, &mut work));
+        let (request, text) = patched.await?;
         let (head, taken) = written::take(call, text).await?;
         let request = Request { head, ..request };
         match written::perform(call, request, taken).await {
@@ -93,14 +97,14 @@ pub async fn patched(
     call: &Call,
     id: &str,
     if_match: Option<&IfMatch>,
-    patch: &Patch,
+    (patch, work): (&Patch, &mut Work),
 ) -> Result<(Request, Vec<u8>)> {
     let Current { mut body, version } = read::current(resource, call, id).await?;
     if if_match.is_some_and(|condition| !condition.holds(Some(version.number))) {
         return Err(condition::failed());
     }
     let narrative = body.get("text").cloned();
-    apply(&mut body, patch)?;
+    apply(&mut body, patch, work)?;
     if narrative.is_some() && body.get("text") == narrative.as_ref() {
         // It was made for what the resource said before
         // (<https://hl7.org/fhir/R4/http.html#patch>).
@@ -123,29 +127,36 @@ pub async fn patched(
     Ok((request, text))
 }
 
-/// Applies the operations one by one, so that the one that fails can be told.
-fn apply(body: &mut Value, patch: &Patch) -> Result<()> {
-    for (at, operation) in patch.0.iter().enumerate() {
-        let failed = match operation {
-            PatchOperation::Test(test) => match body.pointer(test.path.as_str()) {
-                Some(found) if equal(found, &test.value) => None,
-                Some(_) => Some("the value is another one".to_owned()),
-                None => Some("there is no value".to_owned()),
-            },
-            other => json_patch::patch(body, std::slice::from_ref(other))
-                .err()
-                .map(|error| error.kind.to_string()),
-        };
-        if let Some(why) = failed {
-            let (name, path) = (name(operation), operation.path().to_string());
-            let path = crate::fault::shorten(&path);
-            return Err(Problem::new(Kind::Refused).detail(
-                format!("operation {at} of the patch, {name} {path}: {why}"),
-                format!("パッチの操作 {at}（{name} {path}）を適用できません: {why}"),
-            ));
+/// Applies the operations; the one that fails is told.
+fn apply(body: &mut Value, patch: &Patch, work: &mut Work) -> Result<()> {
+    let (at, problem, en, ja) = match work.apply(body, patch) {
+        Ok(()) => return Ok(()),
+        Err(Failure::Refused { at, why }) => {
+            (at, Kind::Refused, why.clone(), format!("適用できません（{why}）"))
         }
-    }
-    Ok(())
+        Err(Failure::TooCostly { at }) => (
+            at,
+            Kind::TooCostly,
+            "the patch copies and moves more than --patch-limit allows; send the resource whole (PUT)"
+                .to_owned(),
+            "パッチが複製・移動する量が --patch-limit を超えます。リソース全体を PUT で送ってください"
+                .to_owned(),
+        ),
+        Err(Failure::TooDeep { at }) => (
+            at,
+            Kind::TooCostly,
+            format!("the resource would be nested deeper than {DEPTH_MAX} levels"),
+            format!("リソースの入れ子が {DEPTH_MAX} 段を超えます"),
+        ),
+    };
+    let operation = patch.0.get(at);
+    let name = operation.map_or("", name);
+    let path = operation.map_or_else(String::new, |operation| operation.path().to_string());
+    let path = crate::fault::shorten(&path);
+    Err(Problem::new(problem).detail(
+        format!("operation {at} of the patch, {name} {path}: {en}"),
+        format!("パッチの操作 {at}（{name} {path}）: {ja}"),
+    ))
 }
 
 fn name(operation: &PatchOperation) -> &'static str {
@@ -159,22 +170,6 @@ fn name(operation: &PatchOperation) -> &'static str {
     }
 }
 
-/// Whether two values are equal as RFC 6902 §4.6 says: numbers by value.
-fn equal(a: &Value, b: &Value) -> bool {
-    match (a, b) {
-        (Value::Number(a), Value::Number(b)) => decimal::equal(a, b),
-        (Value::Array(a), Value::Array(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b))
-        }
-        (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len()
-                && a.iter()
-                    .all(|(name, a)| b.get(name).is_some_and(|b| equal(a, b)))
-        }
-        (a, b) => a == b,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,7 +179,7 @@ mod tests {
         let mut body: Value =
             serde_json::from_str(r#"{"a":{"b":[1,2]},"value":65.50,"n":null}"#).unwrap();
         let patch = read_patch(patch.to_string().as_bytes()).unwrap();
-        match apply(&mut body, &patch) {
+        match apply(&mut body, &patch, &mut Work::new(1 << 20)) {
             Ok(()) => Ok(body),
             Err(problem) => Err(problem.text(crate::fault::Lang::En)),
         }
