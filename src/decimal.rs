@@ -3,6 +3,8 @@
 //! [`scan`] reads the text of a JSON number by the rule of a field; [`write()`] gives
 //! the same text back. [`Decimal`] is exact arithmetic for units and conversions.
 
+use std::borrow::Cow;
+
 use crate::fault::Code;
 use crate::record::Cell;
 
@@ -14,6 +16,72 @@ pub const DIGITS_MAX: u8 = 15;
 /// point, has that many digits as a whole number of its last decimal: a cell keeps it beside
 /// its written decimals, and a search compares it with numbers beyond.
 pub const PLACES_MAX: u8 = 17;
+
+/// The most digits of a number of FHIR, written without an exponent.
+pub const WRITTEN_MAX: usize = 1000;
+
+/// The most decimals of a [`Decimal`].
+pub const CUT_MAX: usize = 28;
+
+/// A JSON number without an exponent, its digits as they are written: `6.50e0` is `6.50`.
+/// `None` for one of more than [`WRITTEN_MAX`] digits.
+pub fn written_out(text: &str) -> Option<Cow<'_, str>> {
+    let (number, exponent) = match text.find(['e', 'E']) {
+        Some(at) => (&text[..at], Some(&text[at + 1..])),
+        None => (text, None),
+    };
+    let (sign, unsigned) = match number.strip_prefix('-') {
+        Some(unsigned) => ("-", unsigned),
+        None => ("", number),
+    };
+    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
+    let digits = whole.len() + fraction.len();
+    if digits > WRITTEN_MAX {
+        return None;
+    }
+    let Some(exponent) = exponent else {
+        return Some(Cow::Borrowed(text));
+    };
+    // Where the point stands among the digits.
+    let point = exponent
+        .parse::<i64>()
+        .ok()?
+        .checked_add(whole.len() as i64)?;
+    let before = 1_i64.checked_sub(point)?.max(0);
+    let after = point.checked_sub(digits as i64)?.max(0);
+    if before.checked_add(after)?.checked_add(digits as i64)? > WRITTEN_MAX as i64 {
+        return None;
+    }
+    let zeros = |n: i64| "0".repeat(usize::try_from(n).unwrap_or_default());
+    let all = format!("{}{whole}{fraction}{}", zeros(before), zeros(after));
+    let (whole, fraction) = all.split_at(usize::try_from(point.max(1)).ok()?);
+    let whole = match whole.trim_start_matches('0') {
+        "" => "0",
+        trimmed => trimmed,
+    };
+    let point = if fraction.is_empty() { "" } else { "." };
+    Some(Cow::Owned(format!("{sign}{whole}{point}{fraction}")))
+}
+
+/// A number that is [`written_out`], without its digits beyond the first so many that count,
+/// as far as they are decimals.
+pub fn significant(text: &str, digits: usize) -> &str {
+    let mut count = 0;
+    let mut point = false;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'.' => point = true,
+            b'0'..=b'9' => {
+                if count == digits && point {
+                    return text[..at].trim_end_matches('.');
+                }
+                count += usize::from(count > 0 || byte != b'0').min(digits - count);
+            }
+            _ => {}
+        }
+    }
+    text
+}
 
 /// Reads a JSON number as a field of at most `digits` characters and `decimals` decimals.
 ///
@@ -85,11 +153,19 @@ pub fn write(out: &mut Vec<u8>, cell: Cell, decimals: u8) {
 }
 
 /// Whether two numbers are equal by value, however they are written; those that are beyond
-/// [`Decimal`] by their text.
+/// [`written_out`] by their text.
 pub fn equal(a: &serde_json::Number, b: &serde_json::Number) -> bool {
-    let decimal = |n: &serde_json::Number| Decimal::parse(&n.to_string());
-    match (decimal(a), decimal(b)) {
-        (Some(a), Some(b)) => a.equals(b),
+    let shortest = |n: &serde_json::Number| {
+        let text = n.to_string();
+        let text = written_out(&text)?;
+        let trimmed = match text.contains('.') {
+            true => text.trim_end_matches('0').trim_end_matches('.'),
+            false => &text,
+        };
+        Some(if trimmed == "-0" { "0" } else { trimmed }.to_owned())
+    };
+    match (shortest(a), shortest(b)) {
+        (Some(a), Some(b)) => a == b,
         _ => a == b,
     }
 }
@@ -136,6 +212,16 @@ impl Decimal {
             mantissa: if negative { -mantissa } else { mantissa },
             scale: scale as u32,
         })
+    }
+
+    /// Reads a number that is [`written_out`], without the decimals beyond so many; and
+    /// whether that changed its value.
+    pub fn cut(text: &str, decimals: usize) -> Option<(Decimal, bool)> {
+        let point = text.find('.').unwrap_or(text.len());
+        let end = text.len().min(point + 1 + decimals);
+        let (kept, beyond) = text.split_at(end);
+        let changed = beyond.bytes().any(|b| b != b'0');
+        Some((Decimal::parse(kept.trim_end_matches('.'))?, changed))
     }
 
     /// `scaled` × 10^-`scale`.
@@ -354,6 +440,44 @@ mod tests {
             assert_eq!(Decimal::parse(beyond), None, "{beyond}");
         }
         assert_eq!(Decimal::parse(&"9".repeat(400)), None);
+    }
+
+    #[test]
+    fn exponents_are_written_out_with_the_digits_that_are_written() {
+        for (text, want) in [
+            ("6.50", "6.50"),
+            ("6.50e0", "6.50"),
+            ("6.50e+1", "65.0"),
+            ("6.50E2", "650"),
+            ("6.50e3", "6500"),
+            ("6.50e-1", "0.650"),
+            ("-65e-4", "-0.0065"),
+            ("0e5", "0"),
+            ("0.00e1", "0.0"),
+            ("10e-1", "1.0"),
+            ("1e999", &format!("1{}", "0".repeat(999))),
+        ] {
+            assert_eq!(written_out(text).as_deref(), Some(want), "{text}");
+        }
+        for beyond in [
+            "1e1000",
+            "1e-1000",
+            "1e99999999999999999999",
+            "1e-9223372036854775808",
+        ] {
+            assert_eq!(written_out(beyond), None, "{beyond}");
+        }
+        assert_eq!(written_out(&"9".repeat(1001)), None);
+    }
+
+    #[test]
+    fn numbers_of_any_length_are_compared_by_value() {
+        let number = |text: &str| text.parse::<serde_json::Number>().unwrap();
+        let long = format!("61.5{}", "0".repeat(60));
+        assert!(equal(&number("61.5"), &number(&long)));
+        assert!(equal(&number("6.15e1"), &number("61.50")));
+        assert!(!equal(&number("61.5"), &number(&format!("{long}1"))));
+        assert!(equal(&number("-0.0"), &number("0")));
     }
 
     #[test]

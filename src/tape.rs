@@ -8,6 +8,7 @@
 
 use std::io::Read;
 
+use crate::decimal;
 use crate::fault::Place;
 use crate::json::{self, Event, Reader};
 
@@ -399,7 +400,7 @@ impl<'t> View<'t> {
         }
     }
 
-    /// Appends the value as JSON, numbers as they were written.
+    /// Appends the value as JSON, numbers with the digits that were written and no exponent.
     pub fn write(self, out: &mut Vec<u8>) {
         match self.kind() {
             NodeKind::Object => {
@@ -425,7 +426,12 @@ impl<'t> View<'t> {
                 out.push(b']');
             }
             NodeKind::String | NodeKind::Key => json::string_into(out, self.text()),
-            NodeKind::Number | NodeKind::Bool => out.extend_from_slice(self.text().as_bytes()),
+            NodeKind::Number => {
+                let text = self.text();
+                let plain = decimal::written_out(text);
+                out.extend_from_slice(plain.as_deref().unwrap_or(text).as_bytes());
+            }
+            NodeKind::Bool => out.extend_from_slice(self.text().as_bytes()),
             NodeKind::Null => out.extend_from_slice(b"null"),
         }
     }

@@ -112,6 +112,10 @@ pub(super) const PHRASES: &[(&str, &str)] = &[
     ("a whole number", "整数"),
     ("a number", "数値"),
     ("a number {}", "数値 {}"),
+    (
+        "at most 1000 digits, written without an exponent",
+        "指数を使わずに書いて 1000 桁以下",
+    ),
     ("a number without exponent", "指数を使わない数値"),
     ("true or false", "true か false"),
     ("null", "null"),

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::elements;
 use super::narrative;
+use crate::decimal;
 use crate::fault::Code;
 use crate::json::{self, Event, Reader};
 use crate::tape::{NodeKind, Tape, View};
@@ -232,6 +233,12 @@ impl Walker {
         };
         if !fits {
             self.wrong(Code::Type, value, expected);
+        } else if value.kind() == NodeKind::Number && decimal::written_out(value.text()).is_none() {
+            self.wrong(
+                Code::Digits,
+                value,
+                "at most 1000 digits, written without an exponent",
+            );
         } else if is_xhtml && let Err(mistake) = narrative::check(value.text()) {
             self.found.push(Wrong {
                 code: Code::Type,

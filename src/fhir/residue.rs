@@ -432,7 +432,7 @@ pub(super) fn key(element: &Value) -> Value {
 
 /// Whether two elements of arrays are the same thing: both have a key of one sort, and the
 /// keys agree; of concepts one coding.
-fn same(a: &Value, b: &Value) -> bool {
+pub(super) fn same(a: &Value, b: &Value) -> bool {
     let (Value::Object(ours), Value::Object(theirs)) = (a, b) else {
         return a == b;
     };

@@ -91,7 +91,7 @@ pub use registry::{
     Changed, ParticipantChange, ParticipantChanged, ParticipantDeletion, RowChange, RowChangeQuery,
     RowVersion, Stored,
 };
-pub use residue::{QuantityUnit, Residue, ResidueQuantity, ResidueValue};
+pub use residue::{QuantityUnit, Residue, ResiduePlace, ResidueQuantity, ResidueValue};
 pub use rows::{RowKey, RowPage, RowQuery, Which};
 pub use search::Page;
 pub use submit::{Handling, Joined, LateValue, Said, Submit};

@@ -109,9 +109,8 @@ impl TimeTest {
         Some(TimeTest::Overlaps(from, until.max(from)))
     }
 
-    /// The ranges of `time` (seconds, both ends included) that pass for records of `length`
-    /// milliseconds: 1 000, or a whole day.
-    pub fn ranges(self, length: i64) -> Vec<(i64, i64)> {
+    /// Its bounds.
+    pub fn bounds(self) -> (i64, i64) {
         use TimeTest::*;
         let (Equal(a, b)
         | NotEqual(a, b)
@@ -122,9 +121,25 @@ impl TimeTest {
         | StartsAfter(a, b)
         | EndsBefore(a, b)
         | Overlaps(a, b)) = self;
-        // Record interval: [t·1000, t·1000 + length). All bounds as whole seconds of t.
-        let from = a.div_euclid(1000) + i64::from(a.rem_euclid(1000) > 0); // first t with start ≥ a
-        let within = (b - length).div_euclid(1000); // last t with end ≤ b
+        (a, b)
+    }
+
+    /// The ranges of `time` (seconds, both ends included) that pass for records of `length`
+    /// milliseconds: 1 000, or a whole day.
+    pub fn ranges(self, length: i64) -> Vec<(i64, i64)> {
+        self.starts(length, 1000)
+    }
+
+    /// The ranges of `t` (both ends included) for which the interval of `length` milliseconds
+    /// that begins at `t` × `unit` passes.
+    pub fn starts(self, length: i64, unit: i64) -> Vec<(i64, i64)> {
+        use TimeTest::*;
+        let (a, b) = self.bounds();
+        // The first t that begins no earlier.
+        let first = |at: i64| at.div_euclid(unit) + i64::from(at.rem_euclid(unit) > 0);
+        // The last t that ends no later.
+        let last = |at: i64| at.saturating_sub(length).div_euclid(unit);
+        let (from, within) = (first(a), last(b));
         const MIN: i64 = i64::MIN;
         const MAX: i64 = i64::MAX;
         let ranges = match self {
@@ -135,13 +150,10 @@ impl TimeTest {
             Less(..) => vec![(MIN, from - 1)],
             GreaterOrEqual(..) => vec![(from.min(within + 1), MAX)],
             LessOrEqual(..) => vec![(MIN, within.max(from - 1))],
-            StartsAfter(..) => vec![(b.div_euclid(1000) + i64::from(b.rem_euclid(1000) > 0), MAX)],
-            EndsBefore(..) => vec![(MIN, (a - length).div_euclid(1000))],
-            Overlaps(..) => {
-                // start < b and end > a
-                let last = b.div_euclid(1000) - i64::from(b.rem_euclid(1000) == 0);
-                vec![((a - length).div_euclid(1000) + 1, last)]
-            }
+            StartsAfter(..) => vec![(first(b), MAX)],
+            EndsBefore(..) => vec![(MIN, last(a))],
+            // It begins before the end, and ends after the beginning.
+            Overlaps(..) => vec![(last(a) + 1, first(b) - 1)],
         };
         ranges.into_iter().filter(|(lo, hi)| lo <= hi).collect()
     }

@@ -42,11 +42,24 @@ pub struct QuantityUnit {
     pub decimals: u8,
 }
 
+/// Where a number of a residue stands; the column `component` has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ResiduePlace {
+    /// In the Observation itself: its value.
+    Own = 0,
+    /// In a component.
+    Component = 1,
+    /// In `effective[x]`, where that shows another interval than the record has: the first
+    /// millisecond. The unit has the length of the record's interval in milliseconds as its
+    /// code, and that of the one shown as its text.
+    Effective = 2,
+}
+
 /// A quantity beside a code.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ResidueQuantity {
-    /// Whether it stands in a component, or in the Observation itself.
-    pub component: bool,
+    /// Where it stands.
+    pub place: ResiduePlace,
     /// The system of the code; empty where there is none.
     pub system: String,
     /// The code; empty where there is none.
@@ -317,8 +330,7 @@ impl Work {
             ));
             for (id, participant, quantity) in chunk {
                 let unit = units.get(&quantity.unit).copied().unwrap_or_default();
-                statement =
-                    statement.bind_all([i64::from(quantity.component), unit, quantity.number]);
+                statement = statement.bind_all([quantity.place as i64, unit, quantity.number]);
                 statement = statement.bind_all([&quantity.code, &quantity.system]);
                 statement = statement.bind_all([id, participant]);
             }

@@ -1,5 +1,6 @@
 //! The FHIR side through the router, without a socket: one module per group of interactions.
 
+mod agree;
 mod capability;
 mod chains;
 mod compartment;

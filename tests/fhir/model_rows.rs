@@ -5,8 +5,8 @@
 //! `KENKO_SEARCHES=1000000 cargo test --release --test fhir model_rows` makes the long run.
 
 mod condition;
-mod paths;
-mod random;
+pub(crate) mod paths;
+pub(crate) mod random;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -20,16 +20,16 @@ use paths::evaluate;
 use random::{Dice, asked};
 
 /// A search parameter, as the CapabilityStatement tells it.
-struct Parameter {
-    name: String,
-    ty: String,
+pub(crate) struct Parameter {
+    pub(crate) name: String,
+    pub(crate) ty: String,
     /// The FHIRPath of what it reads.
-    reads: String,
-    modifiers: Vec<String>,
+    pub(crate) reads: String,
+    pub(crate) modifiers: Vec<String>,
 }
 
-struct World {
-    server: Server,
+pub(crate) struct World {
+    pub(crate) server: Server,
     /// All resources by type, as they are answered.
     all: BTreeMap<String, Vec<Value>>,
     parameters: BTreeMap<String, Vec<Parameter>>,
@@ -228,7 +228,7 @@ fn records(consortium: &str, person: usize, round: usize, update: &str) -> Value
 }
 
 impl World {
-    async fn new() -> World {
+    pub(crate) async fn new() -> World {
         let server = Server::empty().await;
         register(&server).await;
         let statement = server.found("/metadata").await;
@@ -315,7 +315,7 @@ fn without_version(reference: &str) -> &str {
 }
 
 impl Parameter {
-    fn new(told: &Value) -> Parameter {
+    pub(crate) fn new(told: &Value) -> Parameter {
         let text = |name: &str| told[name].as_str().unwrap().to_owned();
         let documentation = text("documentation");
         let after = |start: &str| {

@@ -14,6 +14,7 @@ use kenko_fhir::store::{Receipt, Store, Submit};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
+use crate::agree::written_back;
 use crate::database::Database;
 
 /// The address in `fullUrl`s and links.
@@ -168,7 +169,7 @@ impl Server {
         self.send("GET", path, &[], "").await
     }
 
-    /// Sends a resource.
+    /// Sends a resource. What is accepted can be written back as it is read.
     pub async fn write(
         &self,
         method: &str,
@@ -178,7 +179,13 @@ impl Server {
     ) -> Answer {
         let mut all = vec![("content-type", "application/fhir+json")];
         all.extend_from_slice(headers);
-        self.send(method, path, &all, &resource.to_string()).await
+        let answer = self.send(method, path, &all, &resource.to_string()).await;
+        for path in accepted(method, &answer) {
+            if let Err(error) = written_back(self, &path).await {
+                panic!("{error}\nsent {resource}");
+            }
+        }
+        answer
     }
 
     /// Creates a resource, which must succeed.
@@ -214,6 +221,27 @@ impl Server {
         assert_eq!(matches.len(), 1, "{path}");
         matches[0]["id"].as_str().unwrap().to_owned()
     }
+}
+
+/// The addresses of what was accepted of a resource, or of the resources of a Bundle.
+fn accepted(method: &str, answer: &Answer) -> Vec<String> {
+    if !matches!(method, "POST" | "PUT") || !answer.status.is_success() {
+        return Vec::new();
+    }
+    let body: Value = serde_json::from_str(&answer.text).unwrap_or_default();
+    let mut locations = vec![answer.header("location").to_owned()];
+    for entry in entries(&body) {
+        let location = entry["response"]["location"].as_str();
+        locations.push(location.unwrap_or_default().to_owned());
+    }
+    let paths = locations.iter().filter_map(|location| {
+        let path = location.strip_prefix(BASE).unwrap_or(location);
+        let path = path.split("/_history/").next()?.trim_start_matches('/');
+        let (ty, _) = path.split_once('/')?;
+        let is_written = matches!(ty, "Observation" | "Patient" | "ResearchSubject" | "Device");
+        is_written.then(|| format!("/{path}"))
+    });
+    paths.collect()
 }
 
 /// The matches of a page.

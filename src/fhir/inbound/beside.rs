@@ -8,6 +8,7 @@ use super::kept::{difference, not_kept, put, render};
 use crate::fault::{Fault, Place};
 use crate::fhir::residue;
 use crate::kind::{Kinds, Type};
+use crate::mapping::Unregistered;
 use crate::record::{Cell, Record};
 use crate::store::{Residue, Said};
 
@@ -62,8 +63,9 @@ impl Said for Beside {
         kept: Option<&str>,
     ) -> (Option<Residue>, Vec<Fault>) {
         let program = &now.kind.mapping.panel.program;
-        let rendered = render(before, program, None).zip(render(now, program, None));
-        let Some((mut whole, rendered)) = rendered else {
+        let [before, rendered] =
+            [before, now].map(|record| render(record, program, None, &Unregistered));
+        let Some((mut whole, rendered)) = before.zip(rendered) else {
             return (None, Vec::new());
         };
         let forms = kept.and_then(|kept| serde_json::from_str::<Vec<Value>>(kept).ok());
@@ -72,7 +74,14 @@ impl Said for Beside {
         }
         // What was about the values of the record is about them still: they stayed.
         let mut now_whole = rendered.clone();
-        put(kinds, now, &rendered, &mut now_whole, (None, &whole));
+        put(
+            kinds,
+            now,
+            &Unregistered,
+            &rendered,
+            &mut now_whole,
+            (None, &whole),
+        );
         let mut lost = Vec::new();
         if let Some(value) = &self.value {
             let mut value = value.clone();
@@ -81,7 +90,7 @@ impl Said for Beside {
                 members.retain(|name, _| !name.starts_with("effective"));
             }
             let said = (Some(self.field.as_str()), &value);
-            lost = put(kinds, now, &rendered, &mut now_whole, said);
+            lost = put(kinds, now, &Unregistered, &rendered, &mut now_whole, said);
         }
         let fault = |name: String| not_kept(self.pointer.clone(), &name, self.place);
         (

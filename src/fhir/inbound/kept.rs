@@ -12,12 +12,14 @@ use serde_json::{Map, Value, json};
 
 use super::finish::{Done, Finish};
 use super::join::field_of;
+use super::original::{canonical_systems, with_coding, with_own_units};
 use super::reference::{self, Ref, Target};
 use super::{Inbound, Spot};
 use crate::fault::{Code, Fault, Place, Severity};
 use crate::fhir::{id, residue, search};
 use crate::kind::{Kind, Kinds};
-use crate::mapping::{Context, Hole, Program, Reading, Unregistered, forward};
+use crate::mapping::backward::Backward;
+use crate::mapping::{Context, Hole, Program, Reading, Registered, forward};
 use crate::record::Record;
 use crate::store::Residue;
 use crate::tape::View;
@@ -61,13 +63,23 @@ impl Inbound<'_> {
         let Ok(mut value) = serde_json::from_slice::<Value>(&bytes) else {
             return;
         };
-        for &node in &reading.converted {
+        let pointer = |node: u32| {
             let mut pointer = String::new();
             resource.path_to(node, &mut pointer);
-            let pointer = pointer.replace(['.', '['], "/").replace(']', "");
-            self.keep_original(&mut value, &pointer);
+            pointer.replace(['.', '['], "/").replace(']', "")
+        };
+        for &node in &reading.converted {
+            self.keep_original(&mut value, &pointer(node));
         }
         let kind = self.kinds.at(reading.kind);
+        for &(node, place) in &reading.components {
+            let coding = Backward::component_coding(kind, reading.role, place);
+            let component = value.pointer_mut(&pointer(node));
+            if let (Some(coding), Some(component)) = (coding, component) {
+                with_coding(component, coding);
+            }
+        }
+        canonical_systems(self.kinds, &mut value);
         let row = self.taken.rows.len();
         self.taken.kept.push(Kept {
             row,
@@ -89,62 +101,6 @@ impl Inbound<'_> {
             // Which kind it is, and so what its record holds, is not yet known.
             || reading.rival.is_some();
         self.taken.options.write && says_more
-    }
-
-    /// Puts a quantity that was converted into an extension, with the code that it had
-    /// (mapping specification §5.4).
-    fn keep_original(&self, value: &mut Value, pointer: &str) {
-        let Some((parent, name)) = pointer.rsplit_once('/') else {
-            return;
-        };
-        let parent = match parent {
-            "" => Some(value),
-            parent => value.pointer_mut(parent),
-        };
-        let Some(parent) = parent.and_then(Value::as_object_mut) else {
-            return;
-        };
-        let Some(quantity) = parent.shift_remove(name) else {
-            return;
-        };
-        let mut parts = Vec::new();
-        if let Some(code) = parent.get("code") {
-            parts.push(json!({ "url": "code", "valueCodeableConcept": code }));
-        }
-        parts.push(json!({ "url": "value", "valueQuantity": quantity }));
-        let url = format!("{}{}", self.kinds.canonical.base(), residue::ORIGINAL_VALUE);
-        let original = json!({ "url": url, "extension": parts });
-        match parent.get_mut("extension").and_then(Value::as_array_mut) {
-            Some(extensions) => extensions.push(original),
-            None => {
-                parent.insert("extension".into(), json!([original]));
-            }
-        }
-        self.without_other_quantity(parent);
-    }
-
-    /// Takes the codes away that mean the quantity as it was written, not as it is kept.
-    fn without_other_quantity(&self, parent: &mut Map<String, Value>) {
-        let Some(code) = parent.get_mut("code").and_then(Value::as_object_mut) else {
-            return;
-        };
-        let Some(codings) = code.get_mut("coding").and_then(Value::as_array_mut) else {
-            return;
-        };
-        let before = codings.len();
-        codings.retain(|coding| {
-            let text = |name: &str| coding[name].as_str().unwrap_or_default();
-            !self
-                .backward
-                .is_other_quantity(text("system"), text("code"))
-        });
-        if codings.len() == before {
-            return;
-        }
-        code.shift_remove("text");
-        if code["coding"].as_array().is_some_and(Vec::is_empty) {
-            parent.shift_remove("code");
-        }
     }
 }
 
@@ -290,12 +246,13 @@ impl Finish<'_> {
         if kept.is_empty() {
             return (None, faults);
         }
-        let Some(rendered) = render(record, &record.kind.mapping.panel.program, None) else {
+        let (program, lists) = (&record.kind.mapping.panel.program, self.known.lists);
+        let Some(rendered) = render(record, program, None, lists) else {
             return (None, faults);
         };
         let mut whole = rendered.clone();
         for one in kept {
-            let lost = put(self.kinds, record, &rendered, &mut whole, one.said());
+            let lost = put(self.kinds, record, lists, &rendered, &mut whole, one.said());
             let own = &self.taken.rows[one.own];
             let fault = |name: String| not_kept(self.pointer(own, ""), &name, own.place);
             faults.extend(lost.into_iter().map(|name| (one.own, fault(name))));
@@ -329,6 +286,7 @@ pub(super) fn not_kept(mut pointer: String, path: &str, place: Place) -> Fault {
 pub(super) fn put(
     kinds: &Kinds,
     record: &Record,
+    registry: &dyn Registered,
     rendered: &Value,
     whole: &mut Value,
     (part, written): (Option<&str>, &Value),
@@ -343,8 +301,11 @@ pub(super) fn put(
     }
     without_own(&mut value, rendered);
     let form = match part {
-        None => residue::of(rendered, &value),
-        Some(field) => of_part(record, rendered, field, value),
+        None => {
+            with_own_units(kinds, rendered, &mut value);
+            residue::of(rendered, &value)
+        }
+        Some(field) => of_part(kinds, record, registry, rendered, field, value),
     };
     form.map_or_else(Vec::new, |form| residue::add(whole, &form))
 }
@@ -404,8 +365,7 @@ pub(super) fn difference(
 fn lead(kinds: &Kinds, members: &mut Map<String, Value>, own: String) {
     let written = members.insert("reference".into(), own.clone().into());
     let Some(Value::String(written)) = written else {
-        // It was told by an identifier.
-        members.shift_remove("reference");
+        // It was told by an identifier, which stays beside it.
         return;
     };
     if written != own && (written.starts_with('#') || written.starts_with("http")) {
@@ -419,8 +379,13 @@ fn lead(kinds: &Kinds, members: &mut Map<String, Value>, own: String) {
 /// The extension with a reference to a contained resource.
 const WRITTEN_REFERENCE: &str = "written-reference";
 
-/// A record as it will be rendered, without what the server adds and what registries derive.
-pub(super) fn render(record: &Record, program: &Program, item: Option<&str>) -> Option<Value> {
+/// A record as it will be rendered, without what the server adds.
+pub(super) fn render(
+    record: &Record,
+    program: &Program,
+    item: Option<&str>,
+    registry: &dyn Registered,
+) -> Option<Value> {
     let kind = record.kind;
     let person = id::participant(record.consortium_id, record.person_id);
     let device = kind.device.map(|fields| {
@@ -440,7 +405,7 @@ pub(super) fn render(record: &Record, program: &Program, item: Option<&str>) -> 
         subject: &format!("Patient/{person}"),
         device: device.as_deref().unwrap_or_default(),
         laboratory: laboratory.as_deref().unwrap_or_default(),
-        registry: &Unregistered,
+        registry,
         item,
     };
     let mut bytes = Vec::new();
@@ -449,11 +414,18 @@ pub(super) fn render(record: &Record, program: &Program, item: Option<&str>) -> 
 }
 
 /// What an Observation says that became a part of a record, as a form of the whole.
-fn of_part(record: &Record, rendered: &Value, name: &str, mut written: Value) -> Option<Value> {
+fn of_part(
+    kinds: &Kinds,
+    record: &Record,
+    registry: &dyn Registered,
+    rendered: &Value,
+    name: &str,
+    mut written: Value,
+) -> Option<Value> {
     let kind = record.kind;
     let field = kind.field(name)?;
     let part = kind.mapping.parts.iter().find(|part| part.field == field);
-    let own = part.and_then(|part| render(record, &part.shape.program, Some(name)));
+    let own = part.and_then(|part| render(record, &part.shape.program, Some(name), registry));
     let component = component_of(kind, rendered, field)?;
     let own = own.unwrap_or_else(|| {
         let mut own = rendered.clone();
@@ -463,6 +435,7 @@ fn of_part(record: &Record, rendered: &Value, name: &str, mut written: Value) ->
         }
         own
     });
+    with_own_units(kinds, &own, &mut written);
     if let Some(meta) = written.get_mut("meta").and_then(Value::as_object_mut) {
         // Profiles of the part are not those of the whole.
         meta.shift_remove("profile");

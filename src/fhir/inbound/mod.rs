@@ -22,6 +22,7 @@ mod join;
 mod kept;
 mod merge;
 mod observation;
+mod original;
 mod outcome;
 mod participant;
 mod reference;

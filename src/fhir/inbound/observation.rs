@@ -35,7 +35,7 @@ impl Inbound<'_> {
         self.performers_of(&kind, resource, reading);
         let contained = resource.get("contained");
         let mut refused = reading.is_refused();
-        if !reading.residue.is_empty() || contained.is_some() {
+        if !reading.residue.is_empty() || !reading.variants.is_empty() || contained.is_some() {
             refused |= !self.has_structure(resource, spot);
         }
         for note in &reading.notes {
@@ -142,8 +142,11 @@ impl Inbound<'_> {
             } else {
                 written.is_some() && written == subject
             };
+            let says_more = i > 0 || performer.members().any(|(name, _)| name != "reference");
             if !carried {
                 reading.residue.push(node);
+            } else if says_more {
+                reading.variants.push(node);
             }
         }
     }

@@ -5,7 +5,7 @@ use super::element::{self, Place, Where};
 use super::form::split;
 use super::quantity::QuantityTest;
 use super::reads::{absent_value, is_uri};
-use super::residue::{coded, has_measured, measured, tokens};
+use super::residue::{at_time, coded, has_measured, has_paired, measured, paired, tokens};
 use super::{Filter, Invalid, Scope};
 use crate::fhir::resource::Source;
 use crate::kind::Kind;
@@ -55,7 +55,7 @@ pub(super) fn date(scope: &Scope, _: &Source, filter: &Filter) -> Result<Test, I
         || {
             let tests = filter.dates(scope)?;
             let tests = tests.into_iter().map(|t| t.of_time(scope.now));
-            Ok(Test::Time(tests.collect()))
+            Ok(at_time(tests.collect()))
         },
     )
 }
@@ -165,14 +165,16 @@ pub(super) fn code_value_concept(
     of: Where,
 ) -> Result<Test, Invalid> {
     let present = || {
-        at_places(scope, of, |place| {
+        let own = at_places(scope, of, |place| {
             any_concept(&place.concept(), |c| c.when.clone())
-        })
+        });
+        Test::any([own, has_paired(of)])
     };
-    let read = |filter: &Filter, _: &[Pair]| {
+    let read = |filter: &Filter, codes: &[Pair]| {
         let asked = Asked::read(scope, filter)?;
+        let beyond = paired(of, codes, &tokens(scope, filter)?);
         let passes = move |place: &Place| any_concept(&place.concept(), |c| asked.of(c));
-        Ok((passes, Test::NEVER))
+        Ok((passes, beyond))
     };
     code_and_value(scope, filter, of, present, read)
 }

@@ -10,7 +10,7 @@ use super::element::Quantity;
 use super::form::{split, unescape};
 use super::ucum;
 use super::{Invalid, Scope};
-use crate::decimal::PLACES_MAX;
+use crate::decimal::{self, PLACES_MAX};
 use crate::fhir::canonical::UCUM;
 use crate::store::{Compares, FieldTest, QuantityUnit, Test};
 
@@ -41,6 +41,8 @@ pub struct QuantityTest {
     value: BigRational,
     /// Half of the last digit written.
     half: BigRational,
+    /// Both for equality: of no more digits than are kept of any number.
+    equal: (BigRational, BigRational),
     unit: Unit,
 }
 
@@ -80,8 +82,13 @@ impl QuantityTest {
         };
         let (prefix, number) = Prefix::take(number);
         let (value, half) = read_number(number).ok_or_else(invalid)?;
+        let equal = match number.contains(['e', 'E']) {
+            true => None,
+            false => read_number(decimal::significant(number, PLACES_MAX.into())),
+        };
         Ok(QuantityTest {
             prefix,
+            equal: equal.unwrap_or_else(|| (value.clone(), half.clone())),
             value,
             half,
             unit,
@@ -131,7 +138,8 @@ impl QuantityTest {
         let from = |value: BigRational| whole(scaled(value).ceil());
         let until = |value: BigRational| whole(scaled(value).floor());
         let (value, half) = (self.value.clone(), self.half.clone());
-        let (low, high) = (&value - &half, &value + &half);
+        let (middle, width) = &self.equal;
+        let (low, high) = (middle - width, middle + width);
         // The upper end of an interval that does not belong to it.
         let below = |value: BigRational| from(value).saturating_sub(1);
         let ranges = match self.prefix {

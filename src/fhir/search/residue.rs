@@ -6,6 +6,9 @@
 //! kept as values by parameter, and a filter is asked of them as well. Quantities are kept with
 //! the codes beside them, for the parameters that compare numbers.
 
+mod pairs;
+mod time;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -18,17 +21,25 @@ use super::reference::Target;
 use super::token::System;
 use super::valueset::{self, Codes};
 use super::{Filter, Invalid, Modifier, OBSERVATION, Parameter, ParameterType, Scope};
-use crate::decimal::Decimal;
+use crate::decimal::{self, Decimal, PLACES_MAX};
 use crate::fold::fold;
 use crate::kind::{Kind, Kinds};
 use crate::store::{
-    Amount, Asked, Holds, Pair, QuantityUnit, ResidueQuantity, ResidueTest, ResidueValue, Test,
+    Amount, Asked, Holds, Pair, QuantityUnit, ResiduePlace, ResidueQuantity, ResidueTest,
+    ResidueValue, Test,
 };
+
+pub(super) use pairs::{has_paired, paired};
+pub(super) use time::at_time;
 
 /// Texts of codes stand under the parameter with this behind it.
 const TEXT: &str = ":text";
 /// So do the identifiers of references.
 const IDENTIFIER: &str = ":identifier";
+/// So do the ids of references that may lead to any type.
+const ID: &str = ":id";
+/// So do elements that have nothing to be found by: they are there.
+const OTHER: &str = ":other";
 
 /// Whether a parameter reads what may be written beyond a record.
 fn reads_residue(parameter: &Parameter) -> bool {
@@ -51,12 +62,16 @@ pub fn values(kinds: &Kinds, kind: &Kind, rendered: &Value, whole: &Value) -> Ve
             for (resource, values) in [(rendered, &mut own), (whole, &mut out)] {
                 let mut reader = Reader {
                     kinds,
-                    parameter: parameter.name,
+                    put: 0,
+                    parameter,
                     values,
                 };
                 reader.path(path, resource);
             }
         }
+    }
+    for (resource, values) in [(rendered, &mut own), (whole, &mut out)] {
+        values.extend(pairs::values(kinds, resource));
     }
     for place in places(kind, Where::Components) {
         let Some(parameter) = place.residue_codes() else {
@@ -91,7 +106,7 @@ pub fn quantities(kinds: &Kinds, rendered: &Value, whole: &Value) -> Vec<Residue
     };
     let components = items(&whole["component"]).map(|component| (true, component));
     let places = std::iter::once((false, whole)).chain(components);
-    let mut out = BTreeSet::new();
+    let mut out: BTreeSet<ResidueQuantity> = time::shown(rendered, whole).into_iter().collect();
     for (component, place) in places.filter(|place| !of_record(place)) {
         let Some((number, unit)) = quantity(kinds, &place["valueQuantity"]) else {
             continue;
@@ -101,7 +116,10 @@ pub fn quantities(kinds: &Kinds, rendered: &Value, whole: &Value) -> Vec<Residue
             codings.push(Default::default());
         }
         out.extend(codings.into_iter().map(|(system, code)| ResidueQuantity {
-            component,
+            place: match component {
+                true => ResiduePlace::Component,
+                false => ResiduePlace::Own,
+            },
             system,
             code,
             number,
@@ -117,7 +135,10 @@ fn quantity(kinds: &Kinds, quantity: &Value) -> Option<(i64, QuantityUnit)> {
     let Value::Number(value) = quantity.get("value")? else {
         return None;
     };
-    let (number, decimals) = Decimal::parse(&value.to_string())?.whole()?;
+    let text = value.to_string();
+    let text = decimal::written_out(&text)?;
+    let kept = decimal::significant(&text, PLACES_MAX.into());
+    let (number, decimals) = Decimal::parse(kept)?.whole()?;
     if quantity.get("comparator").is_some() || !(-WHOLE_MAX..WHOLE_MAX).contains(&number) {
         return None;
     }
@@ -137,7 +158,12 @@ fn items(value: &Value) -> impl Iterator<Item = &Value> {
 
 /// The codings of a place with a code: systems as we write them, and codes.
 fn codings(kinds: &Kinds, place: &Value) -> Vec<(String, String)> {
-    let codings = items(&place["code"]["coding"]).filter_map(|coding| {
+    codings_of(kinds, &place["code"])
+}
+
+/// The codings of a concept: systems as we write them, and codes.
+fn codings_of(kinds: &Kinds, concept: &Value) -> Vec<(String, String)> {
+    let codings = items(&concept["coding"]).filter_map(|coding| {
         let system = coding["system"].as_str().unwrap_or_default();
         let system = kinds.systems.canonical(system).to_owned();
         Some((system, coding["code"].as_str()?.to_owned()))
@@ -161,14 +187,14 @@ pub(super) fn has_measured(of: Where) -> Test {
 }
 
 fn of_quantity(of: Where, codes: Option<&[Pair]>, amount: &Amount) -> Test {
-    let places: &[bool] = match of {
-        Where::Own => &[false],
-        Where::Components => &[true],
-        Where::Both => &[false, true],
+    let places: &[ResiduePlace] = match of {
+        Where::Own => &[ResiduePlace::Own],
+        Where::Components => &[ResiduePlace::Component],
+        Where::Both => &[ResiduePlace::Own, ResiduePlace::Component],
     };
-    Test::any(places.iter().map(|&component| {
+    Test::any(places.iter().map(|&place| {
         Test::Residue(ResidueTest::Quantity {
-            component,
+            place,
             codes: codes.map(<[Pair]>::to_vec),
             amount: amount.clone(),
         })
@@ -185,7 +211,9 @@ pub(super) fn coded(parameter: String, codes: &[Pair]) -> Test {
 
 struct Reader<'a> {
     kinds: &'a Kinds,
-    parameter: &'static str,
+    /// How many values were put.
+    put: usize,
+    parameter: &'static Parameter,
     values: &'a mut BTreeSet<ResidueValue>,
 }
 
@@ -217,11 +245,19 @@ impl Reader<'_> {
     }
 
     fn element(&mut self, element: &Value) {
+        if !self.found_by(element) {
+            self.put(OTHER, "", "");
+        }
+    }
+
+    /// Keeps what an element is found by; whether there is anything.
+    fn found_by(&mut self, element: &Value) -> bool {
+        let before = self.put;
         match element {
             Value::String(text) => self.put("", "", text),
             Value::Object(members) if members.contains_key("reference") => {
                 if let Some(reference) = members["reference"].as_str() {
-                    self.put("", "", reference);
+                    self.reference(reference);
                 }
                 self.identifier(&element["identifier"]);
             }
@@ -238,6 +274,24 @@ impl Reader<'_> {
                 self.text(&element["text"]);
             }
             _ => {}
+        }
+        self.put > before
+    }
+
+    /// A reference, which a version that it names does not make another.
+    fn reference(&mut self, reference: &str) {
+        self.put("", "", reference);
+        let (path, _) = reference
+            .split_once("/_history/")
+            .unwrap_or((reference, ""));
+        if path != reference {
+            self.put("", "", path);
+        }
+        if let Some((ty, id)) = path.split_once('/')
+            && self.parameter.types.is_empty()
+            && !ty.contains(':')
+        {
+            self.put(ID, "", id);
         }
     }
 
@@ -267,8 +321,9 @@ impl Reader<'_> {
     }
 
     fn put(&mut self, suffix: &str, system: &str, value: &str) {
+        self.put += 1;
         self.values.insert(ResidueValue {
-            parameter: format!("{}{suffix}", self.parameter),
+            parameter: format!("{}{suffix}", self.parameter.name),
             system: system.to_owned(),
             value: value.to_owned(),
         });
@@ -292,7 +347,14 @@ pub fn also(scope: &Scope, filter: &Filter, means: Test) -> Result<Test, Invalid
     };
     Ok(match (filter.parameter.ty, filter.modifier) {
         (_, Some(Modifier::Missing)) => {
-            let any = || test("", Holds::Present);
+            let any = || {
+                let beside: &[&str] = match filter.parameter.ty {
+                    ParameterType::Token => &["", TEXT, OTHER],
+                    ParameterType::Reference => &["", TEXT, IDENTIFIER, OTHER],
+                    _ => &[""],
+                };
+                Test::any(beside.iter().map(|suffix| test(suffix, Holds::Present)))
+            };
             Test::any(filter.values.iter().map(|value| match value.as_str() {
                 "true" => Test::all([means.clone(), any().negated()]),
                 _ => Test::any([means.clone(), any()]),
@@ -319,7 +381,38 @@ pub fn also(scope: &Scope, filter: &Filter, means: Test) -> Result<Test, Invalid
         }
         (ParameterType::Reference, modifier) => {
             let these = references(scope, filter, modifier)?;
-            Test::any([means, test("", Holds::Is(these))])
+            let found = test("", Holds::Is(these));
+            if !filter.parameter.types.is_empty() {
+                return Ok(Test::any([means, found]));
+            }
+            let ids = filter.values.iter().map(|v| (None, Some(unescape(v))));
+            Test::any([means, found, test(ID, Holds::Is(ids.collect()))])
+        }
+        (_, Some(Modifier::Below)) => {
+            let below = |uri: &str| match uri.ends_with('/') {
+                true => uri.to_owned(),
+                false => format!("{uri}/"),
+            };
+            let uris: Vec<String> = filter.values.iter().map(|v| unescape(v)).collect();
+            let under = uris.iter().map(|uri| below(uri)).collect();
+            let these = uris.into_iter().map(|uri| (None, Some(uri))).collect();
+            Test::any([
+                means,
+                test("", Holds::Is(these)),
+                test("", Holds::Begins(under)),
+            ])
+        }
+        (_, Some(Modifier::Above)) => {
+            let uris = filter.values.iter().map(|v| unescape(v));
+            let these = uris.flat_map(|uri| {
+                let ends = uri.match_indices('/').flat_map(|(at, _)| [at, at + 1]);
+                let ends: BTreeSet<usize> = ends.chain([uri.len()]).collect();
+                let each = ends
+                    .into_iter()
+                    .map(|end| (None, Some(uri[..end].to_owned())));
+                each.collect::<Vec<Pair>>()
+            });
+            Test::any([means, test("", Holds::Is(these.collect()))])
         }
         _ => {
             let these = filter.values.iter().map(|v| (None, Some(unescape(v))));

@@ -25,10 +25,10 @@ impl Walk<'_, '_> {
             let exact = places
                 .into_iter()
                 .find(|&i| self.is_exactly(&components[i], code));
-            let (component, by_code) = match exact {
+            let (place, by_code) = match exact {
                 Some(i) => {
                     next = i + 1;
-                    (&components[i], None)
+                    (i, None)
                 }
                 None => match self.recognise(components, code) {
                     Some(found) => found,
@@ -38,7 +38,9 @@ impl Walk<'_, '_> {
                     }
                 },
             };
-            self.component(component, by_code, element);
+            if self.component(&components[place], by_code, element) && exact.is_none() {
+                self.out.components.push((element.node(), place));
+            }
         }
     }
 
@@ -60,19 +62,15 @@ impl Walk<'_, '_> {
         ours.len() < component.codings.len()
     }
 
-    /// The component that a foreign one is, with the entry of `by code`.
-    fn recognise<'c>(
-        &mut self,
-        components: &'c [Component],
-        code: View,
-    ) -> Option<(&'c Component, Option<u8>)> {
+    /// The place of the component that a foreign one is, with the entry of `by code`.
+    fn recognise(&mut self, components: &[Component], code: View) -> Option<(usize, Option<u8>)> {
         let systems = &self.backward.kinds.systems;
         let kind = self.kind.place as u16;
         match classify(&self.backward.kinds.codes, systems, code, Some(kind)) {
             Classified::Of(of) => match of.first()?.1 {
                 Meaning::Field(field, by_code) => {
                     let field = Some(usize::from(field));
-                    let component = components.iter().find(|c| c.field == field)?;
+                    let component = components.iter().position(|c| c.field == field)?;
                     Some((component, by_code))
                 }
                 _ => None,
@@ -84,7 +82,7 @@ impl Walk<'_, '_> {
             }
             // A constant component, whose codes are those of no field.
             _ => {
-                let is = |c: &&Component| {
+                let is = |c: &Component| {
                     c.field.is_none()
                         && code
                             .get("coding")
@@ -98,24 +96,25 @@ impl Walk<'_, '_> {
                                 })
                             })
                 };
-                components.iter().find(is).map(|c| (c, None))
+                components.iter().position(is).map(|place| (place, None))
             }
         }
     }
 
-    fn component(&mut self, component: &Component, by_code: Option<u8>, element: View) {
+    /// Reads a component; whether it is the one of the template.
+    fn component(&mut self, component: &Component, by_code: Option<u8>, element: View) -> bool {
         if let Some(field) = component.field {
             let bit = 1_u64.checked_shl(field as u32).unwrap_or(0);
             let before = self.out.seen & bit != 0;
             let substituted = self.out.substituted & bit != 0;
             if before && by_code.is_some() {
                 self.residue(element);
-                return;
+                return false;
             }
             if before && !substituted {
                 let note = Note::new(Code::RecordInconsistent, element);
                 self.note(note.expected("one component of this code"));
-                return;
+                return false;
             }
             self.out.seen |= bit;
             if by_code.is_some() {
@@ -141,5 +140,6 @@ impl Walk<'_, '_> {
                 (None, _) => self.residue(value),
             }
         }
+        true
     }
 }

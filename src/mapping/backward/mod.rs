@@ -134,6 +134,8 @@ pub struct Reading {
     pub variants: Vec<u32>,
     /// Quantities of which another number is kept than the one that was written.
     pub converted: Vec<u32>,
+    /// Components told by codes that the template does not write, each with its place there.
+    pub components: Vec<(u32, usize)>,
     /// Faults and notices.
     pub notes: Vec<Note>,
     /// `status`
@@ -171,6 +173,7 @@ impl Reading {
             residue,
             variants,
             converted,
+            components,
             notes,
             performers,
             derived,
@@ -182,6 +185,7 @@ impl Reading {
             residue,
             variants,
             converted,
+            components,
             notes,
             performers,
             derived,
@@ -192,6 +196,7 @@ impl Reading {
         self.residue.clear();
         self.variants.clear();
         self.converted.clear();
+        self.components.clear();
         self.notes.clear();
         self.performers.clear();
         self.derived.clear();
@@ -399,6 +404,11 @@ impl<'k> Backward<'k> {
         let part = kind.mapping.parts.iter().position(|p| p.field == field);
         out.role = part.map_or(Role::Loose(field), Role::Part);
         true
+    }
+
+    /// The first coding that the template of a kind writes in a component.
+    pub fn component_coding(kind: &Kind, role: Role, place: usize) -> Option<(&str, &str)> {
+        walk::component_coding(kind, role, place)
     }
 
     /// Whether a coding means another quantity than the field that it is brought to.

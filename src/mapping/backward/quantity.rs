@@ -40,19 +40,20 @@ pub(super) fn convert(field: &Field, text: &str, unit: Option<&Unit>) -> Result<
             rounded: false,
         });
     }
-    let number = Decimal::parse(text).ok_or(Code::Digits)?;
-    if number.is_negative() {
+    let text = decimal::written_out(text).ok_or(Code::Digits)?;
+    if text.starts_with('-') && text.bytes().any(|b| matches!(b, b'1'..=b'9')) {
         return Err(Code::Range);
     }
-    let (numerator, divide) = match unit {
-        Some(unit) => fraction(unit, number).ok_or(Code::Digits)?,
-        None => (number, Decimal::from_scaled(1, 0)),
-    };
-    let scaled = numerator
-        .divided_scaled(divide, decimals)
+    // Decimals that exact arithmetic has no room for count for nothing.
+    let places = (usize::from(decimals) + 2..=decimal::CUT_MAX).rev();
+    let (number, scaled, rounded) = places
+        .into_iter()
+        .find_map(|places| {
+            let (number, changed) = Decimal::cut(&text, places)?;
+            let (scaled, exact) = bring(number, unit, decimals)?;
+            Some((number, scaled, changed || !exact))
+        })
         .ok_or(Code::Digits)?;
-    let back = Decimal::from_scaled(scaled, u32::from(decimals)).times(divide);
-    let rounded = !back.is_some_and(|back| back.equals(numerator));
     // Written plainly within the field's decimals, an exponent keeps its digits.
     let written = if plain && !rounded && number.scale() <= u32::from(decimals) {
         number.scale() as u8
@@ -69,6 +70,18 @@ pub(super) fn convert(field: &Field, text: &str, unit: Option<&Unit>) -> Result<
         return Err(Code::Digits);
     }
     Ok(Converted { cell, rounded })
+}
+
+/// A number in the unit of a field, scaled to its decimals, half rounded up; and whether that
+/// is the same number. `None` on overflow.
+fn bring(number: Decimal, unit: Option<&Unit>, decimals: u8) -> Option<(i64, bool)> {
+    let (numerator, divide) = match unit {
+        Some(unit) => fraction(unit, number)?,
+        None => (number, Decimal::from_scaled(1, 0)),
+    };
+    let scaled = numerator.divided_scaled(divide, decimals)?;
+    let back = Decimal::from_scaled(scaled, u32::from(decimals)).times(divide);
+    Some((scaled, back.is_some_and(|back| back.equals(numerator))))
 }
 
 /// `number` × times ÷ divide + plus of a unit, over one denominator, so that nothing is cut

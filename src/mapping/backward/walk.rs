@@ -25,6 +25,18 @@ fn matcher(kind: &Kind, role: Role) -> (&Matcher, Option<usize>) {
     }
 }
 
+/// The first coding of a component of the template.
+pub(super) fn component_coding(kind: &Kind, role: Role, place: usize) -> Option<(&str, &str)> {
+    let (matcher, _) = matcher(kind, role);
+    let mut members = matcher.members.iter();
+    let (_, rule) = members.find(|(name, _)| &**name == "component")?;
+    let Rule::Components(components) = rule else {
+        return None;
+    };
+    let (system, code) = components.get(place)?.codings.first()?;
+    Some((system, code))
+}
+
 /// Whether every coding is one that the template writes.
 pub(super) fn is_own_code(backward: &Backward, kind: &Kind, role: Role, code: View) -> bool {
     let (matcher, _) = matcher(kind, role);
@@ -374,9 +386,13 @@ impl<'t> Walk<'_, 't> {
             Piece::Device => self.out.device = Some(view.node()),
             _ => {}
         }
+        let literal = view.get("reference").is_some();
         for (name, value) in view.members() {
-            if !matches!(name, "reference" | "type" | "identifier") {
-                self.residue(value);
+            match name {
+                "reference" => {}
+                "type" | "identifier" if !literal => {}
+                "type" | "identifier" => self.out.variants.push(value.node()),
+                _ => self.residue(value),
             }
         }
     }

@@ -132,6 +132,16 @@ impl Relation {
         (!implied.is_empty()).then(|| Test::all(implied))
     }
 
+    /// The type by which `registry_write` tells of its target, if it does.
+    pub(super) fn written_as(self) -> Option<&'static str> {
+        match self {
+            Relation::DeliveryPatient => Some("Patient"),
+            Relation::DeliverySubject => Some("ResearchSubject"),
+            Relation::DeliveryDevices => Some("Device"),
+            _ => None,
+        }
+    }
+
     /// What it is in SQL; `None` for [`Relation::Same`].
     pub(super) fn join(self) -> Option<Join> {
         let (to, sql) = match self {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Test;
 use crate::store::db::Bound;
 use crate::store::query::Condition;
-use crate::store::residue::QuantityUnit;
+use crate::store::residue::{QuantityUnit, ResiduePlace};
 use crate::store::sql;
 
 /// Something stands in a record's residue that a search parameter reads.
@@ -21,8 +21,8 @@ pub enum ResidueTest {
     },
     /// A number with a unit.
     Quantity {
-        /// Whether it is one of a component, or one of the Observation itself.
-        component: bool,
+        /// Where it stands.
+        place: ResiduePlace,
         /// The codes beside it, any where there is none.
         codes: Option<Vec<Pair>>,
         /// What holds for it.
@@ -40,7 +40,7 @@ pub enum Holds {
     Present,
     /// It is one of these.
     Is(Vec<Pair>),
-    /// It begins with one of these, which are folded.
+    /// It begins with one of these: texts are folded, addresses as they are.
     Begins(Vec<String>),
 }
 
@@ -134,11 +134,11 @@ impl ResidueTest {
                 out
             }
             ResidueTest::Quantity {
-                component,
+                place,
                 codes,
                 amount,
             } => {
-                let component = i64::from(*component);
+                let component = *place as i64;
                 let mut out = Condition::new(format!("{name}.component = {component}"), Vec::new());
                 match amount {
                     Amount::Present => {}

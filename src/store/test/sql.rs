@@ -207,6 +207,11 @@ impl<'a> Compiler<'a> {
         let Some(join) = relation.join() else {
             return self.part(inner, at);
         };
+        if let Some(resource) = relation.written_as()
+            && let Some(written) = written_about(resource, inner, at.name)
+        {
+            return written;
+        }
         if let Some(implied) = relation.implies(inner) {
             let mut both = self.part(&implied, at);
             both.and_also(self.joined(&join, inner, at));
@@ -273,6 +278,27 @@ impl<'a> Compiler<'a> {
             Slot::Time | Slot::Updated | Slot::Device => None,
         }
     }
+}
+
+/// The deliveries that tell of something by its id, or of anything of a type: of what was
+/// deleted since as well. `None` where more is asked of it than that.
+fn written_about(resource: &str, inner: &Test, name: &str) -> Option<Condition> {
+    let (these, bound) = match inner {
+        Test::Constant(true) => (String::new(), Vec::new()),
+        Test::Hash(hashes) if !hashes.is_empty() => {
+            let bound = hashes.iter().map(Bound::from).collect();
+            (
+                format!(" AND w.hash IN ({})", sql::list(hashes.len())),
+                bound,
+            )
+        }
+        _ => return None,
+    };
+    let text = format!(
+        "({name}.write, {name}.participant) IN (SELECT w.write, w.participant \
+         FROM registry_write w WHERE w.resource = '{resource}'{these})"
+    );
+    Some(Condition::new(text, bound))
 }
 
 /// `Observation.status` as [`crate::store::StoredRecord`] gives it.

@@ -6,7 +6,11 @@ use super::Parameter;
 use crate::reading::interval;
 
 /// Systems of elements of type `code`, which their value sets imply.
-const IMPLIED: [(&str, &str); 6] = [
+const IMPLIED: [(&str, &str); 7] = [
+    (
+        "Observation.status",
+        "http://hl7.org/fhir/observation-status",
+    ),
     (
         "Patient.gender",
         "http://hl7.org/fhir/administrative-gender",
@@ -27,7 +31,7 @@ const IMPLIED: [(&str, &str); 6] = [
 static FALSE: Value = Value::Bool(false);
 
 /// The values of the few forms of FHIRPath that R4's search parameters have.
-pub(super) fn evaluate<'a>(expression: &str, body: &'a Value) -> Vec<&'a Value> {
+pub(crate) fn evaluate<'a>(expression: &str, body: &'a Value) -> Vec<&'a Value> {
     if expression.contains(".exists() and ") {
         // Of nobody is it known: it is not there, so it is false.
         let name = expression.split('.').nth(1).unwrap();
@@ -37,11 +41,9 @@ pub(super) fn evaluate<'a>(expression: &str, body: &'a Value) -> Vec<&'a Value> 
     let mut out = Vec::new();
     for part in expression.split(" | ") {
         let part = part.trim();
-        let (path, of) = match part.strip_prefix('(').and_then(|p| p.strip_suffix(')')) {
-            Some(inner) => {
-                let (path, of) = inner.split_once(" as ").unwrap();
-                (path, Some(of))
-            }
+        let inner = part.strip_prefix('(').and_then(|p| p.strip_suffix(')'));
+        let (path, of) = match inner.unwrap_or(part).split_once(" as ") {
+            Some((path, of)) => (path, Some(of)),
             None => (part, None),
         };
         let steps: Vec<&str> = path.split('.').skip(1).collect();
@@ -65,7 +67,7 @@ pub(super) fn evaluate<'a>(expression: &str, body: &'a Value) -> Vec<&'a Value> 
 }
 
 /// The values of a member, or of one with a choice of types.
-pub(super) fn members<'a>(value: &'a Value, name: &str, of: Option<&str>) -> Vec<&'a Value> {
+pub(crate) fn members<'a>(value: &'a Value, name: &str, of: Option<&str>) -> Vec<&'a Value> {
     let Some(object) = value.as_object() else {
         return Vec::new();
     };
@@ -86,7 +88,7 @@ pub(super) fn members<'a>(value: &'a Value, name: &str, of: Option<&str>) -> Vec
 }
 
 /// System and code of what a token can mean in a value.
-pub(super) fn codings(parameter: &Parameter, value: &Value) -> Vec<(String, String)> {
+pub(crate) fn codings(parameter: &Parameter, value: &Value) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let pair = |v: &Value, code: &str| vec![(text(&v["system"]), text(&v[code]))];
     match value {
@@ -111,7 +113,7 @@ pub(super) fn codings(parameter: &Parameter, value: &Value) -> Vec<(String, Stri
 }
 
 /// The texts of a value that `:text` reads.
-pub(super) fn displays(value: &Value) -> Vec<String> {
+pub(crate) fn displays(value: &Value) -> Vec<String> {
     let codings = value["coding"].as_array().cloned().unwrap_or_default();
     let displays = codings
         .iter()
@@ -123,7 +125,7 @@ pub(super) fn displays(value: &Value) -> Vec<String> {
 }
 
 /// The texts of a value that a string parameter reads.
-pub(super) fn texts(value: &Value) -> Vec<String> {
+pub(crate) fn texts(value: &Value) -> Vec<String> {
     match value {
         Value::String(text) => vec![text.clone()],
         address => [
@@ -143,7 +145,7 @@ pub(super) fn texts(value: &Value) -> Vec<String> {
 }
 
 /// The interval of a date, or of a period that may be open.
-pub(super) fn span(value: &Value) -> (i64, i64) {
+pub(crate) fn span(value: &Value) -> (i64, i64) {
     match value {
         Value::String(text) => interval(text),
         period => (
