@@ -178,7 +178,7 @@ pub fn commit(elapsed: Duration) {
     histogram!(COMMIT_SECONDS).record(elapsed);
 }
 
-/// A request met an error of the database: `full`, `away`, `busy` or `failed`.
+/// A request met an error of the database: `full`, `away`, `busy`, `too-costly` or `failed`.
 pub fn store_error(kind: &'static str) {
     counter!(ERRORS, "kind" => kind).increment(1);
 }

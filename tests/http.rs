@@ -12,6 +12,8 @@ mod faults;
 mod hosts;
 #[path = "http/layers.rs"]
 mod layers;
+#[path = "http/limits.rs"]
+mod limits;
 #[path = "http/listings.rs"]
 mod listings;
 #[path = "http/messages.rs"]

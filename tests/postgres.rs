@@ -10,6 +10,8 @@
 mod database;
 #[path = "postgres/hung.rs"]
 mod hung;
+#[path = "postgres/limits.rs"]
+mod limits;
 #[path = "postgres/plans.rs"]
 mod plans;
 #[path = "postgres/ready.rs"]

@@ -287,8 +287,24 @@ const HELP: &[(&str, &str)] = &[
         "PostgreSQL への接続を待つ時間の上限（`/health/ready` も同じ）",
     ),
     (
-        "Longest time of a statement on PostgreSQL",
-        "PostgreSQL の文の実行時間の上限",
+        "Longest time of a statement that reads, and of any on PostgreSQL",
+        "読み取りの文（PostgreSQL ではすべての文）の実行時間の上限",
+    ),
+    (
+        "Most steps of SQLite's virtual machine that a statement which reads takes",
+        "読み取りの文が実行できる SQLite 仮想マシンの命令数の上限",
+    ),
+    (
+        "Time after which a statement that reads counts as slow: it begins again among the slow ones",
+        "読み取りの文を低速とみなすまでの時間（低速な文の枠で初めからやり直す）",
+    ),
+    (
+        "Most statements at a time that read and are not slow",
+        "低速でない読み取りの文を同時に実行する数の上限",
+    ),
+    (
+        "Most slow statements at a time; further ones wait for them, and nothing else does",
+        "低速な文を同時に実行する数の上限（超えた分は待ち、ほかの処理は待たない）",
     ),
     (
         "Longest wait for the right to write while another process writes",

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::TypedValueParser;
 
 use crate::store;
 
@@ -51,8 +52,8 @@ impl fmt::Display for Timeout {
     }
 }
 
-/// Timeouts of a database. Work that takes longer fails, and nothing of it is stored; a
-/// server answers 503 then.
+/// Limits of a database. Work that takes longer fails, and nothing of it is stored; a server
+/// answers 503 then, and 422 to what it would take a statement too long to read.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Database")]
 pub struct Timeouts {
@@ -66,7 +67,7 @@ pub struct Timeouts {
     )]
     pub connect_timeout: Timeout,
 
-    /// Longest time of a statement on PostgreSQL
+    /// Longest time of a statement that reads, and of any on PostgreSQL
     #[arg(
         long,
         global = true,
@@ -75,6 +76,48 @@ pub struct Timeouts {
         hide_short_help = true
     )]
     pub statement_timeout: Timeout,
+
+    /// Most steps of SQLite's virtual machine that a statement which reads takes
+    #[arg(
+        long,
+        global = true,
+        value_name = "NUMBER",
+        default_value_t = store::Options::default().statement_steps,
+        hide_short_help = true
+    )]
+    pub statement_steps: u64,
+
+    /// Time after which a statement that reads counts as slow: it begins again among the slow ones
+    #[arg(
+        long,
+        global = true,
+        value_name = "TIME",
+        default_value = "200ms",
+        hide_short_help = true
+    )]
+    pub slow_after: Timeout,
+
+    /// Most statements at a time that read and are not slow
+    #[arg(
+        long,
+        global = true,
+        value_name = "NUMBER",
+        default_value_t = store::Options::default().readers,
+        value_parser = places(),
+        hide_short_help = true
+    )]
+    pub readers: usize,
+
+    /// Most slow statements at a time; further ones wait for them, and nothing else does
+    #[arg(
+        long,
+        global = true,
+        value_name = "NUMBER",
+        default_value_t = store::Options::default().slow_readers,
+        value_parser = places(),
+        hide_short_help = true
+    )]
+    pub slow_readers: usize,
 
     /// Longest wait for the right to write while another process writes
     #[arg(
@@ -117,12 +160,21 @@ pub struct Timeouts {
     pub migration_timeout: Timeout,
 }
 
+/// Numbers of places that make sense.
+fn places() -> impl TypedValueParser<Value = usize> {
+    clap::value_parser!(u16).range(1..=1000).map(usize::from)
+}
+
 impl Timeouts {
     /// The options of the store.
     pub fn options(&self) -> store::Options {
         store::Options {
             connect_timeout: self.connect_timeout.0,
             statement_timeout: self.statement_timeout.0,
+            statement_steps: self.statement_steps,
+            slow_after: self.slow_after.0,
+            readers: self.readers,
+            slow_readers: self.slow_readers,
             lock_timeout: self.lock_timeout.0,
             idle_transaction_timeout: self.idle_transaction_timeout.0,
             queue_timeout: self.queue_timeout.0,

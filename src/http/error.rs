@@ -26,6 +26,7 @@
 //! | `MediaType` | 415 | not-supported | a body in a media type or coding not read here |
 //! | `Misdirected` | 421 | security | the host of the request is not one of this server |
 //! | `Refused` | 422 | processing | well-formed, but against a rule; the faults say which |
+//! | `TooCostly` | 422 | too-costly | it would take more time, work or memory than a limit allows |
 //! | `Throttled` | 429 | throttled | too many requests (`Retry-After`) |
 //! | `Internal` | 500 | exception | our fault; logged with the request id, never explained |
 //! | `NotImplemented` | 501 | not-supported | of the standard, not of this program |
@@ -375,8 +376,9 @@ impl From<store::Error> for Problem {
     fn from(error: store::Error) -> Problem {
         let problem = Problem::of_store(&error);
         // A cursor of another search is a mistake of the request.
-        if problem.kind.status().is_server_error() {
+        if problem.kind.status().is_server_error() || problem.kind == Kind::TooCostly {
             metrics::store_error(match &error {
+                store::Error::TooCostly => "too-costly",
                 error if error.is_full() => "full",
                 error if error.is_away() => "away",
                 error if error.is_busy() => "busy",
@@ -437,6 +439,16 @@ impl Problem {
                     "データベースに書き込めません（スタンバイまたは読み取り専用）。書き込めるように\
                      するか、--database で書き込めるデータベースを指定してください",
                 )
+        } else if matches!(error, store::Error::TooCostly) {
+            // Sent again it would take as long: 503 would ask for that.
+            Problem::new(Kind::TooCostly).detail(
+                "The database would take longer for this than the server allows. Narrow it: name \
+                 a patient or a code and a period (such as date=ge2016-09-01), take fewer values, \
+                 chains and _has, a smaller _count, and no _total=accurate",
+                "この要求は、サーバーが許す時間内にデータベースで処理できません。対象を絞り込んでください。\
+                 患者またはコードと期間（date=ge2016-09-01 など）を指定し、値、連鎖検索、_has を減らし、\
+                 _count を小さくし、_total=accurate を外してください",
+            )
         } else if error.is_away() {
             Problem::new(Kind::Unavailable).detail(
                 "The database does not answer; try again later",

@@ -76,7 +76,12 @@ where
         buf: Vec::with_capacity(BLOCK),
     });
     let send = async move {
-        let end = match writing.await {
+        // Whoever is gone is not read for any more.
+        let written = tokio::select! {
+            written = writing => written,
+            () = sender.closed() => return,
+        };
+        let end = match written {
             Ok(mut out) => match out.flush().await {
                 // An empty block says that this was all.
                 Ok(()) => Ok(Bytes::new()),

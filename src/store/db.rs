@@ -220,7 +220,14 @@ macro_rules! on {
             }
             Db::Reading(Reads::Postgres(readers)) => {
                 let query = $statement.postgres();
-                let $done = Box::pin(readers.run(async |c| query.$run(c).await)).await?;
+                let done = Box::pin(readers.short(async |c| query.$run(c).await)).await?;
+                let $done = match done {
+                    Some(done) => done,
+                    None => {
+                        let query = $statement.postgres();
+                        Box::pin(readers.slow(async |c| query.$run(c).await)).await?
+                    }
+                };
                 $made
             }
         }
@@ -348,7 +355,7 @@ impl Statement {
         query
     }
 
-    fn postgres<'q>(self) -> sqlx::query::Query<'q, Postgres, PgArguments> {
+    fn postgres<'q>(&self) -> sqlx::query::Query<'q, Postgres, PgArguments> {
         if let Some(rows) = &self.rows {
             // Their text is the same however many they are, and worth keeping.
             let sql = self.sql.replace(ROWS, &rows.as_arrays());
@@ -364,16 +371,16 @@ impl Statement {
         }
         let sql = postgres::numbered(&self.sql);
         let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(!self.once);
-        for value in self.values {
+        for value in &self.values {
             query = match value {
-                Bound::Int(value) => query.bind(value),
-                Bound::Bytes(bytes) => query.bind(bytes),
+                Bound::Int(value) => query.bind(*value),
+                Bound::Bytes(bytes) => query.bind(bytes.clone()),
                 // The one character that PostgreSQL keeps in no text. Nothing stored has it,
                 // for it is no character of FHIR or of the protocol; it may be searched for.
                 Bound::Text(text) if text.contains('\0') => {
                     query.bind(text.replace('\0', "\u{FFFD}"))
                 }
-                Bound::Text(text) => query.bind(text),
+                Bound::Text(text) => query.bind(text.clone()),
                 Bound::Null(Type::Int) => query.bind(None::<i64>),
                 Bound::Null(Type::Text) => query.bind(None::<String>),
                 Bound::Null(Type::Bytes) => query.bind(None::<Vec<u8>>),

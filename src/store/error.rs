@@ -47,6 +47,12 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// A statement that reads reached its limit of time or of work.
+    #[error(
+        "a statement took longer, or more steps, than one may; ask for less (fewer people, a \
+         shorter period), or raise --statement-timeout or --statement-steps"
+    )]
+    TooCostly,
     /// A page cursor that this program did not make for this query.
     #[error("a page cursor of another query")]
     Cursor,
@@ -181,6 +187,12 @@ impl Error {
             };
         }
         match (self, lang) {
+            (Error::TooCostly, Lang::Ja) => {
+                "データベースの処理が、時間または処理量の上限に達しました。\
+                 対象を絞り込む（人数を減らす、期間を短くする）か、--statement-timeout または \
+                 --statement-steps の値を大きくしてください"
+                    .to_owned()
+            }
             (Error::InUse(path), Lang::Ja) => format!(
                 "{}: ほかのプログラムが使用中です。データベースを使っているもの（サーバー、\
                  インポート）を終了してから、コマンドをもう一度実行してください",
@@ -246,6 +258,16 @@ pub(super) fn is_lost(error: &sqlx::Error) -> bool {
             .is_some_and(|code| sql_state(&code).is_some_and(is_intervention)),
         _ => false,
     }
+}
+
+/// Whether a server ended a statement before it was done.
+pub(super) fn is_cancelled(error: &sqlx::Error) -> bool {
+    has_state(error, "57014")
+}
+
+/// Whether a server has no more connections to give.
+pub(super) fn is_refused(error: &sqlx::Error) -> bool {
+    has_state(error, "53300")
 }
 
 /// PostgreSQL's `disk_full`.

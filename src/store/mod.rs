@@ -29,6 +29,7 @@ mod files;
 mod folded;
 mod gather;
 mod group;
+mod lanes;
 mod layout;
 mod maintenance;
 mod named;

@@ -6,14 +6,23 @@ use std::time::Duration;
 /// answers says itself that the time is over, one that hangs says nothing.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Bounds of each wait for a database, and of its log. Work that takes longer fails with an error for
-/// which [`Error::is_busy`](super::Error::is_busy) holds, and nothing of it is stored.
+/// Bounds of each wait for a database, of the work of a statement, and of its log. Work that takes longer fails with an error for
+/// which [`Error::is_busy`](super::Error::is_busy) holds, and nothing of it is stored; a statement
+/// that reads fails with [`Error::TooCostly`](super::Error::TooCostly).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// To connect to a server; also how long [`Store::ready`](super::Store::ready) waits.
     pub connect_timeout: Duration,
-    /// A statement on a server.
+    /// A statement that reads, and every statement on a server.
     pub statement_timeout: Duration,
+    /// Steps of SQLite's virtual machine of a statement that reads a file.
+    pub statement_steps: u64,
+    /// Time of a statement that reads after which it begins again among the slow ones.
+    pub slow_after: Duration,
+    /// Statements at a time that read and are not slow.
+    pub readers: usize,
+    /// Slow statements at a time.
+    pub slow_readers: usize,
     /// The right to write while another process has it.
     pub lock_timeout: Duration,
     /// A transaction on a server in which no statement runs.
@@ -32,6 +41,10 @@ impl Default for Options {
         Options {
             connect_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(30),
+            statement_steps: 10_000_000_000,
+            slow_after: Duration::from_millis(200),
+            readers: 8,
+            slow_readers: 2,
             lock_timeout: Duration::from_secs(30),
             idle_transaction_timeout: Duration::from_secs(60),
             queue_timeout: Duration::from_secs(60),

@@ -17,13 +17,11 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::error::is_lost;
 use super::options::{Options, deadline, within};
-use super::readers::{Readers, connect};
+use super::readers::{Readers, UNNOTICED, connect, connect_queued};
 use super::{Error, Result};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
-/// Reading connections: each is a process of the server.
-const READERS: usize = 8;
 /// Rows of one statement at most.
 pub const BLOCK: usize = 4096;
 
@@ -99,7 +97,10 @@ fn connect_options(url: &str) -> Result<PgConnectOptions> {
         .disable_statement_logging()
         .options([
             // A statement whose reader is gone does not run on.
-            ("client_connection_check_interval", "1s"),
+            (
+                "client_connection_check_interval",
+                millis(UNNOTICED).as_str(),
+            ),
             // Nor does a transaction stay open, and its lock held, whose writer is gone without
             // a word.
             ("tcp_keepalives_idle", "10s"),
@@ -142,15 +143,23 @@ pub async fn open(url: &str, limits: Options) -> Result<(Readers<PgConnection>, 
     tokio::time::timeout(deadline(limits.migration_timeout), migrated)
         .await
         .map_err(|_| unreachable(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))??;
-    let reading = options.options([
-        ("default_transaction_read_only", "on".into()),
-        ("statement_timeout", millis(limits.statement_timeout)),
-        // Statements are made for one way through the indexes, whatever values they are given:
-        // to plan each anew costs more than to run it, and compiling it a hundred times that.
-        ("plan_cache_mode", "force_generic_plan".into()),
-        ("jit", "off".into()),
-    ]);
-    let read = Readers::open(reading, READERS, limits)
+    let reading = |limit: Duration| {
+        options.clone().options([
+            ("default_transaction_read_only", "on".into()),
+            ("statement_timeout", millis(limit)),
+            // Waiting for a table that a migration holds is no work of the statement.
+            (
+                "lock_timeout",
+                millis(limits.lock_timeout.min(limits.statement_timeout / 2)),
+            ),
+            // Statements are made for one way through the indexes, whatever values they are given:
+            // to plan each anew costs more than to run it, and compiling it a hundred times that.
+            ("plan_cache_mode", "force_generic_plan".into()),
+            ("jit", "off".into()),
+        ])
+    };
+    let short = reading(limits.slow_after.min(limits.statement_timeout));
+    let read = Readers::open(short, reading(limits.statement_timeout), limits)
         .await
         .map_err(unreachable)?;
     let writer = Writer {
@@ -254,7 +263,7 @@ impl Writer {
                 begun => return begun,
             }
         }
-        begin(connect(&self.options, self.limits.connect_timeout).await?).await
+        begin(connect_queued(&self.options, &self.limits).await?).await
     }
 
     /// Whether the last transaction that was to write could not begin, or was lost.

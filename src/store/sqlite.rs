@@ -51,12 +51,6 @@ pub fn path(url: &str) -> Result<PathBuf> {
     Ok(PathBuf::from(path))
 }
 
-/// Reading connections: more of them than cores only change places.
-fn readers() -> usize {
-    let cores = std::thread::available_parallelism().map_or(2, usize::from);
-    cores.clamp(2, 8)
-}
-
 /// Opens the file, making and migrating it where needed.
 ///
 /// # Errors
@@ -91,7 +85,7 @@ pub async fn open(path: &Path, limits: Options) -> Result<(Arc<AtOnce>, Writer)>
             },
             other => Error::Migration(other),
         })?;
-    let read = Arc::new(AtOnce::open(files.clone(), readers())?);
+    let read = Arc::new(AtOnce::open(files.clone(), &limits)?);
     let writer = Writer {
         options,
         slot: Arc::new(Mutex::new(Some(connection))),

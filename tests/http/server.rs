@@ -10,7 +10,7 @@ use http_body_util::BodyExt as _;
 use kenko_fhir::http::{self, App, Settings};
 use kenko_fhir::kind::Kinds;
 use kenko_fhir::registry::List;
-use kenko_fhir::store::Store;
+use kenko_fhir::store::{self, Store};
 use serde_json::Value;
 use tower::ServiceExt as _;
 
@@ -22,7 +22,7 @@ pub const PROBLEM: &str = "application/problem+json";
 pub struct Server {
     pub app: Router,
     pub store: Arc<Store>,
-    _database: Database,
+    pub database: Database,
 }
 
 pub struct Answer {
@@ -37,14 +37,20 @@ impl Server {
     }
 
     pub async fn with(settings: Settings) -> Server {
+        Server::with_both(settings, store::Options::default()).await
+    }
+
+    /// With options of the store, too.
+    pub async fn with_both(settings: Settings, options: store::Options) -> Server {
         let database = Database::new().await;
         let kinds = Arc::new(Kinds::embedded().unwrap());
-        let store = Arc::new(Store::open(&database.url, kinds).await.unwrap());
+        let store = Store::open_with(&database.url, kinds, options).await;
+        let store = Arc::new(store.unwrap());
         let app = http::app(App::new(store.clone(), settings));
         Server {
             app,
             store,
-            _database: database,
+            database,
         }
     }
 
