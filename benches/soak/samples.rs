@@ -133,7 +133,7 @@ impl<'a> Sampler<'a> {
 }
 
 /// A number of `/proc/{pid}/status` (Linux); memory is in KB.
-fn status(pid: u32, name: &str) -> u64 {
+pub fn status(pid: u32, name: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix(name));
     let number = line.and_then(|rest| rest.split_whitespace().next()?.parse().ok());

@@ -108,7 +108,12 @@ pub struct Server {
 impl Server {
     /// Starts it and waits until it answers.
     pub fn start(backend: &Backend, database: &Database) -> Server {
-        let mut program = Command::new(env!("CARGO_BIN_EXE_kenko-fhir"));
+        let program = Command::new(env!("CARGO_BIN_EXE_kenko-fhir"));
+        Server::start_of(program, backend, database)
+    }
+
+    /// The same of another program, or with an environment of its own.
+    pub fn start_of(mut program: Command, backend: &Backend, database: &Database) -> Server {
         program
             .args(["--database", &database.url])
             .args(["serve", "--listen", "127.0.0.1:0"])

@@ -28,9 +28,17 @@ impl Client {
     /// # Errors
     /// Those of the socket.
     pub fn try_connect(address: &str) -> io::Result<Client> {
+        Client::within(address, TIMEOUT)
+    }
+
+    /// The same, with the longest time that an answer is waited for.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub fn within(address: &str, timeout: Duration) -> io::Result<Client> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(TIMEOUT))?;
+        stream.set_read_timeout(Some(timeout))?;
         Ok(Client {
             address: address.to_owned(),
             stream: BufReader::new(stream),
