@@ -119,6 +119,14 @@ async fn a_conditional_update_by_the_record_s_identifier_needs_no_search() {
     let other = observation("2016-10-02T07:00:00+09:00", "61.5");
     let answer = server.write("PUT", &path, &[], &other).await;
     assert_eq!(answer.status, 422, "{}", answer.text);
+    // A body with the id of another resource is refused, as with any other condition.
+    let mut named = with_value("63.5");
+    named["id"] = json!("another");
+    let answer = server.write("PUT", &path, &[], &named).await;
+    assert_eq!(answer.status, 400, "{}", answer.text);
+    named["id"] = made["id"].clone();
+    let answer = server.write("PUT", &path, &[], &named).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
 }
 
 #[tokio::test]
@@ -218,5 +226,22 @@ async fn what_a_condition_finds_is_decided_when_it_is_written() {
         let now = server.get(&path).await;
         assert_eq!(now.status, 200, "{}", now.text);
         assert_eq!(now.json()["valueQuantity"]["value"], 70);
+    }
+}
+
+#[tokio::test]
+async fn a_search_by_post_needs_no_body() {
+    let server = Server::with_example().await;
+    let path = "/Observation/_search?code=29463-7&_summary=count";
+    let answer = server.send("POST", path, &[], "").await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let got = server
+        .found("/Observation?code=29463-7&_summary=count")
+        .await;
+    assert_eq!(answer.json()["total"], got["total"]);
+    let text = [("content-type", "text/plain")];
+    for (headers, body) in [(&text[..], "a"), (&text[..], ""), (&[][..], "_id=x")] {
+        let answer = server.send("POST", path, headers, body).await;
+        assert_eq!(answer.status, 415, "{headers:?} {body}");
     }
 }

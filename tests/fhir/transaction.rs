@@ -442,3 +442,84 @@ async fn a_converted_submission_stores_what_the_submission_stores() {
         assert!(versions.len() > 4 && versions.iter().all(is_first));
     }
 }
+
+/// A patch of a batch that replaces the value at a path.
+fn replacing(url: &str, path: &str, value: Value) -> Value {
+    let patch = json!([{ "op": "replace", "path": path, "value": value }]).to_string();
+    let binary = json!({
+        "resourceType": "Binary",
+        "contentType": "application/json-patch+json",
+        "data": base64::encode(patch.as_bytes()),
+    });
+    entry("PATCH", url, Some(binary))
+}
+
+#[tokio::test]
+async fn entries_of_a_batch_are_done_one_after_another() {
+    let server = Server::with_example().await;
+    let made = server.create(&observation(AT, "61.5")).await;
+    let url = format!("Observation/{}", made["id"].as_str().unwrap());
+    // Two patches of one resource: neither is lost.
+    let bundle = requests(
+        "batch",
+        vec![
+            replacing(&url, "/valueQuantity/value", json!(62)),
+            replacing(&url, "/status", json!("amended")),
+        ],
+    );
+    assert_eq!(statuses(&server, &bundle).await, ["200", "200"]);
+    let now = server.found(&format!("/{url}")).await;
+    assert_eq!(now["valueQuantity"]["value"], 62);
+    assert_eq!(now["status"], "amended");
+    assert_eq!(now["meta"]["versionId"], "3");
+    // Updates of one resource, a deletion between them, and a patch of what came before it.
+    let with_value = |value: i64| {
+        let mut out = made.clone();
+        out["valueQuantity"]["value"] = json!(value);
+        out["issued"] = json!(format!("2016-10-08T12:00:{value}.000+09:00"));
+        out
+    };
+    let mut late = entry("PUT", &url, Some(with_value(55)));
+    late["request"]["ifMatch"] = json!("W/\"4\"");
+    let bundle = requests(
+        "batch",
+        vec![
+            entry("PUT", &url, Some(with_value(51))),
+            entry("PUT", &url, Some(with_value(52))),
+            late,
+            entry("DELETE", &url, None),
+            entry("PUT", &url, Some(with_value(53))),
+            replacing(&url, "/valueQuantity/value", json!(54)),
+            entry("GET", &url, None),
+        ],
+    );
+    assert_eq!(
+        statuses(&server, &bundle).await,
+        ["200", "200", "412", "204", "201", "200", "200"]
+    );
+    let now = server.found(&format!("/{url}")).await;
+    assert_eq!(now["valueQuantity"]["value"], 54);
+    assert_eq!(now["meta"]["versionId"], "8");
+}
+
+#[tokio::test]
+async fn a_new_resource_twice_in_a_batch_is_created_once() {
+    let server = Server::with_example().await;
+    let mut found = entry("POST", "Patient", Some(patient("X2")));
+    found["request"]["ifNoneExist"] = json!(format!("identifier={PERSON_SID}%7CX2"));
+    let bundle = requests(
+        "batch",
+        vec![
+            entry("POST", "Patient", Some(patient("X1"))),
+            entry("POST", "Patient", Some(patient("X1"))),
+            found.clone(),
+            found,
+            entry("POST", "Observation", Some(observation(AT, "61.5"))),
+            entry("POST", "Observation", Some(observation(AT, "61.5"))),
+        ],
+    );
+    assert_eq!(
+        statuses(&server, &bundle).await,
+        ["201", "409", "201", "200", "201", "200"]
+    );
+}

@@ -1,6 +1,7 @@
 //! FHIR that is written to a server: what was taken waits until the references that lead out
 //! of it were looked up, then it becomes records that know their entries.
 
+use std::collections::HashSet;
 use std::io::Read;
 
 use crate::exchange::{Origin, Submission};
@@ -373,15 +374,22 @@ impl Taken {
 
     /// Leaves out what an entry brought.
     pub fn leave_out(&mut self, entry: u32) {
-        for row in self.rows.iter_mut().filter(|row| row.entry == entry) {
+        self.leave_out_all(&HashSet::from([entry]));
+    }
+
+    /// Leaves out what these entries brought.
+    pub fn leave_out_all(&mut self, entries: &HashSet<u32>) {
+        let rows = self.rows.iter_mut();
+        for row in rows.filter(|row| entries.contains(&row.entry)) {
             row.refused = true;
         }
-        self.needed.retain(|needed| needed.entry != entry);
-        self.participants.retain(|p| p.entry != entry);
-        self.written_devices.retain(|device| device.entry != entry);
+        let stays = |entry: &u32| !entries.contains(entry);
+        self.needed.retain(|needed| stays(&needed.entry));
+        self.participants.retain(|p| stays(&p.entry));
+        self.written_devices.retain(|device| stays(&device.entry));
         self.outcome
             .issues
-            .retain(|issue| issue.entry != Some(entry));
+            .retain(|issue| issue.entry.as_ref().is_none_or(stays));
     }
 
     /// What was taken as records that know their entries.

@@ -6,6 +6,8 @@
 //! answered after that, by the routes that answer it alone; where it would find nothing, a
 //! transaction fails.
 
+use std::collections::HashSet;
+
 use axum::Router;
 use axum::body::Body as HttpBody;
 use axum::http::header::{
@@ -97,6 +99,69 @@ enum Asked {
     Other,
 }
 
+/// What the entries of a batch write that stand before an entry.
+#[derive(Default)]
+struct Before {
+    /// Resources by type and id.
+    named: HashSet<(&'static str, String)>,
+    /// Types of which any resource may be written.
+    types: HashSet<&'static str>,
+}
+
+impl Before {
+    /// Whether an entry has to wait for them: it writes by its id what one of them writes, or
+    /// changes parts of what one of them may write.
+    fn waits(&self, asked: &Asked) -> bool {
+        let named = |resource: &Resource, target: &Target| match target {
+            Target::Id(id) => self.named.contains(&(row_of(resource), id.clone())),
+            Target::Query(_) => false,
+        };
+        match asked {
+            Asked::Write(request) => match &request.ask {
+                Ask::Update { target, .. } | Ask::Delete { target, .. } => {
+                    // Both are made from one row, and may come together.
+                    request.resource.name() != "ResearchSubject" && named(request.resource, target)
+                }
+                Ask::Create { .. } => false,
+            },
+            Asked::Patch(resource, target, _) => {
+                let of_type = |(name, _): &(&str, String)| *name == row_of(resource);
+                let by_query = matches!(target, Target::Query(_));
+                self.types.contains(row_of(resource))
+                    || named(resource, target)
+                    || (by_query && self.named.iter().any(of_type))
+            }
+            Asked::Other => false,
+        }
+    }
+
+    fn add(&mut self, asked: &Asked) {
+        let (resource, target) = match asked {
+            Asked::Write(request) => match &request.ask {
+                Ask::Update { target, .. } | Ask::Delete { target, .. } => {
+                    (request.resource, Some(target))
+                }
+                Ask::Create { .. } => (request.resource, None),
+            },
+            Asked::Patch(resource, target, _) => (*resource, Some(target)),
+            Asked::Other => return,
+        };
+        let name = row_of(resource);
+        match target {
+            Some(Target::Id(id)) => drop(self.named.insert((name, id.clone()))),
+            Some(Target::Query(_)) | None => drop(self.types.insert(name)),
+        }
+    }
+}
+
+/// The type whose row a resource is made from: Patient and ResearchSubject share one.
+fn row_of(resource: &Resource) -> &'static str {
+    match resource.name() {
+        "ResearchSubject" => "Patient",
+        name => name,
+    }
+}
+
 /// What an entry is answered with.
 #[derive(Default)]
 struct Part {
@@ -119,6 +184,9 @@ struct Bundle<'a> {
 
 impl Bundle<'_> {
     async fn answer(self, mut taken: Taken) -> Result<Response> {
+        if self.handling == Handling::Lenient {
+            return self.answer_batch(taken).await;
+        }
         let mut requests: Vec<Option<Request>> = Vec::with_capacity(self.entries.len());
         let mut answers: Answers = Vec::with_capacity(self.entries.len());
         let mut others = Vec::new();
@@ -157,7 +225,7 @@ impl Bundle<'_> {
         }
         let routes = super::plain().with_state(self.call.app.clone());
         let mut reads = Vec::new();
-        if self.handling == Handling::Strict && !self.fails(&answers) {
+        if !self.fails(&answers) {
             reads = self.reads(&routes, &others).await?;
         }
         if requests.iter().all(Option::is_none) {
@@ -166,7 +234,7 @@ impl Bundle<'_> {
             }
         } else if !self.fails(&answers) {
             let performed = Requests::new(self.call, requests, self.handling).reading(reads);
-            let performed = performed.perform(taken).await?;
+            let performed = performed.perform(taken).await?.answers;
             for (answer, performed) in answers.iter_mut().zip(performed) {
                 *answer = answer.take().or(performed);
             }
@@ -174,6 +242,84 @@ impl Bundle<'_> {
         if self.fails(&answers) {
             return self.failure(&answers);
         }
+        self.parts(answers, others, &routes).await
+    }
+
+    /// Does the entries of a batch, in as many rounds as one resource is written: all those at
+    /// once that write different resources. An entry whose resource an earlier one writes is
+    /// done in a later round, when that is stored.
+    async fn answer_batch(self, taken: Taken) -> Result<Response> {
+        let count = self.entries.len();
+        let mut answers: Answers = (0..count).map(|_| None).collect();
+        let mut others = Vec::new();
+        let mut pending: Vec<(usize, Asked)> = Vec::with_capacity(count);
+        for (at, entry) in self.entries.iter().enumerate() {
+            match self.ask(entry) {
+                Ok(Asked::Other) => others.push(at),
+                Ok(asked) => pending.push((at, asked)),
+                Err(problem) => answers[at] = Some(Err(problem)),
+            }
+        }
+        let mut work = Work::new(self.call.app.settings().patch_limit as usize);
+        while !pending.is_empty() {
+            let mut requests: Vec<Option<Request>> = (0..count).map(|_| None).collect();
+            let turn: HashSet<u32> = pending.iter().map(|(at, _)| *at as u32).collect();
+            let rest = (0..count as u32).filter(|at| !turn.contains(at)).collect();
+            let mut round = taken.clone();
+            round.leave_out_all(&rest);
+            let mut before = Before::default();
+            let mut waiting = HashSet::new();
+            for (at, asked) in &pending {
+                let waits = before.waits(asked);
+                before.add(asked);
+                if waits {
+                    waiting.insert(*at as u32);
+                    continue;
+                }
+                match asked {
+                    Asked::Write(request) => requests[*at] = Some(request.clone()),
+                    Asked::Patch(resource, target, patch) => {
+                        let entry = &self.entries[*at];
+                        let target = target.clone();
+                        let patched = self.patched(resource, target, entry, (patch, &mut work));
+                        match patched.await {
+                            Ok((request, text)) => {
+                                let kinds = self.call.app.kinds();
+                                let (head, with) = round.with(kinds, *at as u32, &text)?;
+                                round = with;
+                                requests[*at] = Some(Request { head, ..request });
+                            }
+                            Err(problem) if problem.kind.status().is_server_error() => {
+                                return Err(problem);
+                            }
+                            Err(problem) => answers[*at] = Some(Err(problem)),
+                        }
+                    }
+                    Asked::Other => {}
+                }
+            }
+            round.leave_out_all(&waiting);
+            if requests.iter().any(Option::is_some) {
+                let performed = Requests::new(self.call, requests, self.handling);
+                let performed = performed.perform(round).await?;
+                for (answer, performed) in answers.iter_mut().zip(performed.answers) {
+                    *answer = answer.take().or(performed);
+                }
+                waiting.extend(performed.repeated);
+            }
+            pending.retain(|(at, _)| waiting.contains(&(*at as u32)));
+        }
+        let routes = super::plain().with_state(self.call.app.clone());
+        self.parts(answers, others, &routes).await
+    }
+
+    /// The answer of what was done, and of what is read then.
+    async fn parts(
+        &self,
+        answers: Answers,
+        others: Vec<usize>,
+        routes: &Router,
+    ) -> Result<Response> {
         let mut parts = Vec::with_capacity(answers.len());
         for (at, answer) in answers.into_iter().enumerate() {
             parts.push(match answer {
@@ -184,7 +330,7 @@ impl Bundle<'_> {
             });
         }
         for at in others {
-            parts[at] = match self.other(&routes, &self.entries[at]).await? {
+            parts[at] = match self.other(routes, &self.entries[at]).await? {
                 Ok(part) => part,
                 Err(problem) => self.failed(&problem),
             };

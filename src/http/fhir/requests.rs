@@ -12,7 +12,7 @@ mod look;
 mod read;
 mod registry;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
@@ -113,6 +113,25 @@ pub struct Requests<'a> {
     looked: Vec<(u32, String, Found)>,
 }
 
+/// What became of requests.
+pub struct Performed {
+    /// By entry.
+    pub answers: Answers,
+    /// The entries of a batch that were not done yet: each writes a resource that an earlier one
+    /// of them wrote.
+    pub repeated: Vec<u32>,
+}
+
+/// How an attempt to do requests ended.
+enum Attempt {
+    /// They are done.
+    Done(Answers),
+    /// Nothing was written: these entries of a batch have to wait for earlier ones.
+    Repeated(Vec<u32>),
+    /// Nothing was written: somebody changed what a condition finds.
+    Moved,
+}
+
 /// How often requests begin anew because others wrote what they looked for.
 const TRIES: usize = 5;
 
@@ -156,21 +175,41 @@ impl<'a> Requests<'a> {
     /// # Errors
     /// 503 and 500; what is wrong with a request is its answer. 409 where others write what
     /// was looked for again and again.
-    pub async fn perform(self, taken: Taken) -> Result<Answers> {
-        if !self.looks() {
-            let done = self.attempt(taken).await?;
-            return done.ok_or_else(|| Problem::new(Kind::Internal));
+    pub async fn perform(mut self, mut taken: Taken) -> Result<Performed> {
+        let mut repeated = Vec::new();
+        if !self.looks() && !self.is_batch() {
+            // It has no condition that others could change, and nothing to put off.
+            return match self.attempt(taken).await? {
+                Attempt::Done(answers) => Ok(Performed { answers, repeated }),
+                _ => Err(Problem::new(Kind::Internal)),
+            };
         }
-        for _ in 0..TRIES {
-            if let Some(answers) = self.clone().attempt(taken.clone()).await? {
-                return Ok(answers);
+        let mut tries = 0;
+        loop {
+            match self.clone().attempt(taken.clone()).await? {
+                Attempt::Done(answers) => return Ok(Performed { answers, repeated }),
+                Attempt::Repeated(entries) => {
+                    for &entry in &entries {
+                        self.requests[entry as usize] = None;
+                    }
+                    taken.leave_out_all(&entries.iter().copied().collect());
+                    repeated.extend(entries);
+                }
+                Attempt::Moved => tries += 1,
+            }
+            if tries == TRIES {
+                return Err(condition::moved());
             }
         }
-        Err(condition::moved())
+    }
+
+    /// Whether these are entries of a batch, which may write one resource several times.
+    fn is_batch(&self) -> bool {
+        self.handling == Handling::Lenient && self.requests.iter().flatten().nth(1).is_some()
     }
 
     /// Does them, unless somebody wrote meanwhile what changes what a condition finds.
-    async fn attempt(mut self, mut taken: Taken) -> Result<Option<Answers>> {
+    async fn attempt(mut self, mut taken: Taken) -> Result<Attempt> {
         self.find_targets(&mut taken).await?;
         for (entry, problem) in self.settle(&mut taken).await? {
             taken.leave_out(entry);
@@ -195,15 +234,22 @@ impl<'a> Requests<'a> {
         let late = self.late(written.late, &mut changes);
         let deletions = self.deletions(&mut changes, &mut entries);
         let named = self.named(&changes, &entries, &deletions);
-        self.refuse_overlaps(&named, &joined);
-        self.refuse_reads(&changes, &named);
-        if self.handling == Handling::Strict && self.any_failed() {
-            return Ok(Some(self.answers));
+        if self.handling == Handling::Strict {
+            self.refuse_overlaps(&named, &joined);
+            self.refuse_reads(&changes, &named);
+            if self.any_failed() {
+                return Ok(Attempt::Done(self.answers));
+            }
+        } else {
+            let repeated = self.repeated(&named, &joined);
+            if !repeated.is_empty() {
+                return Ok(Attempt::Repeated(repeated));
+            }
         }
         let store = self.call.app.store().clone();
         let held = store.hold(changes.client.clone()).await?;
         if self.finds_otherwise().await? {
-            return Ok(None);
+            return Ok(Attempt::Moved);
         }
         // A task of its own: a client that goes away now does not undo what it sent.
         let changed = async move {
@@ -222,7 +268,7 @@ impl<'a> Requests<'a> {
         for (part, row) in joined {
             self.share(part, row, &mut said);
         }
-        Ok(Some(self.answers))
+        Ok(Attempt::Done(self.answers))
     }
 
     fn answer(&mut self, entry: u32, answer: Result<Answer>) {
@@ -342,9 +388,9 @@ impl<'a> Requests<'a> {
         records
     }
 
-    /// What is written or deleted in a transaction.
+    /// The resources that several requests write or delete.
     fn named(&self, changes: &Changes, entries: &Entries, deletions: &[u32]) -> Vec<Written> {
-        if self.handling != Handling::Strict || self.requests.len() < 2 {
+        if self.requests.len() < 2 {
             return Vec::new();
         }
         let mut out = Vec::new();
@@ -383,13 +429,32 @@ impl<'a> Requests<'a> {
         out
     }
 
+    /// The entries of a batch that write a resource which an earlier entry writes, or that have
+    /// the condition of an earlier one: their turn comes when that is done.
+    fn repeated(&self, named: &[Written], joined: &HashMap<u32, u32>) -> Vec<u32> {
+        let mut out: Vec<u32> = named
+            .windows(2)
+            .filter(|pair| pair[0].is_same(&pair[1]) && !joined.contains_key(&pair[1].entry))
+            .map(|pair| pair[1].entry)
+            .collect();
+        let mut conditions = HashSet::new();
+        for (entry, query, _) in &self.looked {
+            let name = self.request(*entry).map(|request| request.resource.name());
+            if !conditions.insert((name, query.as_str())) {
+                out.push(*entry);
+            }
+        }
+        out.sort_unstable();
+        out.dedup();
+        out
+    }
+
     /// In a transaction, nothing may be written twice
     /// (<https://hl7.org/fhir/R4/http.html#trules>).
     fn refuse_overlaps(&mut self, named: &[Written], joined: &HashMap<u32, u32>) {
         for pair in named.windows(2) {
             let [first, second] = pair else { continue };
-            let same = first.resource.name() == second.resource.name() && first.id == second.id;
-            if same && !joined.contains_key(&second.entry) {
+            if first.is_same(second) && !joined.contains_key(&second.entry) {
                 self.answer(second.entry, Err(overlap(first.entry)));
             }
         }

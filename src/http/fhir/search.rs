@@ -1,6 +1,7 @@
 //! search (<https://hl7.org/fhir/R4/http.html#search>).
 
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
 
 use super::call::{Call, no_such};
@@ -56,8 +57,10 @@ pub async fn post_within(member: Member, id: &str, call: Call, body: Body) -> Re
 
 /// The parameters of address and form.
 async fn with_form(mut call: Call, body: Body) -> Result<(Call, String)> {
-    negotiate::content_type(&call.headers, &[FORM])?;
     let body = body.limit(FORM_MAX).bytes().await?;
+    if !body.is_empty() || call.headers.contains_key(CONTENT_TYPE) {
+        negotiate::content_type(&call.headers, &[FORM])?;
+    }
     let body = String::from_utf8(body).map_err(|e| {
         Problem::new(Kind::Malformed)
             .detail("the form is not UTF-8", "フォームが UTF-8 ではありません")

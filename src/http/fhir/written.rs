@@ -81,8 +81,8 @@ pub fn other_type(resource: &Resource, found: &str) -> Problem {
 /// What is wrong with it.
 pub async fn perform(call: &Call, request: Request, taken: Taken) -> Result<Answer> {
     let requests = Requests::new(call, vec![Some(request)], Handling::Strict);
-    let answers = requests.perform(taken).await?;
-    let answer = answers.into_iter().next().flatten();
+    let performed = requests.perform(taken).await?;
+    let answer = performed.answers.into_iter().next().flatten();
     answer.unwrap_or_else(|| Err(Problem::new(Kind::Internal)))
 }
 

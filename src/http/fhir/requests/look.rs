@@ -20,8 +20,13 @@ impl Requests<'_> {
                 continue;
             };
             if let Some(key) = request.names_record(self.call.app.kinds()) {
-                let target = Target::Id(key.encode());
-                self.retarget(entry, target);
+                let id = key.encode();
+                if request.head.id.as_ref().is_some_and(|own| *own != id) {
+                    taken.leave_out(entry);
+                    self.answer(entry, Err(other_id(&id)));
+                } else {
+                    self.retarget(entry, Target::Id(id));
+                }
                 continue;
             }
             let request = request.clone();

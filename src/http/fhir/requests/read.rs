@@ -36,6 +36,11 @@ impl Written {
         (self.resource.name(), &self.id, self.entry)
     }
 
+    /// Whether both are of one resource.
+    pub fn is_same(&self, other: &Written) -> bool {
+        self.resource.name() == other.resource.name() && self.id == other.id
+    }
+
     /// Whether a resource is there or not because of it.
     fn decides_on(&self, resource_type: &str, id: &str) -> bool {
         // Both are made from one row.
