@@ -253,6 +253,21 @@ pub struct Serve {
     #[arg(long, value_name = "SIZE", default_value = "1M")]
     pub patch_limit: Size,
 
+    /// Most values of a search, all its parameters together
+    #[arg(long, value_name = "NUMBER", default_value_t = 1000,
+        value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub search_values_max: u32,
+
+    /// Most references that a chain (a.b.c) or nested _has of a search leads along
+    #[arg(long, value_name = "NUMBER", default_value_t = 4,
+        value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub search_depth_max: u32,
+
+    /// Most references that a search leads along, each counted for every type it may lead to
+    #[arg(long, value_name = "NUMBER", default_value_t = 64,
+        value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub search_joins_max: u32,
+
     /// Origin that browsers may call from; repeatable, none by default
     #[arg(long, value_name = "ORIGIN", value_delimiter = ',', value_parser = value::origin)]
     pub cors_origin: Vec<String>,

@@ -167,6 +167,18 @@ const HELP: &[(&str, &str)] = &[
         "JSON Patch の大きさと、一つのリクエストのパッチが複製・移動する量の上限",
     ),
     (
+        "Most values of a search, all its parameters together",
+        "一回の検索で指定できる値の数の上限（すべてのパラメータの合計）",
+    ),
+    (
+        "Most references that a chain (a.b.c) or nested _has of a search leads along",
+        "検索のチェーン（a.b.c）や入れ子の _has でたどれる参照の段数の上限",
+    ),
+    (
+        "Most references that a search leads along, each counted for every type it may lead to",
+        "一回の検索でたどれる参照の数の上限（参照先になり得る型ごとに数える）",
+    ),
+    (
         "Origin that browsers may call from; repeatable, none by default",
         "ブラウザーからの利用を許すオリジン（複数指定可、既定ではなし）",
     ),

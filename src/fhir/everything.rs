@@ -11,7 +11,7 @@ use super::include;
 use super::instance::{self, Origin};
 use super::resource::{Resource, by_name};
 use super::search::form::Pair;
-use super::search::{Scope, Search};
+use super::search::{Limits, Scope, Search};
 use crate::store;
 
 /// The types whose instances are about a person, in the order of pages, with the parameter
@@ -54,7 +54,7 @@ impl Asked {
             pairs.extend_from_slice(&self.observed);
         }
         pairs.extend_from_slice(&self.stored);
-        Ok(find::search(resource, &pairs)?)
+        Ok(find::search(resource, &pairs, Limits::default())?)
     }
 }
 

@@ -100,12 +100,16 @@ pub struct Page {
     pub previous: Option<Place>,
 }
 
-/// A search of our own making: every parameter is known.
+/// A search of which every parameter is known.
 ///
 /// # Errors
 /// [`Invalid`] for a value that is wrong, or a parameter that the resource does not have.
-pub fn search(resource: &'static Resource, pairs: &[Pair]) -> Result<Search, Invalid> {
-    let search = Search::read(resource.searchable, pairs, Limits::default())?;
+pub fn search(
+    resource: &'static Resource,
+    pairs: &[Pair],
+    limits: Limits,
+) -> Result<Search, Invalid> {
+    let search = Search::read(resource.searchable, pairs, limits)?;
     match search.ignored.first() {
         None => Ok(search),
         Some(ignored) => Err(Invalid::new(&ignored.name, &ignored.en, &ignored.ja)),

@@ -14,7 +14,7 @@ use super::id::{self, ObservationKey};
 use super::instance::{self, Origin};
 use super::resource::{RESOURCES, Resource, Source, by_name};
 use super::search::form::Pair;
-use super::search::{Include, Parameter, ParameterType, Scope};
+use super::search::{Include, Limits, Parameter, ParameterType, Scope};
 use crate::mapping::{Hole, Piece};
 use crate::store::{RecordQuery, Records, Result, Test};
 
@@ -167,7 +167,7 @@ impl Run<'_> {
                 {
                     continue;
                 }
-                let search = find::search(source, &[Pair::new(parameter.name, &to)])?;
+                let search = find::search(source, &[Pair::new(parameter.name, &to)], Limits::OWN)?;
                 // Some of them may be on the page already.
                 let limit = self.left + found.len();
                 let page = find::page(self.from, self.scope, source, &search, None, limit).await?;

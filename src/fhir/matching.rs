@@ -21,8 +21,11 @@ use serde_json::{Number, Value};
 use super::find::{self, Error, Found};
 use super::instance::{Instance, Origin};
 use super::resource::Resource;
-use super::search::Scope;
 use super::search::form::{Pair, escape};
+use super::search::{Limits, Scope};
+
+/// Identifiers of one Patient that are looked for at most.
+const IDENTIFIERS_MAX: usize = 100;
 
 /// Candidates looked at, at most.
 const CANDIDATES_MAX: usize = 1000;
@@ -73,7 +76,7 @@ pub async fn find(
     let mut seen = HashSet::new();
     let mut scored = Vec::new();
     for pairs in searches(sought) {
-        let search = find::search(patient, &pairs)?;
+        let search = find::search(patient, &pairs, Limits::default())?;
         let page = find::page(from, scope, patient, &search, None, CANDIDATES_MAX).await?;
         let Found::Instances(found) = page.found else {
             continue;
@@ -98,14 +101,15 @@ pub async fn find(
 
 /// The searches that find candidates.
 fn searches(sought: &Value) -> Vec<Vec<Pair>> {
-    let identifiers = identifiers(sought).map(|(system, value)| {
-        let token = match system {
-            "" => escape(value),
-            system => format!("{}|{}", escape(system), escape(value)),
-        };
-        vec![Pair::new("identifier", &token)]
+    let identifiers = identifiers(sought).map(|(system, value)| match system {
+        "" => escape(value),
+        system => format!("{}|{}", escape(system), escape(value)),
     });
-    let mut out: Vec<Vec<Pair>> = identifiers.collect();
+    let identifiers: Vec<String> = identifiers.take(IDENTIFIERS_MAX).collect();
+    let mut out = Vec::new();
+    if !identifiers.is_empty() {
+        out.push(vec![Pair::new("identifier", &identifiers.join(","))]);
+    }
     let text = |name: &str| sought[name].as_str();
     if let (Some(born), Some(gender)) = (text("birthDate"), text("gender")) {
         // Registered to the month.

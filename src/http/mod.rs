@@ -37,6 +37,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::exchange::Options;
+use crate::fhir::search::Limits;
 use crate::kind::Kinds;
 use crate::store::{Access, Store};
 use error::{Kind, Problem};
@@ -67,6 +68,12 @@ pub struct Settings {
     pub bundle_max: usize,
     /// Bytes of a JSON Patch at most, and bytes that the patches of a request copy and move.
     pub patch_limit: u64,
+    /// Values of all parameters of a search at most.
+    pub search_values_max: usize,
+    /// References at most that a chain or nested `_has` of a search leads along.
+    pub search_depth_max: usize,
+    /// References at most that all parameters of a search lead along.
+    pub search_joins_max: usize,
     /// How long a request may take until its answer begins.
     pub request_timeout: Duration,
     /// How long a sender may be silent in the middle of a body.
@@ -88,9 +95,25 @@ impl Default for Settings {
             page_max: 1000,
             bundle_max: 5000,
             patch_limit: 1 << 20,
+            search_values_max: 1000,
+            search_depth_max: 4,
+            search_joins_max: 64,
             request_timeout: Duration::from_secs(300),
             silence: Duration::from_secs(30),
             open_bodies: 256,
+        }
+    }
+}
+
+impl Settings {
+    /// What a search may ask for.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            default: self.page_default,
+            max: self.page_max,
+            values: self.search_values_max,
+            depth: self.search_depth_max,
+            joins: self.search_joins_max,
         }
     }
 }

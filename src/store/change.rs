@@ -4,6 +4,7 @@
 //! rule by which a record meets a stored one, the same statements. What differs is that rule
 //! ([`Rule`]), and what is told: a receipt, or what became of each change.
 
+use super::db::query;
 use super::submit::{Joined, LateValue, Placed, Written};
 use super::work::Work;
 use super::{
@@ -164,6 +165,27 @@ impl Deleted {
 /// changes. Dropped, it changes nothing.
 pub struct Held(Work);
 
+impl Held {
+    /// Whether nothing was written between a revision ([`Store::revision`]) and now.
+    ///
+    /// # Errors
+    /// [`Error::Database`](super::Error::Database).
+    pub async fn follows(&mut self, revision: i64) -> Result<bool> {
+        let own = query("SELECT data FROM revision WHERE id = 1");
+        let own: i64 = own.fetch_one(&mut self.0.tx).await?.try_get(0)?;
+        // This transaction has advanced it already.
+        Ok(own == revision + 1)
+    }
+
+    /// Gives the right to write back; nothing changes.
+    ///
+    /// # Errors
+    /// [`Error::Database`](super::Error::Database).
+    pub async fn release(self) -> Result<()> {
+        self.0.rollback().await
+    }
+}
+
 impl Store {
     /// Waits for the right to write.
     ///
@@ -286,5 +308,30 @@ impl Change {
             dated: placed.dated,
             failed: placed.failed,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kind::Kinds;
+
+    #[tokio::test]
+    async fn a_write_in_between_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("a.db").display());
+        let kinds = std::sync::Arc::new(Kinds::embedded().unwrap());
+        let store = Store::open(&url, kinds).await.unwrap();
+        let before = store.revision().await.unwrap();
+        let mut held = store.hold(None).await.unwrap();
+        assert!(held.follows(before).await.unwrap());
+        held.release().await.unwrap();
+        // What was given up wrote nothing.
+        let mut held = store.hold(None).await.unwrap();
+        assert!(held.follows(before).await.unwrap());
+        let done = store.change(held, &mut Changes::default()).await.unwrap();
+        assert!(done.kept);
+        let mut held = store.hold(None).await.unwrap();
+        assert!(!held.follows(before).await.unwrap());
     }
 }

@@ -18,12 +18,12 @@ use super::at_once::AtOnce;
 use super::bulk::{ROWS, Rows};
 use super::postgres::{self, Writing};
 use super::readers::Readers;
-use super::{Error, Result, sql, sqlite};
+use super::{Error, Result, among, sql, sqlite};
 use crate::fhir::id::Hash96;
 use crate::metrics;
 
 /// A value bound to a statement.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Bound {
     /// A number.
     Int(i64),
@@ -36,7 +36,7 @@ pub enum Bound {
 }
 
 /// The types of values that may be absent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Type {
     /// A number of 64 bits.
     Int,
@@ -331,7 +331,7 @@ impl Statement {
     /// Its text and values, rows as values among them.
     pub(super) fn plain(self) -> (Cow<'static, str>, Vec<Bound>) {
         let Some(rows) = self.rows else {
-            return (self.sql, self.values);
+            return among::shared(among::marked(self.sql, false), self.values, '?');
         };
         let sql = self.sql.replace(ROWS, &rows.as_values());
         (
@@ -369,9 +369,14 @@ impl Statement {
             }
             return query;
         }
-        let sql = postgres::numbered(&self.sql);
+        let (sql, values) = among::shared(
+            among::marked(self.sql.clone(), true),
+            self.values.clone(),
+            '$',
+        );
+        let sql = postgres::numbered(&sql);
         let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(!self.once);
-        for value in &self.values {
+        for value in &values {
             query = match value {
                 Bound::Int(value) => query.bind(*value),
                 Bound::Bytes(bytes) => query.bind(bytes.clone()),

@@ -98,7 +98,7 @@ impl Error {
     pub fn is_away(&self) -> bool {
         match self {
             Error::Unreachable { .. } => true,
-            Error::Database(error) => is_lost(error),
+            Error::Database(error) => is_gone(error),
             _ => false,
         }
     }
@@ -239,12 +239,12 @@ fn is_busy(error: &sqlx::Error) -> bool {
             Some(state) => {
                 matches!(state, "23505" | "57014" | "55P03" | "25006")
                     || ["40", "53"].iter().any(|class| state.starts_with(class))
-                    || is_intervention(state)
+                    || (is_intervention(state) && state != PROTOCOL_VIOLATION)
             }
             // SQLITE_BUSY and SQLITE_LOCKED, whatever they say in the upper bits.
             None => code.parse().is_ok_and(|n: u32| matches!(n & 0xFF, 5 | 6)),
         }),
-        other => is_lost(other),
+        other => is_gone(other),
     }
 }
 
@@ -269,6 +269,18 @@ pub(super) fn is_cancelled(error: &sqlx::Error) -> bool {
 pub(super) fn is_refused(error: &sqlx::Error) -> bool {
     has_state(error, "53300")
 }
+
+/// Whether a server, or the way to it, went away. A connection on which client and server do not
+/// understand each other ([`is_lost`]) is of no more use either, but a statement is to blame, one
+/// of too many values say: it would fail again.
+fn is_gone(error: &sqlx::Error) -> bool {
+    is_lost(error)
+        && !matches!(error, sqlx::Error::Protocol(_))
+        && !has_state(error, PROTOCOL_VIOLATION)
+}
+
+/// PostgreSQL's `protocol_violation`.
+const PROTOCOL_VIOLATION: &str = "08P01";
 
 /// PostgreSQL's `disk_full`.
 const DISK_FULL: &str = "53100";
@@ -302,4 +314,29 @@ fn sql_state(code: &str) -> Option<&str> {
 /// connection that was idle in a transaction, or had one for too long.
 fn is_intervention(state: &str) -> bool {
     state.starts_with("08") || state.starts_with("57P") || matches!(state, "25P03" | "25P04")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_that_fails_is_no_loss_of_a_connection() {
+        let of = |error| Error::Database(error);
+        let wrong = [
+            sqlx::Error::Protocol("too many arguments for query: 70000".into()),
+            sqlx::Error::Encode("too long".into()),
+            sqlx::Error::RowNotFound,
+        ];
+        for error in wrong.map(of) {
+            assert!(!error.is_away() && !error.is_busy(), "{error}");
+        }
+        let gone = [
+            sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into()),
+            sqlx::Error::WorkerCrashed,
+        ];
+        for error in gone.map(of) {
+            assert!(error.is_away() && error.is_busy(), "{error}");
+        }
+    }
 }

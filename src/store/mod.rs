@@ -12,6 +12,7 @@
 //! only after it is durable. All statements are one text for both, and run through `db.rs`;
 //! how connections are opened differs, in `sqlite.rs` and `postgres.rs`.
 
+mod among;
 mod at_once;
 mod backup;
 mod bulk;
@@ -300,7 +301,10 @@ impl Store {
 
     /// The number of the last transaction that wrote: what was read at one number is what is
     /// stored for as long as there is no other.
-    async fn revision(&self) -> Result<i64> {
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn revision(&self) -> Result<i64> {
         let row = db::query("SELECT data FROM revision WHERE id = 1");
         row.fetch_one(&self.read).await?.try_get(0)
     }

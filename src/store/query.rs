@@ -3,8 +3,8 @@
 //! A [`RecordQuery`] is a [`Test`], an order and a place in that order. How it is walked
 //! is said in `read.rs`.
 
-use super::Test;
 use super::db::Bound;
+use super::{Test, among};
 use crate::kind::Kind;
 use crate::time;
 
@@ -184,7 +184,7 @@ impl Default for RecordQuery {
 }
 
 /// A condition with its bound values.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default, Clone, PartialEq)]
 pub(super) struct Condition {
     pub sql: String,
     pub bound: Vec<Bound>,
@@ -213,11 +213,37 @@ impl Condition {
             0 => Condition::never(),
             1 => kept.swap_remove(0),
             _ => {
-                let sql: Vec<&str> = kept.iter().map(|p| p.sql.as_str()).collect();
-                let sql = format!("(({}))", sql.join(") OR ("));
+                let parts = kept.iter().map(|p| format!("({})", p.sql));
+                let sql = format!("({})", tree(parts.collect(), " OR "));
                 Condition::new(sql, kept.into_iter().flat_map(|p| p.bound).collect())
             }
         }
+    }
+
+    /// All of these hold.
+    pub fn all(parts: impl IntoIterator<Item = Condition>) -> Condition {
+        let mut kept: Vec<Condition> = Vec::new();
+        for part in parts {
+            if part.is_never() {
+                return part;
+            }
+            if !part.is_always() {
+                kept.push(part);
+            }
+        }
+        if kept.is_empty() {
+            return Condition::always();
+        }
+        let parts = kept.iter_mut().map(|p| std::mem::take(&mut p.sql));
+        let mut parts: Vec<String> = parts.collect();
+        if parts.len() > among::FEW {
+            // Planners weigh each part against all others, which takes minutes where there are a
+            // thousand. Those beyond some are one part, which they do not look into.
+            let rest = tree(parts.split_off(among::FEW), " AND ");
+            parts.push(format!("({rest}) IS TRUE"));
+        }
+        let sql = parts.join(" AND ");
+        Condition::new(sql, kept.into_iter().flat_map(|p| p.bound).collect())
     }
 
     pub fn in_brackets(self) -> Condition {
@@ -270,9 +296,15 @@ impl Condition {
 
     /// Adds a test of `column` against ranges, any of which may hold.
     pub fn and_ranges(&mut self, column: &str, ranges: &[(i64, i64)]) {
-        match ranges {
+        let ranges = among::merged(ranges);
+        match ranges.as_slice() {
             [] => *self = Condition::never(),
             [(lo, hi)] => self.and_range(column, *lo, *hi),
+            [(first, _), .., (_, last)] if ranges.len() > among::FEW => {
+                // All of them first, for the index.
+                self.and_range(column, *first, *last);
+                self.and_also(among::ranges(column, &ranges));
+            }
             several => {
                 let mut parts = Vec::new();
                 let mut bound = Vec::new();
@@ -331,9 +363,39 @@ impl Condition {
     }
 }
 
+/// Parts of a condition that go together at once: databases bound how deep expressions nest, and
+/// `a OR b OR c` nests as deep as it is long.
+const TOGETHER: usize = 64;
+
+/// Parts joined by a word, in groups of groups where they are many.
+fn tree(mut parts: Vec<String>, word: &str) -> String {
+    while parts.len() > TOGETHER {
+        let groups = parts.chunks(TOGETHER);
+        parts = groups
+            .map(|group| format!("({})", group.join(word)))
+            .collect();
+    }
+    parts.join(word)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_parts_nest_in_few_levels() {
+        let parts = || (0..5000).map(|n| Condition::new(format!("c = {n}"), Vec::new()));
+        for condition in [Condition::any(parts()), Condition::all(parts())] {
+            let mut depth = (0, 0);
+            for c in condition.sql.chars() {
+                depth.0 += i32::from(c == '(') - i32::from(c == ')');
+                depth.1 = depth.1.max(depth.0);
+            }
+            assert_eq!(depth.0, 0);
+            assert!(depth.1 <= 4, "{}", depth.1);
+            assert_eq!(condition.sql.matches("c = ").count(), 5000);
+        }
+    }
 
     /// The definition itself, to compare with: record [s, e), value [a, b).
     #[allow(clippy::nonminimal_bool, reason = "as R4 words it")]

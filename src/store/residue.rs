@@ -5,7 +5,7 @@
 //! correction by the protocol, which cannot say such things, goes on naming it.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -43,7 +43,7 @@ pub struct QuantityUnit {
 }
 
 /// Where a number of a residue stands; the column `component` has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ResiduePlace {
     /// In the Observation itself: its value.
     Own = 0,
@@ -85,7 +85,7 @@ pub struct ResidueValue {
 const OF_WRITE: i64 = 1 << 20;
 
 /// Distinct residue tests of one query that are looked up at most; those beyond count as
-/// found.
+/// found where there is any residue, which one more bit tells.
 const LOOKUPS_MAX: usize = 60;
 
 /// The residue tests of a query, and which of them some residue answers.
@@ -99,7 +99,7 @@ pub(super) struct ResidueLookup {
 impl ResidueLookup {
     /// Whether these bits can be those of the tests.
     pub fn admits(&self, found: i64) -> bool {
-        found >= 0 && found >> self.asked.len().min(LOOKUPS_MAX) == 0
+        found >= 0 && found >> self.asked.len().min(LOOKUPS_MAX + 1) == 0
     }
 
     /// The test without what was not found by these bits, and settled otherwise.
@@ -108,9 +108,9 @@ impl ResidueLookup {
             return Cow::Borrowed(test);
         }
         let asked = self.asked.iter().enumerate();
-        let known: Vec<(ResidueTest, Test)> = asked
+        let known: HashMap<ResidueTest, Test> = asked
             .map(|(at, (one, settled))| {
-                let is = match at >= LOOKUPS_MAX || found >> at & 1 == 1 {
+                let is = match found >> at.min(LOOKUPS_MAX) & 1 == 1 {
                     true => Test::Residue(settled.clone()),
                     false => Test::NEVER,
                 };
@@ -189,12 +189,8 @@ impl Store {
     pub(super) async fn residues(&self, test: &Test) -> Result<ResidueLookup> {
         let mut all = Vec::new();
         test.residues(&mut all);
-        let mut asked: Vec<&ResidueTest> = Vec::new();
-        for one in all {
-            if !asked.contains(&one) {
-                asked.push(one);
-            }
-        }
+        let mut seen = HashSet::new();
+        let asked: Vec<&ResidueTest> = all.into_iter().filter(|one| seen.insert(*one)).collect();
         let mut lookup = ResidueLookup {
             asked: Vec::with_capacity(asked.len()),
             found: 0,
@@ -209,7 +205,8 @@ impl Store {
         }
         for (at, one) in asked.into_iter().enumerate() {
             let settled = one.settled(&units);
-            if at < LOOKUPS_MAX && has_any && self.is_found(&settled).await? {
+            let at = at.min(LOOKUPS_MAX);
+            if has_any && (at == LOOKUPS_MAX || self.is_found(&settled).await?) {
                 lookup.found |= 1 << at;
             }
             lookup.asked.push((one.clone(), settled));

@@ -15,6 +15,8 @@
 //! changed it is ended ([`Error::WalkEnded`](super::Error::WalkEnded)).
 
 mod column;
+#[cfg(test)]
+mod cost;
 mod plan;
 mod selects;
 #[cfg(test)]
@@ -158,6 +160,8 @@ impl Store {
     pub(super) async fn know(&self, test: &Test) -> Result<Known> {
         let (mut ranges, mut keys) = (Vec::new(), Vec::new());
         Known::needs(test, &mut ranges, &mut keys);
+        ranges.sort_unstable();
+        ranges.dedup();
         let mut known = Known::default();
         for range in ranges {
             let writes = self.write_ranges(&[range]).await?;
@@ -167,6 +171,9 @@ impl Store {
             let Some(kind) = self.kinds.by_hash(key.kind) else {
                 continue;
             };
+            if known.records.contains_key(&key) {
+                continue;
+            }
             let kind = self.layout.of(kind.place).id;
             let found = self.sources(&key, kind).await?;
             known.records.insert(key, found);
@@ -183,11 +190,7 @@ impl Store {
     ) -> Result<Condition> {
         let test = self.without_residue(test).await?;
         let known = self.know(&test).await?;
-        let at = At {
-            table,
-            name,
-            kind: None,
-        };
+        let at = At::new(table, name, None);
         let mut compiler = Compiler::new(&self.kinds, &self.layout, &known);
         Ok(compiler.condition(&test.for_kind(None), &at))
     }
@@ -228,11 +231,7 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<i64>> {
         let mut compiler = Compiler::new(&self.kinds, &self.layout, &walk.known);
-        let at = At {
-            table: Table::List(&PARTICIPANTS),
-            name: "participant",
-            kind: None,
-        };
+        let at = At::new(Table::List(&PARTICIPANTS), "participant", None);
         let mut condition = compiler.condition(&like.for_kind(None), &at);
         let (beyond, order) = if walk.back() {
             ("<=", " DESC")

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::db::{Bound, Transaction, query};
 use super::layout::KindLayout;
-use super::{Result, sql};
+use super::{Result, among, sql};
 
 /// The column number under which all records of a kind are counted.
 const ALL: i64 = 0;
@@ -116,6 +116,13 @@ pub fn select(
     );
     let mut bound = Vec::new();
     for ranges in ranges {
+        let ranges = among::merged(ranges);
+        if ranges.len() > among::FEW {
+            let any = among::ranges("value", &ranges);
+            text.push_str(&format!(" AND {}", any.sql));
+            bound.extend(any.bound);
+            continue;
+        }
         let each: Vec<&str> = ranges.iter().map(|_| "value BETWEEN ? AND ?").collect();
         let any = if each.is_empty() {
             "1 = 0".into()

@@ -10,6 +10,7 @@
 //!
 //! Tests have two values. A leaf about an absent value is false, and its negation true.
 
+mod lists;
 mod relation;
 mod residue;
 mod sql;
@@ -62,13 +63,8 @@ pub enum Test {
         /// What holds.
         test: ColumnTest,
     },
-    /// Of a registry row, or a device: it has an identifier that others gave.
-    External {
-        /// Of this system, or of any.
-        system: Option<String>,
-        /// With this value, or any.
-        value: Option<String>,
-    },
+    /// Of a registry row, or a device: it has one of these identifiers that others gave.
+    External(Vec<Pair>),
     /// Of a delivery: it has one of these ids (of the write, and hash of the participant; none
     /// where it is about none).
     Delivery(Vec<(String, Option<Hash96>)>),
@@ -114,10 +110,10 @@ pub enum ColumnTest {
     Equals(Vec<String>),
     /// Its value compares so with this one: digits with as many digits.
     Compare(Comparison, String),
-    /// Its value begins with this; it stands folded.
-    Begins(String),
-    /// Its value contains this; it stands folded.
-    Contains(String),
+    /// Its value begins with one of these; it stands folded.
+    Begins(Vec<String>),
+    /// Its value contains one of these; it stands folded.
+    Contains(Vec<String>),
 }
 
 /// How two values compare.
@@ -210,8 +206,10 @@ impl Test {
             match (test, neutral) {
                 (Test::Constant(value), _) if value == neutral => {}
                 (Test::Constant(value), _) => return Test::Constant(value),
-                (Test::All(inner), true) | (Test::Any(inner), false) => kept.extend(inner),
-                (test, _) => kept.push(test),
+                (Test::All(inner), true) => lists::add_all(&mut kept, inner),
+                (Test::Any(inner), false) => lists::add_any(&mut kept, inner),
+                (test, true) => lists::add_all(&mut kept, [test]),
+                (test, false) => lists::add_any(&mut kept, [test]),
             }
         }
         match kept.len() {
@@ -236,6 +234,18 @@ impl Test {
             }
             other if other.is_empty() => Test::NEVER,
             other => other.clone(),
+        }
+    }
+
+    /// How many times it leads to another table.
+    pub fn joins(&self) -> usize {
+        match self {
+            Test::Related(_, test) => 1 + test.joins(),
+            Test::Not(test) => test.joins(),
+            Test::All(tests) | Test::Any(tests) => tests.iter().map(Test::joins).sum(),
+            // The kinds share the joins that they have in common.
+            Test::OfKind(kinds) => kinds.iter().map(|(_, t)| t.joins()).max().unwrap_or(0),
+            _ => 0,
         }
     }
 
@@ -266,6 +276,28 @@ mod tests {
         assert_eq!(present(1).negated().negated(), present(1));
         let nested = Test::all([present(1), Test::all([present(2), present(3)])]);
         assert_eq!(nested.conjuncts().len(), 3);
+    }
+
+    #[test]
+    fn any_of_alike_tests_is_one_test_of_a_list() {
+        let name = |value: &str| Test::column("name", [value.to_owned()]);
+        let there = |test| Test::related(Relation::RecordDevice, test);
+        let any = Test::any([there(name("a")), there(name("b")), there(name("c"))]);
+        let names = ["a", "b", "c"].map(str::to_owned);
+        assert_eq!(any, there(Test::column("name", names)));
+        let range = |lo| Test::Field {
+            field: 2,
+            test: FieldTest::Range(vec![(lo, lo)]),
+        };
+        let either = Test::any([
+            Test::all([Test::Status(vec!["final"]), range(1)]),
+            Test::all([Test::Status(vec!["final"]), range(2)]),
+        ]);
+        assert_eq!(either.conjuncts().len(), 2);
+        // What has a number in a range has a number.
+        assert_eq!(Test::all([present(2), range(1)]), range(1));
+        assert_eq!(Test::all([range(1), present(2)]), range(1));
+        assert_eq!(Test::all([range(1), range(2)]).conjuncts().len(), 2);
     }
 
     #[test]

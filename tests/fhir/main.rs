@@ -19,6 +19,7 @@ mod interactions;
 mod joins;
 mod lastn;
 mod linking;
+mod long;
 mod matching;
 mod model;
 mod model_rows;

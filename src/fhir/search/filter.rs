@@ -1,7 +1,9 @@
 //! A parameter with its values, and what chains and `_has` put around it.
 
+use std::cell::Cell;
+
 use super::parameter::{Link, Parameter, ParameterType, Searchable};
-use super::{Invalid, Scope};
+use super::{Invalid, Limits, Scope};
 use crate::fhir::resource::{self, Source};
 use crate::store::Test;
 
@@ -201,6 +203,28 @@ pub struct Written<'a> {
     pub plain: &'a [String],
     /// With plus signs as spaces: for texts.
     pub spaced: &'a [String],
+    /// What a search may ask for.
+    pub limits: Limits,
+    /// References that the chain leads along so far.
+    pub depth: usize,
+    /// Those of all chains of the search, along every way.
+    pub joins: &'a Cell<usize>,
+}
+
+impl Written<'_> {
+    /// One reference further.
+    fn further(self) -> Result<Self, Invalid> {
+        let depth = self.depth + 1;
+        self.limits.depth(self.name, depth)?;
+        Ok(Written { depth, ..self })
+    }
+
+    /// Counts a link that is followed to so many tables.
+    fn follow(self, number: usize) -> Result<(), Invalid> {
+        let joins = self.joins.get() + number;
+        self.joins.set(joins);
+        self.limits.joins(self.name, joins)
+    }
 }
 
 impl Criterion {
@@ -253,7 +277,11 @@ impl Criterion {
         };
         let links = parameter.links.iter();
         let links = links.filter(|l| of_type.is_none_or(|t| t == l.resource.resource_type));
-        let ways = ways(links, |link| Criterion::read(link.resource, chain, written))?;
+        let written = written.further()?;
+        let ways = ways(links, |link| {
+            written.follow(1)?;
+            Criterion::read(link.resource, chain, written)
+        })?;
         Ok((!ways.is_empty()).then_some(Criterion::Chain(ways)))
     }
 
@@ -277,7 +305,9 @@ impl Criterion {
         };
         let links = parameter.links.iter();
         let links = links.filter(|l| std::ptr::eq(l.resource, searchable));
+        let written = written.further()?;
         let ways = ways(links, |_| {
+            written.follow(resource.sources.len())?;
             Criterion::read(resource.searchable, name, written)
         })?;
         let each = ways.into_iter().flat_map(|(link, criterion)| {
@@ -309,12 +339,10 @@ impl Criterion {
                 Ok(Test::any(tests.collect::<Result<Vec<_>, _>>()?))
             }
             Criterion::Has(ways) => {
-                let tests = ways.iter().map(|(link, of, inner)| {
+                let ways = ways.iter().filter(|(link, ..)| link.source.is(source));
+                let tests = ways.map(|(link, of, inner)| {
                     let inner = inner.test(scope, of)?;
-                    Ok(match link.source.is(source) {
-                        true => link.back(scope, inner),
-                        false => Test::NEVER,
-                    })
+                    Ok(link.back(scope, inner))
                 });
                 Ok(Test::any(tests.collect::<Result<Vec<_>, _>>()?))
             }

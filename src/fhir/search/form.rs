@@ -8,7 +8,7 @@
 use super::Invalid;
 
 /// One parameter as it was sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Pair {
     /// The name, decoded: `subject:Patient.identifier`.
     pub name: String,

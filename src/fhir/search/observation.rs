@@ -269,7 +269,7 @@ mod tests {
         let mut none = Vec::new();
         test.residues(&mut none);
         let none = none.into_iter().map(|test| (test.clone(), Test::NEVER));
-        test.with_residues(&none.collect::<Vec<_>>())
+        test.with_residues(&none.collect())
     }
 
     /// What is left of a search for each kind that can match.

@@ -1,5 +1,8 @@
 //! From the pairs of a query to filters and result parameters.
 
+use std::cell::Cell;
+use std::collections::HashSet;
+
 use super::filter::{Criterion, Written};
 use super::form::{Pair, encode, split};
 use super::include::Include;
@@ -9,13 +12,19 @@ use crate::fhir::resource::Source;
 use crate::fhir::subset::Summary;
 use crate::store::{SORT_KEYS_MAX, SortKey, Test};
 
-/// How many matches a page has.
+/// How many matches a page has, and how much a search may ask for.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Where nobody asks for a number.
     pub default: usize,
     /// At most; `_count` is capped to it.
     pub max: usize,
+    /// Values of all parameters together at most (`--search-values-max`).
+    pub values: usize,
+    /// References at most that a chain or nested `_has` leads along (`--search-depth-max`).
+    pub depth: usize,
+    /// Joins of all parameters together at most (`--search-joins-max`).
+    pub joins: usize,
 }
 
 impl Default for Limits {
@@ -23,7 +32,80 @@ impl Default for Limits {
         Limits {
             default: 50,
             max: 1000,
+            values: 1000,
+            depth: 4,
+            joins: 64,
         }
+    }
+}
+
+impl Limits {
+    /// Those of a search of our own making, which is as long as what was found before it.
+    pub const OWN: Limits = Limits {
+        default: 50,
+        max: 1000,
+        values: usize::MAX,
+        depth: usize::MAX,
+        joins: usize::MAX,
+    };
+
+    /// Counts what a search asks for more.
+    fn values(self, name: &str, number: usize) -> Result<(), Invalid> {
+        let max = self.values;
+        if number <= max {
+            return Ok(());
+        }
+        Err(Invalid::new(
+            name,
+            format!(
+                "with this parameter the search has more than {max} values in all \
+                 (--search-values-max); ask for fewer of them at a time"
+            ),
+            format!(
+                "このパラメータまでで、値の合計が上限の {max} 個を超えます（--search-values-max）。\
+                 数回に分けて検索してください"
+            ),
+        ))
+    }
+
+    /// Whether a chain may be so deep.
+    pub(super) fn depth(self, name: &str, depth: usize) -> Result<(), Invalid> {
+        let max = self.depth;
+        if depth <= max {
+            return Ok(());
+        }
+        Err(Invalid::new(
+            name,
+            format!(
+                "leads along more than {max} references (--search-depth-max); search for the ids \
+                 of what is in between first"
+            ),
+            format!(
+                "たどる参照の段数が上限の {max} を超えます（--search-depth-max）。\
+                 途中のリソースの id を先に検索してください"
+            ),
+        ))
+    }
+
+    /// Whether a search may have so many joins.
+    pub(super) fn joins(self, name: &str, joins: usize) -> Result<(), Invalid> {
+        let max = self.joins;
+        if joins <= max {
+            return Ok(());
+        }
+        Err(Invalid::new(
+            name,
+            format!(
+                "with this parameter the search leads along more than {max} references in all, \
+                 each counted for every type that it may lead to (--search-joins-max); name the \
+                 types (subject:Patient.…) or ask for less at a time"
+            ),
+            format!(
+                "このパラメータまでで、たどる参照の合計（参照先の型ごとに数えます）が上限の {max} を\
+                 超えます（--search-joins-max）。型を指定する（subject:Patient.… など）か、\
+                 数回に分けて検索してください"
+            ),
+        ))
     }
 }
 
@@ -74,6 +156,7 @@ pub struct Search {
     pub ignored: Vec<Ignored>,
     /// What was used, encoded for links; without the cursor.
     pub used: String,
+    limits: Limits,
 }
 
 impl Search {
@@ -93,9 +176,15 @@ impl Search {
             ignored: Vec::new(),
             used: Vec::new(),
             results: Results::default(),
+            values: 0,
+            joins: Cell::new(0),
         };
+        let mut seen = HashSet::new();
         for pair in pairs {
-            reader.pair(pair)?;
+            // Said twice is said.
+            if seen.insert(pair) {
+                reader.pair(pair)?;
+            }
         }
         Ok(reader.done())
     }
@@ -105,8 +194,16 @@ impl Search {
     /// # Errors
     /// [`Invalid`] for a value that is wrong.
     pub fn test(&self, scope: &Scope, source: &Source) -> Result<Test, Invalid> {
-        let tests = self.criteria.iter().map(|c| c.test(scope, source));
-        Ok(Test::all(tests.collect::<Result<Vec<_>, _>>()?))
+        let mut tests = Vec::with_capacity(self.criteria.len());
+        let mut joins = 0;
+        for criterion in &self.criteria {
+            let test = criterion.test(scope, source)?;
+            joins += test.joins();
+            let name = criterion.filter().map_or("", |filter| &filter.name);
+            self.limits.joins(name, joins)?;
+            tests.push(test);
+        }
+        Ok(Test::all(tests))
     }
 }
 
@@ -128,6 +225,10 @@ struct Reader {
     ignored: Vec<Ignored>,
     used: Vec<(String, String)>,
     results: Results,
+    /// Values of all parameters so far.
+    values: usize,
+    /// Links of all chains so far.
+    joins: Cell<usize>,
 }
 
 /// The result parameters, which every search has.
@@ -178,6 +279,8 @@ impl Reader {
             parts.filter(|v| !v.is_empty()).map(str::to_owned).collect()
         };
         let plain = values(&value);
+        self.values += plain.len().max(1);
+        self.limits.values(&pair.name, self.values)?;
         if plain.is_empty() {
             self.ignore(&pair.name, "has no value", "値がありません");
             return Ok(());
@@ -190,8 +293,14 @@ impl Reader {
             name: &pair.name,
             plain: &plain,
             spaced: &values(&text),
+            limits: self.limits,
+            depth: 0,
+            joins: &self.joins,
         };
-        match Criterion::read(self.searchable, &pair.name, written)? {
+        let criterion = Criterion::read(self.searchable, &pair.name, written)?;
+        // Where one of several ways was one too many, the others are no answer.
+        self.limits.joins(&pair.name, self.joins.get())?;
+        match criterion {
             Some(criterion) => {
                 let ty = criterion.filter().map(|filter| filter.parameter.ty);
                 let used = match ty {
@@ -376,6 +485,7 @@ impl Reader {
             encode(value, &mut link);
         }
         Search {
+            limits: self.limits,
             criteria: self.criteria,
             count: if count_only {
                 0

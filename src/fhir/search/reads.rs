@@ -94,9 +94,9 @@ impl Text {
                 let test = match modifier {
                     Some(Modifier::Exact) => Test::column(column, [value.to_owned()]),
                     Some(Modifier::Contains) => {
-                        Test::of_column(folded, ColumnTest::Contains(fold(value)))
+                        Test::of_column(folded, ColumnTest::Contains(vec![fold(value)]))
                     }
-                    _ => Test::of_column(folded, ColumnTest::Begins(fold(value))),
+                    _ => Test::of_column(folded, ColumnTest::Begins(vec![fold(value)])),
                 };
                 Test::related(*at, test)
             }

@@ -25,7 +25,7 @@ use crate::decimal::{self, Decimal, PLACES_MAX};
 use crate::fold::fold;
 use crate::kind::{Kind, Kinds};
 use crate::store::{
-    Amount, Asked, Holds, Pair, QuantityUnit, ResiduePlace, ResidueQuantity, ResidueTest,
+    Amount, Asked, Compares, Holds, Pair, QuantityUnit, ResiduePlace, ResidueQuantity, ResidueTest,
     ResidueValue, Test,
 };
 
@@ -40,6 +40,9 @@ const IDENTIFIER: &str = ":identifier";
 const ID: &str = ":id";
 /// So do elements that have nothing to be found by: they are there.
 const OTHER: &str = ":other";
+
+/// Slashes of an address at most whose beginnings are looked for: each is as long as the address.
+const PARTS_MAX: usize = 64;
 
 /// Whether a parameter reads what may be written beyond a record.
 fn reads_residue(parameter: &Parameter) -> bool {
@@ -174,11 +177,14 @@ fn codings_of(kinds: &Kinds, concept: &Value) -> Vec<(String, String)> {
 /// Which records have a quantity beyond them, beside one of these codes (any where none is
 /// asked for), that passes one of these tests.
 pub(super) fn measured(of: Where, codes: Option<&[Pair]>, tests: &[QuantityTest]) -> Test {
-    let each = tests.iter().map(|test| {
-        let asked = Amount::Asked(Asked(Arc::new(test.clone())));
-        of_quantity(of, codes, &asked)
-    });
-    Test::any(each)
+    if tests.is_empty() {
+        return Test::NEVER;
+    }
+    let each = tests
+        .iter()
+        .map(|test| Arc::new(test.clone()) as Arc<dyn Compares>);
+    let asked = Amount::Asked(Asked(each.collect()));
+    of_quantity(of, codes, &asked)
 }
 
 /// Which records have a quantity beyond them.
@@ -403,8 +409,15 @@ pub fn also(scope: &Scope, filter: &Filter, means: Test) -> Result<Test, Invalid
             ])
         }
         (_, Some(Modifier::Above)) => {
-            let uris = filter.values.iter().map(|v| unescape(v));
-            let these = uris.flat_map(|uri| {
+            let uris = filter.read(|name, value| match value.matches('/').count() {
+                ..=PARTS_MAX => Ok(unescape(value)),
+                _ => Err(Invalid::new(
+                    name,
+                    format!("an address with :above has {PARTS_MAX} slashes at most"),
+                    format!(":above のアドレスに含められるスラッシュは {PARTS_MAX} 個までです"),
+                )),
+            })?;
+            let these = uris.into_iter().flat_map(|uri| {
                 let ends = uri.match_indices('/').flat_map(|(at, _)| [at, at + 1]);
                 let ends: BTreeSet<usize> = ends.chain([uri.len()]).collect();
                 let each = ends

@@ -119,8 +119,7 @@ fn identified(scope: &Scope, source: &Source, token: &Token, external: bool) -> 
                 System::Absent => Some(String::new()),
                 System::Is(system) => Some(system.clone()),
             };
-            let value = token.code.clone();
-            let others = Test::External { system, value };
+            let others = Test::External(vec![(system, token.code.clone())]);
             Test::any([parts(scope, token, "device", 3), others])
         }
     }
@@ -149,10 +148,7 @@ fn of_consortium(
             None => Test::NEVER,
         },
     };
-    let others = Test::External {
-        system: system.map(str::to_owned),
-        value: token.code.clone(),
-    };
+    let others = Test::External(vec![(system.map(str::to_owned), token.code.clone())]);
     Test::any([own, Test::all([Test::Constant(external), others])])
 }
 

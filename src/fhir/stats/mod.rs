@@ -15,7 +15,7 @@ use super::instance::Origin;
 use super::resource::Resource;
 use super::search::form::Pair;
 use super::search::token::Token;
-use super::search::{Invalid, Scope};
+use super::search::{Invalid, Limits, Scope};
 use crate::store::Records;
 use crate::time;
 use measure::{Group, Unit};
@@ -117,7 +117,7 @@ pub async fn of_code(
         about.times.as_slice(),
     ]
     .concat();
-    let search = find::search(observation, &pairs)?;
+    let search = find::search(observation, &pairs, Limits::default())?;
     let mut out = Stats::default();
     let mut left = sources;
     let mut after = None;

@@ -109,7 +109,8 @@ pub enum Found {
 /// more than was meant.
 pub async fn find(call: &Call, resource: &'static Resource, query: &str) -> Result<Found> {
     let query = query.rsplit_once('?').map_or(query, |(_, query)| query);
-    let search = find::search(resource, &form::pairs(query)?)?;
+    let limits = call.app.settings().limits();
+    let search = find::search(resource, &form::pairs(query)?, limits)?;
     if search.criteria.is_empty() {
         return Err(Problem::new(Kind::Parameter).detail(
             "a condition names a resource by at least one search parameter",

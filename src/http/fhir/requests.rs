@@ -210,6 +210,10 @@ impl<'a> Requests<'a> {
 
     /// Does them, unless somebody wrote meanwhile what changes what a condition finds.
     async fn attempt(mut self, mut taken: Taken) -> Result<Attempt> {
+        let revision = match self.looks() {
+            true => self.call.app.store().revision().await?,
+            false => 0,
+        };
         self.find_targets(&mut taken).await?;
         for (entry, problem) in self.settle(&mut taken).await? {
             taken.leave_out(entry);
@@ -247,10 +251,9 @@ impl<'a> Requests<'a> {
             }
         }
         let store = self.call.app.store().clone();
-        let held = store.hold(changes.client.clone()).await?;
-        if self.finds_otherwise().await? {
+        let Some(held) = self.hold(revision, changes.client.clone()).await? else {
             return Ok(Attempt::Moved);
-        }
+        };
         // A task of its own: a client that goes away now does not undo what it sent.
         let changed = async move {
             let done = store.change(held, &mut changes).await;

@@ -77,11 +77,7 @@ async fn run(
     call: &Call,
     pairs: &[Pair],
 ) -> Result<Response> {
-    let settings = call.app.settings();
-    let limits = Limits {
-        default: settings.page_default,
-        max: settings.page_max,
-    };
+    let limits = call.app.settings().limits();
     let mut search = Search::read(resource.searchable, pairs, limits)?;
     if call.is_strict() && !search.ignored.is_empty() {
         return Err(refused(&search));
@@ -123,7 +119,7 @@ async fn in_compartment(call: &Call, member: Member, id: &str) -> Result<Search>
     }
     let reference = format!("{}/{id}", member.of.name());
     let pair = Pair::new(member.parameter.name, &reference);
-    Ok(find::search(member.resource, &[pair])?)
+    Ok(find::search(member.resource, &[pair], Limits::OWN)?)
 }
 
 /// One search on its way.

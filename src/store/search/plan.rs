@@ -216,11 +216,7 @@ impl Store {
         let id = self.layout.of(unit.kind).id;
         out.and(&format!("r.kind = {id} AND r.state <> 2"), &[]);
         let mut compiler = Compiler::new(&self.kinds, &self.layout, &walk.known);
-        let at = At {
-            table: Table::Record,
-            name: "r",
-            kind: Some(unit.kind),
-        };
+        let at = At::new(Table::Record, "r", Some(unit.kind));
         let mut test = compiler.condition(&unit.test, &at);
         if let Some(also) = &walk.also {
             test.and_also(compiler.condition(&also.for_kind(Some(unit.kind)), &at));

@@ -67,7 +67,7 @@ pub(super) struct Join {
     /// Where it leads.
     pub to: Table,
     /// The condition: `{near}` is the row it leads from, `{far}` the one it leads to, and
-    /// `{inner}` what must hold for that one. `{laboratory}` is the record's column with the
+    /// `{inner}`, once, what must hold for that one. `{laboratory}` is the record's column with the
     /// text of its laboratory.
     ///
     /// To one row by its number it is `IN`, so that few rows are looked up once; to many it
@@ -115,6 +115,9 @@ impl Relation {
     /// What also holds where the relation leads to something of which `inner` holds, and is
     /// found sooner: records have no index by device, but which participants used which
     /// device is known; what was delivered of a participant is among his records.
+    ///
+    /// It is said twice of what leads to no further records only: otherwise each link of a chain
+    /// would double the statement.
     pub fn implies(self, inner: &Test) -> Option<Test> {
         let (through, use_of) = match self {
             Relation::ParticipantRecords => (Relation::RecordDevice, Relation::ParticipantDevices),
@@ -123,7 +126,7 @@ impl Relation {
             _ => return None,
         };
         let implied = inner.conjuncts().iter().filter_map(|test| match test {
-            Test::Related(relation, far) if *relation == through => {
+            Test::Related(relation, far) if *relation == through && !far.leads_to_records() => {
                 Some(Test::Related(use_of, far.clone()))
             }
             _ => None,
@@ -233,12 +236,13 @@ impl Relation {
             ),
             Relation::DeliveryRecords => (
                 Table::Record,
-                "({near}.write, {near}.participant) IN \
-                 (SELECT {far}.write, {far}.participant FROM {table} {far} WHERE {inner} \
-                 UNION ALL SELECT {far}v.write, {far}v.participant \
-                 FROM {table} {far} CROSS JOIN record_version {far}v \
-                 WHERE {far}v.participant = {far}.participant AND {far}v.kind = {far}.kind \
-                 AND {far}v.time = {far}.time AND {far}v.source = {far}.source AND {inner})",
+                "({near}.write, {near}.participant) IN (WITH {far}c AS MATERIALIZED \
+                 (SELECT {far}.write, {far}.participant, {far}.kind, {far}.time, {far}.source \
+                 FROM {table} {far} WHERE {inner}) SELECT {far}c.write, {far}c.participant \
+                 FROM {far}c UNION ALL SELECT {far}v.write, {far}v.participant \
+                 FROM {far}c CROSS JOIN record_version {far}v \
+                 WHERE {far}v.participant = {far}c.participant AND {far}v.kind = {far}c.kind \
+                 AND {far}v.time = {far}c.time AND {far}v.source = {far}c.source)",
             ),
             Relation::RecordDeliveries => (
                 Table::Delivery,
@@ -297,5 +301,21 @@ impl Relation {
             sql,
             deleted: self == Relation::DeliveryRecords,
         })
+    }
+}
+
+impl Test {
+    /// Whether it leads to records.
+    fn leads_to_records(&self) -> bool {
+        match self {
+            Test::Related(relation, test) => {
+                let to = relation.join().map(|join| join.to);
+                matches!(to, Some(Table::Record)) || test.leads_to_records()
+            }
+            Test::Not(test) => test.leads_to_records(),
+            Test::All(tests) | Test::Any(tests) => tests.iter().any(Test::leads_to_records),
+            Test::OfKind(kinds) => kinds.iter().any(|(_, test)| test.leads_to_records()),
+            _ => false,
+        }
     }
 }

@@ -1,16 +1,17 @@
 //! Conditions on what was written of a record beyond its fields.
 
+use std::collections::HashMap;
 use std::fmt::Debug;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use super::Test;
-use crate::store::db::Bound;
 use crate::store::query::Condition;
 use crate::store::residue::{QuantityUnit, ResiduePlace};
-use crate::store::sql;
+use crate::store::{among, sql};
 
 /// Something stands in a record's residue that a search parameter reads.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ResidueTest {
     /// A code, an identifier, a reference.
     Value {
@@ -34,7 +35,7 @@ pub enum ResidueTest {
 pub type Pair = (Option<String>, Option<String>);
 
 /// What holds for a value.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Holds {
     /// There is one.
     Present,
@@ -45,18 +46,18 @@ pub enum Holds {
 }
 
 /// What holds for a number with a unit.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Amount {
     /// There is one.
     Present,
-    /// A comparison holds. Which numbers that means is known when the units are.
+    /// One of these comparisons holds. Which numbers that means is known when the units are.
     Asked(Asked),
     /// It is one of these.
     Within(Vec<Within>),
 }
 
 /// Numbers of some units.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Within {
     /// The numbers of the units.
     units: Vec<i64>,
@@ -71,13 +72,27 @@ pub trait Compares: Debug + Send + Sync {
     fn within(&self, unit: &QuantityUnit) -> Vec<(i64, i64)>;
 }
 
-/// A comparison that was asked for, the same only as itself.
+/// Comparisons that were asked for, each the same only as itself.
 #[derive(Debug, Clone)]
-pub struct Asked(pub Arc<dyn Compares>);
+pub struct Asked(pub Vec<Arc<dyn Compares>>);
+
+impl Asked {
+    fn places(&self) -> impl Iterator<Item = *const ()> + '_ {
+        self.0.iter().map(|one| Arc::as_ptr(one).cast())
+    }
+}
 
 impl PartialEq for Asked {
     fn eq(&self, other: &Asked) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        self.places().eq(other.places())
+    }
+}
+
+impl Eq for Asked {}
+
+impl Hash for Asked {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.places().for_each(|place| place.hash(state));
     }
 }
 
@@ -92,12 +107,13 @@ impl ResidueTest {
     pub(in crate::store) fn settled(&self, units: &[(i64, QuantityUnit)]) -> ResidueTest {
         let mut out = self.clone();
         if let ResidueTest::Quantity { amount, .. } = &mut out
-            && let Amount::Asked(Asked(comparison)) = amount
+            && let Amount::Asked(Asked(comparisons)) = amount
         {
             // Many units have the same numbers: they differ in their text, say.
             let mut within: Vec<Within> = Vec::new();
             for (id, unit) in units {
-                let ranges = comparison.within(unit);
+                let ranges = comparisons.iter().flat_map(|one| one.within(unit));
+                let ranges = among::merged(&ranges.collect::<Vec<_>>());
                 match within.iter_mut().find(|one| one.ranges == ranges) {
                     _ if ranges.is_empty() => {}
                     Some(one) => one.units.push(*id),
@@ -128,8 +144,18 @@ impl ResidueTest {
                 let mut out = Condition::new(format!("{name}.parameter = ?"), bound);
                 match holds {
                     Holds::Present => {}
-                    Holds::Is(these) => out.and_also(is_one(name, "value", these)),
-                    Holds::Begins(starts) => out.and_also(begins(name, starts)),
+                    Holds::Is(these) => {
+                        out.and_also(among::pairs(name, ["value", "system"], these));
+                    }
+                    Holds::Begins(starts) => {
+                        let value = format!("{name}.value");
+                        out.and_also(among::begins(&value, starts, |list| {
+                            format!(
+                                "EXISTS (WITH l AS MATERIALIZED ({list}) \
+                                 SELECT 1 FROM l WHERE {value} >= l.a AND {value} < l.b)"
+                            )
+                        }));
+                    }
                 }
                 out
             }
@@ -146,32 +172,12 @@ impl ResidueTest {
                     Amount::Within(within) => out.and_also(is_within(name, within)),
                 }
                 if let Some(codes) = codes {
-                    out.and_also(is_one(name, "code", codes));
+                    out.and_also(among::pairs(name, ["code", "system"], codes));
                 }
                 out
             }
         }
     }
-}
-
-fn is_one(name: &str, column: &str, these: &[Pair]) -> Condition {
-    Condition::any(these.iter().map(|(system, value)| {
-        let mut one = Condition::default();
-        for (column, asked) in [(column, value), ("system", system)] {
-            if let Some(asked) = asked {
-                one.and(&format!("{name}.{column} = ?"), &[asked.as_str().into()]);
-            }
-        }
-        one.or_always().in_brackets()
-    }))
-}
-
-fn begins(name: &str, starts: &[String]) -> Condition {
-    Condition::any(starts.iter().map(|start| {
-        let end = format!("{start}{}", char::MAX);
-        let bound = vec![Bound::from(start.as_str()), end.into()];
-        Condition::new(format!("({name}.value >= ? AND {name}.value < ?)"), bound)
-    }))
 }
 
 fn is_within(name: &str, within: &[Within]) -> Condition {
@@ -197,12 +203,12 @@ impl Test {
 
     /// The same with what each of these tests of residues is; those that are none of them
     /// stay.
-    pub(crate) fn with_residues(&self, known: &[(ResidueTest, Test)]) -> Test {
+    pub(crate) fn with_residues(&self, known: &HashMap<ResidueTest, Test>) -> Test {
         let inner = |test: &Test| test.with_residues(known);
         match self {
             Test::Residue(test) => {
-                let found = known.iter().find(|(asked, _)| asked == test);
-                found.map_or_else(|| self.clone(), |(_, test)| test.clone())
+                let found = known.get(test);
+                found.map_or_else(|| self.clone(), Test::clone)
             }
             Test::All(tests) => Test::all(tests.iter().map(inner)),
             Test::Any(tests) => Test::any(tests.iter().map(inner)),

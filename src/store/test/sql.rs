@@ -7,11 +7,10 @@ use super::residue;
 use super::{ColumnTest, Comparison, FieldTest, Relation, Table, Test};
 use crate::fhir::id::ObservationKey;
 use crate::kind::{Kind, Kinds};
-use crate::store::db::Bound;
 use crate::store::layout::{KindLayout, Layout, Slot};
 use crate::store::query::Condition;
 use crate::store::read::DELETED;
-use crate::store::sql;
+use crate::store::{among, sql};
 
 /// What had to be asked of the database before a test can be SQL: no statement joins
 /// records with anything but registries.
@@ -34,22 +33,36 @@ impl Known {
                 .iter()
                 .for_each(|(_, t)| Known::needs(t, ranges, keys)),
             Test::Not(test) | Test::Related(_, test) => Known::needs(test, ranges, keys),
-            Test::Updated(these) => ranges.extend(these),
+            Test::Updated(these) => ranges.extend(among::merged(these)),
             Test::Keys(these) => keys.extend(these),
             _ => {}
         }
     }
 }
 
-/// Where a test stands: rows of a table under a name; records are of one kind.
+/// Where a test stands: rows of a table under a name; records are of one kind, or of some.
 #[derive(Debug, Clone)]
 pub struct At<'a> {
     /// The table.
     pub table: Table,
     /// Its name in the statement.
     pub name: &'a str,
-    /// The place of the kind of the records.
+    /// The place of the kind of the records, where it is one.
     pub kind: Option<usize>,
+    /// The places of the kinds that the records may be of, where they are several.
+    pub among: &'a [usize],
+}
+
+impl<'a> At<'a> {
+    /// Rows of a table; records of this kind.
+    pub fn new(table: Table, name: &'a str, kind: Option<usize>) -> At<'a> {
+        At {
+            table,
+            name,
+            kind,
+            among: &[],
+        }
+    }
 }
 
 /// Makes SQL of tests.
@@ -59,6 +72,8 @@ pub struct Compiler<'a> {
     known: &'a Known,
     /// How many tables were given a name.
     tables: usize,
+    /// How many tests were made SQL of.
+    pub steps: usize,
 }
 
 impl<'a> Compiler<'a> {
@@ -68,20 +83,19 @@ impl<'a> Compiler<'a> {
             layout,
             known,
             tables: 0,
+            steps: 0,
         }
     }
 
     /// The condition of a test that was worked out for the kind ([`Test::for_kind`]).
     pub fn condition(&mut self, test: &Test, at: &At) -> Condition {
-        let mut out = Condition::default();
-        for test in test.conjuncts() {
-            out.and_also(self.part(test, at));
-        }
-        out.or_always()
+        let parts = test.conjuncts().iter().map(|test| self.part(test, at));
+        Condition::all(parts.collect::<Vec<_>>())
     }
 
     /// One conjunct, in brackets where it needs them.
     fn part(&mut self, test: &Test, at: &At) -> Condition {
+        self.steps += 1;
         match test {
             Test::Constant(true) => Condition::always(),
             Test::Constant(false) => Condition::never(),
@@ -100,15 +114,43 @@ impl<'a> Compiler<'a> {
                     Condition::new(format!("({}) IS NOT TRUE", inner.sql), inner.bound)
                 }
             }
-            Test::OfKind(_) => self.part(&test.for_kind(at.kind), at),
+            Test::OfKind(_) if at.among.is_empty() => self.part(&test.for_kind(at.kind), at),
             Test::Related(relation, inner) => self.related(*relation, inner, at),
             _ => match (at.table, at.kind) {
                 (Table::Record, Some(kind)) => self.of_record(test, at, kind),
-                (Table::Record, None) => Condition::never(),
+                (Table::Record, None) => self.by_kind(test, at),
                 (Table::Delivery, _) => self.of_delivery(test, at),
                 (table, _) => of_row(test, at.name, table),
             },
         }
+    }
+
+    /// Of a record of any of several kinds, what is to hold for each of them; kinds of which the
+    /// same holds together.
+    fn by_kind(&mut self, test: &Test, at: &At) -> Condition {
+        let mut groups: Vec<(Condition, Vec<i64>)> = Vec::new();
+        for &kind in at.among {
+            let of_one = At::new(at.table, at.name, Some(kind));
+            let condition = self.part(&test.for_kind(Some(kind)), &of_one);
+            let id = self.layout.of(kind).id;
+            match groups.iter_mut().find(|(same, _)| *same == condition) {
+                _ if condition.is_never() => {}
+                Some((_, kinds)) => kinds.push(id),
+                None => groups.push((condition, vec![id])),
+            }
+        }
+        let one = groups.first();
+        if let Some((condition, kinds)) = one
+            && kinds.len() == at.among.len()
+        {
+            return condition.clone();
+        }
+        Condition::any(groups.into_iter().map(|(condition, kinds)| {
+            let kinds = format!("{}.kind IN ({})", at.name, sql::numbers(&kinds));
+            let mut out = Condition::new(kinds, Vec::new());
+            out.and_also(condition);
+            out
+        }))
     }
 
     fn of_record(&self, test: &Test, at: &At, kind: usize) -> Condition {
@@ -145,17 +187,19 @@ impl<'a> Compiler<'a> {
     fn of_delivery(&self, test: &Test, at: &At) -> Condition {
         match test {
             Test::Updated(ranges) => self.written(ranges, at.name),
-            Test::Occurred(ranges) => Condition::any(ranges.iter().map(|(from, until)| {
+            Test::Occurred(ranges) => {
+                let mut sent = Condition::default();
+                sent.and_ranges("coalesce(s.send_time, w.at)", &closed(ranges));
+                let sent = sent.or_always();
                 Condition::new(
                     format!(
                         "{}.write IN (SELECT w.id FROM write w \
-                         LEFT JOIN submission s ON s.id = w.submission \
-                         WHERE coalesce(s.send_time, w.at) >= ? AND coalesce(s.send_time, w.at) < ?)",
-                        at.name
+                         LEFT JOIN submission s ON s.id = w.submission WHERE {})",
+                        at.name, sent.sql
                     ),
-                    vec![(*from).into(), (*until).into()],
+                    sent.bound,
                 )
-            })),
+            }
             Test::Transmission(sent) => {
                 let (these, bound) = match sent {
                     None => ("", Vec::new()),
@@ -173,7 +217,8 @@ impl<'a> Compiler<'a> {
             }
             Test::Delivery(ids) => Condition::any(ids.iter().map(|(id, hash)| {
                 let mut out = Condition::new(
-                    "{0}.write = (SELECT id FROM write WHERE submission = ?)".replace("{0}", at.name),
+                    "{0}.write = (SELECT id FROM write WHERE submission = ?)"
+                        .replace("{0}", at.name),
                     vec![id.as_str().into()],
                 );
                 let participant = format!("{}.participant", at.name);
@@ -196,6 +241,7 @@ impl<'a> Compiler<'a> {
 
     /// Written in any of these ranges of milliseconds.
     fn written(&self, ranges: &[(i64, i64)], name: &str) -> Condition {
+        let ranges = among::merged(ranges);
         let found = ranges.iter().filter_map(|r| *self.known.writes.get(r)?);
         let found: Vec<(i64, i64)> = found.collect();
         let mut out = Condition::default();
@@ -223,60 +269,93 @@ impl<'a> Compiler<'a> {
     fn joined(&mut self, join: &Join, inner: &Test, at: &At) -> Condition {
         self.tables += 1;
         let name = format!("t{}", self.tables);
-        let kinds: Vec<Option<usize>> = match join.to {
-            Table::Record => (0..self.kinds.len()).map(Some).collect(),
-            _ => vec![None],
-        };
-        let mut parts = Vec::new();
-        for kind in kinds {
-            let far = At {
-                table: join.to,
-                name: &name,
-                kind,
-            };
-            // The laboratory is a field of the record, at whichever end that is.
-            let record = if at.kind.is_some() { at } else { &far };
-            let laboratory = self.laboratory(record);
-            if join.sql.contains("{laboratory}") && laboratory.is_none() {
-                continue;
-            }
-            let inner = self.condition(&inner.for_kind(kind), &far);
-            if inner.is_never() {
-                continue;
-            }
-            let mut condition = Condition::default();
-            if let Some(kind) = kind {
-                let id = self.layout.of(kind).id;
-                condition.and(&format!("{name}.kind = {id}"), &[]);
-                if !join.deleted {
-                    condition.and(&format!("{name}.state <> {DELETED}"), &[]);
-                }
-            }
-            condition.and(&inner.sql, &inner.bound);
-            let text = join
-                .sql
-                .replace("{table}", join.to.from())
-                .replace("{near}", at.name)
-                .replace("{far}", &name)
-                .replace("{laboratory}", laboratory.as_deref().unwrap_or_default())
-                .replace("{inner}", &condition.sql);
-            let times = join.sql.matches("{inner}").count();
-            let bound = std::iter::repeat_n(condition.bound, times)
-                .flatten()
-                .collect();
-            parts.push(Condition::new(text, bound));
+        let of = |kind| At::new(join.to, &name, kind);
+        if !matches!(join.to, Table::Record) {
+            return self.leading(join, &inner.for_kind(None), at, &of(None));
         }
-        Condition::any(parts)
+        let mut left = Vec::new();
+        for kind in 0..self.kinds.len() {
+            let inner = inner.for_kind(Some(kind));
+            if inner != Test::NEVER {
+                left.push((kind, inner));
+            }
+        }
+        if left.len() > 1 && inner.joins() > 0 {
+            // Were it said for each kind, every link of a chain would multiply the statement by
+            // the number of kinds.
+            let among: Vec<usize> = left.iter().map(|(kind, _)| *kind).collect();
+            let far = At {
+                among: &among,
+                ..of(None)
+            };
+            return self.leading(join, inner, at, &far);
+        }
+        let parts = left.iter();
+        let parts = parts.map(|(kind, inner)| self.leading(join, inner, at, &of(Some(*kind))));
+        Condition::any(parts.collect::<Vec<_>>())
+    }
+
+    /// A join to rows of which a test holds.
+    fn leading(&mut self, join: &Join, inner: &Test, at: &At, far: &At) -> Condition {
+        // The laboratory is a field of the record, at whichever end that is.
+        let record = match at.table {
+            Table::Record => at,
+            _ => far,
+        };
+        let laboratory = self.laboratory(record);
+        if join.sql.contains("{laboratory}") && laboratory.is_none() {
+            return Condition::never();
+        }
+        let inner = self.condition(inner, far);
+        if inner.is_never() {
+            return inner;
+        }
+        let name = far.name;
+        let mut condition = Condition::default();
+        if matches!(far.table, Table::Record) {
+            let id = |kind: &usize| self.layout.of(*kind).id;
+            let kinds = match &far.kind {
+                Some(kind) => format!("= {}", id(kind)),
+                None => {
+                    let ids: Vec<i64> = far.among.iter().map(id).collect();
+                    format!("IN ({})", sql::numbers(&ids))
+                }
+            };
+            condition.and(&format!("{name}.kind {kinds}"), &[]);
+            if !join.deleted {
+                condition.and(&format!("{name}.state <> {DELETED}"), &[]);
+            }
+        }
+        condition.and(&inner.sql, &inner.bound);
+        let text = join
+            .sql
+            .replace("{table}", join.to.from())
+            .replace("{near}", at.name)
+            .replace("{far}", name)
+            .replace("{laboratory}", laboratory.as_deref().unwrap_or_default())
+            .replace("{inner}", &condition.sql);
+        Condition::new(text, condition.bound)
     }
 
     /// The column with the text of a record's laboratory.
     fn laboratory(&self, at: &At) -> Option<String> {
-        let kind: &Kind = self.kinds.at(at.kind?);
-        match self.layout.of(kind.place).slots.get(kind.laboratory?)? {
-            Slot::Source => Some(format!("{}.source", at.name)),
-            Slot::Column(n) => Some(format!("{}.c{}", at.name, n + 1)),
-            Slot::Time | Slot::Updated | Slot::Device => None,
+        let column = |kind: usize| {
+            let kind: &Kind = self.kinds.at(kind);
+            match self.layout.of(kind.place).slots.get(kind.laboratory?)? {
+                Slot::Source => Some(format!("{}.source", at.name)),
+                Slot::Column(n) => Some(format!("{}.c{}", at.name, n + 1)),
+                Slot::Time | Slot::Updated | Slot::Device => None,
+            }
+        };
+        if let Some(kind) = at.kind {
+            return column(kind);
         }
+        let each = at.among.iter().filter_map(|&kind| {
+            let id = self.layout.of(kind).id;
+            Some(format!(" WHEN {id} THEN {}", column(kind)?))
+        });
+        let each: String = each.collect();
+        (!each.is_empty()).then(|| format!("CASE {}.kind{each} END", at.name))
     }
 }
 
@@ -286,11 +365,8 @@ fn written_about(resource: &str, inner: &Test, name: &str) -> Option<Condition> 
     let (these, bound) = match inner {
         Test::Constant(true) => (String::new(), Vec::new()),
         Test::Hash(hashes) if !hashes.is_empty() => {
-            let bound = hashes.iter().map(Bound::from).collect();
-            (
-                format!(" AND w.hash IN ({})", sql::list(hashes.len())),
-                bound,
-            )
+            let these = among::hashes("w.hash", hashes);
+            (format!(" AND {}", these.sql), these.bound)
         }
         _ => return None,
     };
@@ -354,7 +430,9 @@ fn of_field(
         }
         FieldTest::Code(places) => {
             let ids = places.iter().filter_map(|&p| layout.codes[field].get(p));
-            let ids: Vec<i64> = ids.copied().collect();
+            let mut ids: Vec<i64> = ids.copied().collect();
+            ids.sort_unstable();
+            ids.dedup();
             match ids.is_empty() {
                 true => Condition::never(),
                 false => {
@@ -371,7 +449,7 @@ fn of_field(
                 (Slot::Device, _) => "device WHERE model_number",
                 _ => "text WHERE value",
             };
-            among(values, |list| {
+            among::texts(values, |list| {
                 format!("{column} IN (SELECT id FROM {table} IN ({list}))")
             })
         }
@@ -383,7 +461,7 @@ fn of_field(
             let Some(key) = list.key().last() else {
                 return Condition::never();
             };
-            among(values, |these| {
+            among::texts(values, |these| {
                 format!(
                     "{column} IN (SELECT t.id FROM {} m JOIN text t ON t.value = m.{} \
                      WHERE m.{asked} IN ({these}))",
@@ -396,20 +474,11 @@ fn of_field(
 
 fn of_row(test: &Test, name: &str, table: Table) -> Condition {
     match (test, table) {
-        (Test::Hash(hashes), _) => {
-            let list = sql::list(hashes.len());
-            let bound = hashes.iter().map(Bound::from).collect();
-            Condition::new(format!("{name}.hash IN ({list})"), bound)
-        }
-        (Test::Column { name: column, test }, _) => of_column(test, &format!("{name}.{column}")),
-        (Test::External { system, value }, Table::List(list)) => {
-            let mut part = Condition::default();
-            part.and("x.list = ?", &[list.table.into()]);
-            for (column, asked) in [("system", system), ("value", value)] {
-                if let Some(asked) = asked {
-                    part.and(&format!("x.{column} = ?"), &[asked.as_str().into()]);
-                }
-            }
+        (Test::Hash(hashes), _) => among::hashes(&format!("{name}.hash"), hashes),
+        (Test::Column { name: column, test }, _) => of_column(test, name, column, table),
+        (Test::External(these), Table::List(list)) => {
+            let mut part = Condition::new("x.list = ?", vec![list.table.into()]);
+            part.and_also(among::pairs("x", ["value", "system"], these));
             Condition::new(
                 format!(
                     "{name}.id IN (SELECT x.owner FROM external_identifier x WHERE {})",
@@ -418,14 +487,8 @@ fn of_row(test: &Test, name: &str, table: Table) -> Condition {
                 part.bound,
             )
         }
-        (Test::External { system, value }, Table::Device) => {
-            let mut part = Condition::default();
-            for (column, asked) in [("system", system), ("value", value)] {
-                if let Some(asked) = asked {
-                    part.and(&format!("x.{column} = ?"), &[asked.as_str().into()]);
-                }
-            }
-            let part = part.or_always();
+        (Test::External(these), Table::Device) => {
+            let part = among::pairs("x", ["value", "system"], these);
             Condition::new(
                 format!(
                     "{name}.id IN (SELECT x.device FROM device_identifier x WHERE {})",
@@ -434,12 +497,11 @@ fn of_row(test: &Test, name: &str, table: Table) -> Condition {
                 part.bound,
             )
         }
-        (Test::Updated(ranges), _) => Condition::any(ranges.iter().map(|(from, until)| {
-            Condition::new(
-                format!("({name}.updated_at >= ? AND {name}.updated_at < ?)"),
-                vec![(*from).into(), (*until).into()],
-            )
-        })),
+        (Test::Updated(ranges), _) => {
+            let mut out = Condition::default();
+            out.and_ranges(&format!("{name}.updated_at"), &closed(ranges));
+            out.or_always()
+        }
         _ => Condition::never(),
     }
 }
@@ -447,10 +509,21 @@ fn of_row(test: &Test, name: &str, table: Table) -> Condition {
 /// Bytes of a text that is looked for within others at most.
 const PATTERN_MAX: usize = 10_000;
 
-fn of_column(test: &ColumnTest, column: &str) -> Condition {
+/// Ranges without their ends as ranges with them.
+fn closed(ranges: &[(i64, i64)]) -> Vec<(i64, i64)> {
+    let last = |until: i64| match until {
+        i64::MAX => i64::MAX,
+        until => until.saturating_sub(1),
+    };
+    let ranges = ranges.iter().map(|&(from, until)| (from, last(until)));
+    ranges.filter(|(from, last)| from <= last).collect()
+}
+
+fn of_column(test: &ColumnTest, name: &str, own: &str, table: Table) -> Condition {
+    let column = &format!("{name}.{own}");
     match test {
         ColumnTest::Present => Condition::new(format!("{column} IS NOT NULL"), Vec::new()),
-        ColumnTest::Equals(values) => among(values, |list| format!("{column} IN ({list})")),
+        ColumnTest::Equals(values) => among::texts(values, |list| format!("{column} IN ({list})")),
         ColumnTest::Compare(comparison, value) => {
             let sign = match comparison {
                 Comparison::Less => "<",
@@ -461,37 +534,42 @@ fn of_column(test: &ColumnTest, column: &str) -> Condition {
             let bound = vec![value.as_str().into()];
             Condition::new(format!("{column} {sign} ?"), bound)
         }
-        // A range, which an index answers: no text has a character after the last one.
-        ColumnTest::Begins(start) => Condition::new(
-            format!("({column} >= ? AND {column} < ?)"),
-            vec![
-                start.as_str().into(),
-                format!("{start}{}", char::MAX).into(),
-            ],
-        ),
-        ColumnTest::Contains(part) => {
+        ColumnTest::Begins(starts) => among::begins(column, starts, |list| {
+            // Each text of the list looks for its range of an index.
+            format!(
+                "{column} IN (SELECT b.{own} FROM ({list}) l CROSS JOIN {} b \
+                 WHERE b.{own} >= l.a AND b.{own} < l.b)",
+                table.from()
+            )
+        }),
+        ColumnTest::Contains(parts) => {
             // No name is so long, and databases refuse such patterns.
-            if part.len() > PATTERN_MAX {
-                return Condition::never();
+            let parts = parts.iter().filter(|part| part.len() <= PATTERN_MAX);
+            let patterns: Vec<String> = parts.map(|part| pattern(part)).collect();
+            if patterns.len() <= among::FEW {
+                return Condition::any(patterns.into_iter().map(|pattern| {
+                    Condition::new(format!("{column} LIKE ? ESCAPE '!'"), vec![pattern.into()])
+                }));
             }
-            let mut pattern = String::from("%");
-            for c in part.chars() {
-                if matches!(c, '%' | '_' | '!') {
-                    pattern.push('!');
-                }
-                pattern.push(c);
-            }
-            pattern.push('%');
-            Condition::new(format!("{column} LIKE ? ESCAPE '!'"), vec![pattern.into()])
+            among::texts(&patterns, |list| {
+                format!(
+                    "EXISTS (WITH l (a) AS MATERIALIZED ({list}) \
+                     SELECT 1 FROM l WHERE {column} LIKE l.a ESCAPE '!')"
+                )
+            })
         }
     }
 }
 
-/// A condition over a list of values; never where it is empty.
-fn among(values: &[String], sql: impl Fn(&str) -> String) -> Condition {
-    if values.is_empty() {
-        return Condition::never();
+/// The pattern of `LIKE` for texts that contain this one.
+fn pattern(part: &str) -> String {
+    let mut pattern = String::from("%");
+    for c in part.chars() {
+        if matches!(c, '%' | '_' | '!') {
+            pattern.push('!');
+        }
+        pattern.push(c);
     }
-    let bound = values.iter().map(|v| Bound::from(v.as_str())).collect();
-    Condition::new(sql(&sql::list(values.len())), bound)
+    pattern.push('%');
+    pattern
 }

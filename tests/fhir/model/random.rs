@@ -139,9 +139,15 @@ impl Vocabulary {
     }
 }
 
-/// The values of a parameter, one to three of them.
-pub(super) fn several(one: impl Strategy<Value = String>) -> impl Strategy<Value = String> {
-    prop::collection::vec(one, 1..3).prop_map(|values| values.join(","))
+/// The values of a parameter: one or two, and sometimes a long list.
+pub(super) fn several(
+    one: impl Strategy<Value = String> + 'static,
+) -> impl Strategy<Value = String> {
+    let numbers = prop_oneof![9 => 1..3_usize, 1 => 17..60_usize];
+    let one = one.boxed();
+    numbers
+        .prop_flat_map(move |n| prop::collection::vec(one.clone(), n))
+        .prop_map(|values| values.join(","))
 }
 
 pub(super) fn token(codings: Vec<(String, String)>) -> impl Strategy<Value = String> {

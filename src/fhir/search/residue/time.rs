@@ -93,7 +93,7 @@ pub(in crate::fhir::search) fn at_time(asked: Vec<TimeTest>) -> Test {
         Test::Residue(ResidueTest::Quantity {
             place: ResiduePlace::Effective,
             codes: None,
-            amount: Amount::Asked(Asked(Arc::new(shown))),
+            amount: Amount::Asked(Asked(vec![Arc::new(shown)])),
         })
     };
     Test::any([Test::all([plain, shown(true).negated()]), shown(false)])

@@ -7,7 +7,7 @@ use crate::fhir::instance::Origin;
 use crate::fhir::lastn;
 use crate::fhir::parameters::Arguments;
 use crate::fhir::resource::Resource;
-use crate::fhir::search::{Criterion, Invalid, Limits, Modifier, Search};
+use crate::fhir::search::{Criterion, Invalid, Modifier, Search};
 use crate::fhir::searchset::Head;
 use crate::fhir::subset::Subset;
 use crate::http::error::Result;
@@ -24,7 +24,11 @@ pub async fn lastn(
     observation: &'static Resource,
     arguments: Arguments,
 ) -> Result<Response> {
-    let search = Search::read(observation.searchable, &arguments.search, Limits::default())?;
+    let search = Search::read(
+        observation.searchable,
+        &arguments.search,
+        call.app.settings().limits(),
+    )?;
     if call.is_strict() && !search.ignored.is_empty() {
         return Err(refused(&search));
     }

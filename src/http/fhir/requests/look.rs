@@ -1,16 +1,22 @@
 //! What requests look for before they are written: the resources that conditional
 //! interactions name, and what references lead to.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
+use tokio::time::timeout;
 
 use super::answer::other_id;
-use super::{Answer, Ask, Request, Requests, Target};
+use super::{Answer, Ask, Request, Requests, TRIES, Target};
 use crate::fhir::inbound::{Known, Named, Taken, Written};
 use crate::fhir::resource::{self, Interaction};
 use crate::http::error::{Problem, Result};
 use crate::http::fhir::condition::{self, Found};
 use crate::http::fhir::{create, read};
-use crate::store::Store;
+use crate::store::{Held, Store};
+
+/// How long conditions are searched for while the right to write is held.
+const SEARCH_HELD: Duration = Duration::from_millis(250);
 
 impl Requests<'_> {
     /// Finds what conditional interactions name.
@@ -110,9 +116,43 @@ impl Requests<'_> {
         requests.any(|request| request.ask.query().is_some())
     }
 
-    /// Whether a condition finds something else now, when nobody else can write. What was
-    /// refused stays so.
-    pub(super) async fn finds_otherwise(&self) -> Result<bool> {
+    /// The right to write, where each condition still finds what it found when this was the
+    /// revision; `None` where one finds something else.
+    ///
+    /// While the right is held, conditions are searched for only where somebody wrote since, and
+    /// for [`SEARCH_HELD`] at most: others wait. A search that takes longer is made without it.
+    ///
+    /// # Errors
+    /// 503 and 500; 409 where others write again and again while a search takes so long.
+    pub(super) async fn hold(
+        &self,
+        mut revision: i64,
+        client: Option<String>,
+    ) -> Result<Option<Held>> {
+        let store = self.call.app.store();
+        for _ in 0..TRIES {
+            let mut held = store.hold(client.clone()).await?;
+            if self.looked.is_empty() || held.follows(revision).await? {
+                return Ok(Some(held));
+            }
+            match timeout(SEARCH_HELD, self.finds_otherwise()).await {
+                Ok(Ok(false)) => return Ok(Some(held)),
+                Ok(otherwise) => {
+                    held.release().await?;
+                    return otherwise.map(|_| None);
+                }
+                Err(_) => held.release().await?,
+            }
+            revision = store.revision().await?;
+            if self.finds_otherwise().await? {
+                return Ok(None);
+            }
+        }
+        Err(condition::moved())
+    }
+
+    /// Whether a condition finds something else now. What was refused stays so.
+    async fn finds_otherwise(&self) -> Result<bool> {
         for (entry, query, former) in &self.looked {
             let refused = matches!(self.answers.get(*entry as usize), Some(Some(Err(_))));
             let Some(request) = self.request(*entry).filter(|_| !refused) else {
