@@ -198,6 +198,8 @@ codes! {
         "the protocol cannot take it back; on the server, delete the Observation (DELETE /fhir/Observation/{id})" "規約では取り消せません。サーバーでは Observation を削除してください（DELETE /fhir/Observation/{id}）";
     Modifier "modifier" Error "not-supported" "an element that changes the meaning" "意味を変える要素があります",
         "send the resource without it" "その要素なしで送ってください";
+    Subsetted "subsetted" Error "business-rule" "a part of a resource, which would replace the whole" "リソースの一部のみの内容です（全体を置き換えることはできません）",
+        "read the resource without _elements and _summary and write that, or send a patch" "_elements と _summary を付けずに読み直して書き込むか、パッチで変更してください";
     RecordInconsistent "record-inconsistent" Error "conflict" "parts of one record that do not agree" "同じ記録の部分どうしが一致しません",
         "send all parts of the record with the same subject, time, device and status" "対象、日時、機器、状態を揃えて送ってください";
     Implausible "implausible" Warning "value" "an implausible value" "通常ありえない値です",

@@ -283,6 +283,18 @@ pub(super) const PHRASES: &[(&str, &str)] = &[
     ),
     ("a Patient that is there", "存在する Patient"),
     (
+        "an identifier of what the reference beside it leads to",
+        "並記された参照の先と同じものの identifier",
+    ),
+    (
+        "a Device whose manufacturer, modelNumber and serialNumber fit",
+        "manufacturer、modelNumber、serialNumber が規則に合う Device",
+    ),
+    (
+        "an Organization whose identifier fits",
+        "identifier が規則に合う Organization",
+    ),
+    (
         "a Patient that is there, or comes in the same Bundle",
         "存在する Patient、または同じ Bundle で送る Patient",
     ),

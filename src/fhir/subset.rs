@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use super::elements::{self, CHOICES, Element, is_member};
 use super::search::form::Pair;
 use super::search::{Invalid, Search};
+use crate::tape::View;
 
 /// What `_summary` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -216,6 +217,15 @@ fn keep_summary(members: &mut Map<String, Value>, path: &str, table: &[Element])
             }
         }
     }
+}
+
+/// The tag that marks a resource as a part of itself.
+pub fn tag_of(resource: View) -> Option<View> {
+    let mut tags = resource.get("meta")?.get("tag")?.items();
+    tags.find(|tag| {
+        let system = tag.text_of("system");
+        tag.text_of("code") == Some("SUBSETTED") && system.is_none_or(|s| s == SUBSETTED)
+    })
 }
 
 /// Marks a resource as a part of itself.

@@ -32,6 +32,7 @@ mod pitfalls;
 mod provenance;
 mod reading;
 mod reads_within;
+mod references;
 mod registry;
 mod residue;
 mod residue_search;

@@ -8,7 +8,7 @@ use crate::mapping::{Reading, Role};
 use crate::tape::View;
 
 use super::join;
-use super::reference::{self, Ref, Target};
+use super::reference::{Ref, Target};
 use super::{Inbound, Spot};
 
 /// The most members of one Observation that are looked at.
@@ -36,7 +36,6 @@ impl Inbound<'_> {
         spot: Spot,
         reading: &Reading,
     ) -> Option<u32> {
-        let base = reference::base(spot.full_url);
         let row = self.taken.rows.len() as u32;
         let mut around = Around {
             derived: reading.agreed(kind),
@@ -51,7 +50,7 @@ impl Inbound<'_> {
         // All of this is residue.
         if !reading.residue.is_empty() {
             if let Some(encounter) = resource.get("encounter") {
-                around.encounter = self.refer("Encounter", resource, encounter, base);
+                around.encounter = self.refer("Encounter", resource, encounter, spot);
             }
             if of_laboratory {
                 around.institution = self.institution(resource);
@@ -60,14 +59,17 @@ impl Inbound<'_> {
                 && let Some(members) = resource.get("hasMember")
             {
                 for member in members.items().take(MEMBERS_MAX) {
-                    if let Some(at) = self.refer("Observation", resource, member, base) {
+                    if let Some(at) = self.refer("Observation", resource, member, spot) {
                         self.taken.members.push((row, at));
                     }
                 }
             }
         }
-        // A record that names itself needs no other to speak for it.
-        if reading.record.is_none() && (of_laboratory || reading.role != Role::Panel) {
+        // Elsewhere, a record that names itself needs no other to speak for it. Where it is
+        // written, what refers to it is kept.
+        let is_spoken_for =
+            reading.record.is_none() && (of_laboratory || reading.role != Role::Panel);
+        if self.taken.options.write || is_spoken_for {
             let id = resource.text_of("id").unwrap_or_default();
             let target = Target::Row(row);
             self.taken

@@ -1,6 +1,7 @@
 //! Who and what resources from elsewhere mean, by the registries (mapping specification
 //! §5.2): participants, laboratories, devices that stand in.
 
+use crate::fault::{Code, Fault};
 use crate::kind::Kind;
 use crate::kind::Kinds;
 use crate::record::Cell;
@@ -11,7 +12,7 @@ use crate::store::Wanted;
 
 use super::around::Around;
 use super::finish::Finish;
-use super::reference::{DevicePart, Ref, Target};
+use super::reference::{Actor, DevicePart, Ref, Target};
 use super::{Performers, Row, Taken};
 
 /// What is known beside what came.
@@ -88,6 +89,16 @@ impl Taken {
         for at in individuals {
             self.person_wanted(at, &mut wanted);
         }
+        for beside in &self.beside {
+            let Some((literal, identifier)) = self.refs.identifier_beside(beside.needed.at) else {
+                continue;
+            };
+            for at in [literal, identifier] {
+                let laboratories = self.refs.identifiers(at).map(str::to_owned);
+                wanted.laboratories.extend(laboratories);
+                self.person_wanted(at, &mut wanted);
+            }
+        }
         wanted
     }
 
@@ -106,17 +117,20 @@ impl Taken {
         if let Some(at) = row.subject {
             self.person_wanted(at, wanted);
         }
-        let mut kind = kinds.at(usize::from(row.kind));
-        if let Some(rival) = row.rival
-            && kind.device.is_some() != self.is_home(row)
-        {
-            kind = kinds.at(usize::from(rival));
+        let kind = kinds.at(usize::from(row.kind));
+        // Which kind it is may depend on who performed it, and that on a row of a registry.
+        let rival = row.rival.map(|rival| kinds.at(usize::from(rival)));
+        for &at in self.performers(row.performers) {
+            if self.refs.actor(at).is_none() {
+                self.person_wanted(at, wanted);
+            }
         }
+        let may_be = |is: fn(&Kind) -> bool| is(kind) || rival.is_some_and(|rival| is(rival));
         let device = self.device_of(row);
-        if kind.device.is_some() && !device.is_some_and(|d| d.is_whole()) {
+        if may_be(|kind| kind.device.is_some()) && !device.is_some_and(|d| d.is_whole()) {
             wanted.having(&DEVICES, "fallback_for");
         }
-        if kind.laboratory.is_some() && row.claim.is_none() {
+        if may_be(|kind| kind.laboratory.is_some()) && row.claim.is_none() {
             let candidates = self.organizations(row, reports);
             let certain = candidates
                 .iter()
@@ -163,15 +177,10 @@ impl Taken {
 
     /// The Device of a row, as far as it is known.
     pub(super) fn device_of(&self, row: &Row) -> Option<DevicePart> {
-        match self.refs.target(row.device?) {
+        match self.refs.follow(row.device?).1 {
             Target::Device(place) => self.refs.device_part(place),
             _ => None,
         }
-    }
-
-    /// Whether it was measured at home (mapping specification §5.1, rule 3).
-    pub(super) fn is_home(&self, row: &Row) -> bool {
-        !row.encounter && (row.by_person || self.device_of(row).is_some_and(|d| d.is_whole()))
     }
 
     pub(super) fn performers(&self, (from, count): Performers) -> &[Ref] {
@@ -184,6 +193,8 @@ impl Taken {
     fn organizations(&self, row: &Row, reports: Option<Performers>) -> Vec<(Ref, &'static str)> {
         let mut out = Vec::new();
         let performers = self.performers(row.performers).iter();
+        let may_be = |at: &&Ref| matches!(self.refs.actor(**at), None | Some(Actor::Organization));
+        let performers = performers.filter(may_be);
         out.extend(performers.map(|&at| (at, "performer")));
         let around = self.around(row);
         out.extend(around.encounter.map(|at| (at, "encounter.serviceProvider")));
@@ -202,6 +213,94 @@ impl Taken {
 pub(super) type Reports = std::collections::HashMap<u32, Performers, foldhash::fast::RandomState>;
 
 impl Finish<'_> {
+    /// Whether it was measured at home (mapping specification §5.1, rule 3).
+    pub(super) fn is_home(&mut self, row: &Row) -> bool {
+        let has_device = |this: &Self| this.taken.device_of(row).is_some_and(|d| d.is_whole());
+        !row.encounter && (has_device(self) || self.is_by_person(row))
+    }
+
+    /// Whether the Patient or a RelatedPerson performed it.
+    pub(super) fn is_by_person(&mut self, row: &Row) -> bool {
+        let performers = self.taken.performers(row.performers).to_vec();
+        performers.into_iter().any(|at| {
+            if row.subject == Some(at) {
+                return true;
+            }
+            match self.taken.refs.actor(at) {
+                Some(actor) => actor == Actor::Person,
+                // Nobody tells the type: the registry may know a person by the identifier.
+                None => self.whose(at).person().is_some(),
+            }
+        })
+    }
+
+    /// Refuses what names one by a literal reference and another by the identifier beside it.
+    pub(super) fn check_identities(&mut self) {
+        for beside in std::mem::take(&mut self.taken.beside) {
+            let needed = beside.needed;
+            let Some((literal, identifier)) = self.taken.refs.identifier_beside(needed.at) else {
+                continue;
+            };
+            let (one, other) = (self.identities(literal), self.identities(identifier));
+            if one.is_empty() || other.is_empty() || one.iter().any(|one| other.contains(one)) {
+                continue;
+            }
+            if self.taken.options.write {
+                self.taken.outcome.about(needed.entry);
+            }
+            let fault = Fault::new(Code::Identity, needed.pointer, needed.place)
+                .expected("an identifier of what the reference beside it leads to")
+                .found(&beside.value);
+            self.taken.outcome.push(fault);
+            if let Some(row) = beside.row.and_then(|row| self.taken.rows.get_mut(row)) {
+                row.refused = true;
+            }
+            if self.taken.options.write {
+                self.taken.participants.retain(|p| p.entry != needed.entry);
+                let devices = &mut self.taken.written_devices;
+                devices.retain(|device| device.entry != needed.entry);
+            }
+        }
+    }
+
+    /// Which participants, laboratories or devices a reference may mean.
+    fn identities(&mut self, at: Ref) -> Vec<Target> {
+        match self.taken.refs.follow(at).1 {
+            target @ (Target::Person(..) | Target::Laboratory(..) | Target::Model(..)) => {
+                return vec![target];
+            }
+            Target::Device(place) => {
+                let part = self.taken.refs.device_part(place);
+                return match part.filter(DevicePart::is_whole) {
+                    Some(part) => vec![self.taken.refs.device(DevicePart::known(part.cells))],
+                    None => Vec::new(),
+                };
+            }
+            Target::Unknown | Target::Named(_) => {}
+            _ => return Vec::new(),
+        }
+        let mut named: Vec<(bool, [String; 2])> = Vec::new();
+        for identifier in self.taken.refs.identifiers(at) {
+            for row in self.known.lists.identified(&PARTICIPANTS, identifier) {
+                let name = |field| row.text(field).unwrap_or_default().to_owned();
+                named.push((true, [name("consortium_id"), name("person_id")]));
+            }
+            for row in self.known.lists.identified(&LABORATORIES, identifier) {
+                let name = |field| row.text(field).unwrap_or_default().to_owned();
+                named.push((false, [name("consortium_id"), name("test_lab_id")]));
+            }
+        }
+        let mut out = Vec::new();
+        for (is_person, names) in named {
+            let [consortium, name] = names.map(|name| self.taken.texts.intern(&name));
+            out.push(match is_person {
+                true => Target::Person(consortium, name),
+                false => Target::Laboratory(consortium, name),
+            });
+        }
+        out
+    }
+
     /// Whom a reference to a Patient means.
     pub(super) fn whose(&mut self, at: Ref) -> Whose {
         if let Target::Person(consortium, person) = self.taken.refs.target(at) {

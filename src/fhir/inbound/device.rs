@@ -7,7 +7,7 @@ use crate::tape::View;
 use serde_json::Value;
 
 use super::finish::Finish;
-use super::reference::{self, DevicePart, Target};
+use super::reference::{DevicePart, Target};
 use super::resource::model_name;
 use super::{Inbound, Spot, expression};
 
@@ -30,11 +30,11 @@ const TOLD_MAX: usize = 100;
 
 impl Inbound<'_> {
     /// Takes a Device.
-    pub(super) fn device(&mut self, resource: View, spot: Spot) {
-        let base = reference::base(spot.full_url);
-        let Target::Device(place) = self.target_of("Device", resource, resource, base) else {
+    pub(super) fn device(&mut self, resource: View, spot: Spot, target: Target) {
+        let Target::Device(place) = target else {
             return;
         };
+        self.need(resource, spot, resource.node());
         let mut refused = false;
         let mut told = Told::default();
         for (name, value) in resource.members() {
@@ -88,7 +88,6 @@ impl Inbound<'_> {
             element.write(&mut bytes);
             match serde_json::from_slice(&bytes) {
                 Ok(value) if out.len() < TOLD_MAX => {
-                    self.need(resource, spot, element.node());
                     out.push(value);
                 }
                 _ => {

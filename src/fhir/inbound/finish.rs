@@ -15,7 +15,7 @@ use crate::record::{Cell, Texts};
 use super::alone::Waiting;
 use super::crosswalk::{Known, Reports, Whose};
 use super::join::field_of;
-use super::reference::{DevicePart, Ref};
+use super::reference::{DevicePart, Ref, Target};
 use super::{Outcome, Row, Taken};
 
 /// A record that is complete.
@@ -52,6 +52,7 @@ impl<'a> Finish<'a> {
 
     /// The submissions, by consortium, and what there is to say.
     pub fn converted(mut self) -> (Vec<Submission>, Outcome) {
+        self.check_identities();
         let done = self.complete_all();
         let mut submissions = self.submissions(done);
         for (submission, _) in &mut submissions {
@@ -100,7 +101,7 @@ impl<'a> Finish<'a> {
             }
             let kind = self.kinds.at(usize::from(row.kind)).clone();
             let other = self.kinds.at(usize::from(rival)).clone();
-            let home = self.taken.is_home(&row);
+            let home = self.is_home(&row);
             if kind.device.is_some() != home && other.device.is_some() == home {
                 self.recast(&mut row, &kind, &other);
             }
@@ -177,6 +178,7 @@ impl<'a> Finish<'a> {
                 return None;
             }
         }
+        self.fits(row, &kind)?;
         let (consortium, person) = self.person(row)?;
         let device = self.taken.device_of(row);
         self.source(place, row, &kind, device, consortium)?;
@@ -210,15 +212,34 @@ impl<'a> Finish<'a> {
         Some((consortium, person))
     }
 
-    pub fn person(&mut self, row: &Row) -> Option<(u32, u32)> {
-        let whose = row.subject.map(|at| self.whose(at));
-        if let Some(Whose::Own(consortium, person)) = whose {
-            return Some((consortium, person));
+    /// Refuses a record whose device or laboratory is told by texts that break their rules:
+    /// none other stands in for it. The text itself was told where it stands.
+    fn fits(&mut self, row: &Row, kind: &Kind) -> Option<()> {
+        let refs = &self.taken.refs;
+        let unfit = |at: Ref| refs.follow(at).1 == Target::Unfit;
+        if kind.device.is_some() && row.device.is_some_and(unfit) {
+            let expected = "a Device whose manufacturer, modelNumber and serialNumber fit";
+            self.refuse(row, Code::DeviceUnidentified, ".device", expected);
+            return None;
         }
+        let performers = self.taken.performers(row.performers);
+        if kind.laboratory.is_some() && performers.iter().any(|&at| unfit(at)) {
+            let expected = "an Organization whose identifier fits";
+            self.refuse(row, Code::LaboratoryUnknown, ".performer", expected);
+            return None;
+        }
+        Some(())
+    }
+
+    pub fn person(&mut self, row: &Row) -> Option<(u32, u32)> {
         if row.subject.is_some_and(|at| self.taken.is_dangling(at)) {
             let expected = "a Patient that is there";
             self.refuse(row, Code::ParticipantUnknown, ".subject", expected);
             return None;
+        }
+        let whose = row.subject.map(|at| self.whose(at));
+        if let Some(Whose::Own(consortium, person)) = whose {
+            return Some((consortium, person));
         }
         if let Some(Whose::Registered(consortium, person)) = whose {
             self.fell_back(row, "person_id", "participants.external_identifiers");
@@ -353,7 +374,7 @@ impl<'a> Finish<'a> {
         let absent = |this: &mut Self, field: usize| this.row_cells(row)[field].is_absent();
         let entry = if has_device {
             ("0", "device")
-        } else if row.by_person {
+        } else if self.is_by_person(row) {
             ("1", "performer")
         } else {
             ("0", "default")

@@ -88,7 +88,7 @@ impl Finish<'_> {
             seconds: self.seconds(row),
             device: self.device(row),
             performers,
-            by_person: row.by_person,
+            by_person: self.is_by_person(row),
             encounter: (row.encounter, self.taken.around(row).encounter),
         }
     }

@@ -98,6 +98,11 @@ impl Inbound<'_> {
             || !reading.variants.is_empty()
             || !reading.converted.is_empty()
             || resource.get("contained").is_some()
+            // Who performed it, and so whether the record says that, is not yet known.
+            || reading.performers.iter().any(|&node| {
+                let written = resource.at(node).text_of("reference");
+                written.is_some_and(|written| reference::type_of(written).is_empty())
+            })
             // Which kind it is, and so what its record holds, is not yet known.
             || reading.rival.is_some();
         self.taken.options.write && says_more
@@ -179,7 +184,11 @@ impl Finish<'_> {
                     && !written.starts_with('#')
                 {
                     let at = self.taken.refs.literal(base, written);
-                    if let Some(own) = self.own_reference(at, record_of) {
+                    if let Some(mut own) = self.own_reference(at, record_of) {
+                        // A reference to a version means that version.
+                        if let Some(version) = reference::version_of(written) {
+                            own.push_str(version);
+                        }
                         *written = own;
                     }
                 }
@@ -198,12 +207,25 @@ impl Finish<'_> {
 
     /// A reference as this server writes it; `None` where it leads to nothing of ours.
     fn own_reference<'d>(
-        &self,
+        &mut self,
         at: Ref,
         record_of: &impl Fn(u32) -> Option<&'d Done>,
     ) -> Option<String> {
+        if let Some(found) = self.taken.refs.found(at) {
+            return Some(found.to_owned());
+        }
+        let target = self.taken.refs.target(at);
+        let enrolled = match target {
+            Target::Enrolled(individual) => self.whose(individual).person(),
+            _ => None,
+        };
         let text = |place: u32| self.taken.texts.get(i64::from(place));
-        Some(match self.taken.refs.target(at) {
+        Some(match target {
+            Target::Enrolled(_) => {
+                let (consortium, person) = enrolled?;
+                let id = id::participant(text(consortium), text(person));
+                format!("ResearchSubject/{id}")
+            }
             Target::Person(consortium, person) => {
                 let id = id::participant(text(consortium), text(person));
                 format!("Patient/{id}")

@@ -39,6 +39,8 @@ use crate::time::{self, JST};
 
 use super::check::check_view;
 use super::elements;
+use super::search::form;
+use super::subset;
 
 pub use crosswalk::Known;
 pub use document::{Input, read_any};
@@ -104,6 +106,20 @@ struct Needed {
     place: crate::fault::Place,
 }
 
+/// A literal reference with an identifier beside it, both of which must mean the same.
+#[derive(Debug, Clone)]
+struct Beside {
+    /// The Observation that it stands in.
+    row: Option<usize>,
+    /// Both together, and where the identifier stands.
+    needed: Needed,
+    /// The value of the identifier.
+    value: String,
+}
+
+/// The rule that a text breaks, and what it expects.
+type Unfit = (Code, &'static str);
+
 /// Where performers begin, and how many they are.
 type Performers = (u32, u16);
 
@@ -129,8 +145,6 @@ struct Row {
     /// `meta.lastUpdated`, where there is no `issued`.
     last_updated: Option<i64>,
     encounter: bool,
-    /// Whether the Patient or a RelatedPerson performed it.
-    by_person: bool,
     coincident: bool,
     refused: bool,
 }
@@ -153,6 +167,7 @@ pub struct Taken {
     cells: Vec<Cell>,
     performers: Vec<Ref>,
     needed: Vec<Needed>,
+    beside: Vec<Beside>,
     around: Vec<around::Around>,
     /// Rows, and the Observations that they name as their members.
     members: Vec<(u32, Ref)>,
@@ -182,6 +197,7 @@ impl Taken {
             cells: Vec::new(),
             performers: Vec::new(),
             needed: Vec::new(),
+            beside: Vec::new(),
             around: Vec::new(),
             members: Vec::new(),
             reports: Vec::new(),
@@ -317,14 +333,24 @@ impl<'k> Inbound<'k> {
     }
 
     fn take(&mut self, resource: View, spot: Spot) {
+        if self.taken.options.write
+            && let Some(tag) = subset::tag_of(resource)
+        {
+            let pointer = expression(resource, spot, tag.node(), "");
+            let fault = Fault::new(Code::Subsetted, pointer, tag.place());
+            self.taken.outcome.push(fault.found("SUBSETTED"));
+            return;
+        }
         match resource.text_of("resourceType") {
             Some("Observation") => self.observation(resource, spot),
             Some(kind @ ("Patient" | "Device" | "DeviceDefinition" | "Organization")) => {
                 if self.has_structure(resource, spot) {
-                    self.define(kind, resource, spot);
+                    let target = self.define(kind, resource, spot);
                     match kind {
                         "Patient" if self.taken.options.write => self.patient(resource, spot),
-                        "Device" if self.taken.options.write => self.device(resource, spot),
+                        "Device" if self.taken.options.write => {
+                            self.device(resource, spot, target);
+                        }
                         _ => {}
                     }
                 }
@@ -385,41 +411,111 @@ impl<'k> Inbound<'k> {
         }
     }
 
-    /// A reference of a resource as a number.
-    fn refer(&mut self, kind: &str, resource: View, view: View, base: &str) -> Option<Ref> {
-        let identifier = view.get("identifier").and_then(|identifier| {
-            Some((identifier.text_of("system")?, identifier.text_of("value")?))
+    /// A reference of a resource as a number, in whichever form it stands: literal, versioned,
+    /// absolute, contained, `urn:uuid`, logical, conditional. `kind` is the type that is
+    /// expected there; empty where it may be any.
+    fn refer(&mut self, kind: &str, resource: View, view: View, spot: Spot) -> Option<Ref> {
+        let told = view.text_of("type").unwrap_or_default();
+        let told = told.rsplit('/').next().unwrap_or_default();
+        let reference = view.text_of("reference");
+        let logical = match (told, reference) {
+            ("", Some(reference)) => reference::type_of(reference),
+            (told, _) => told,
+        };
+        let logical = if logical.is_empty() { kind } else { logical };
+        let identifier = view.get("identifier");
+        let beside = identifier.and_then(|at| self.identified(logical, resource, at, spot));
+        let Some(reference) = reference else {
+            // A performer may tell its type and nothing else.
+            let typed = (kind.is_empty() && !told.is_empty())
+                .then(|| self.taken.refs.direct(told, Target::Other));
+            return beside.or(typed);
+        };
+        let at = match reference.strip_prefix('#') {
+            Some(id) => self.contained(id, resource, spot),
+            None => None,
+        };
+        let at = at.unwrap_or_else(|| {
+            let base = reference::base(spot.full_url);
+            self.taken.refs.literal(base, reference)
         });
-        if let Some((system, value)) = identifier {
-            let target = self.target_of_identifier(kind, system, value);
-            if target != Target::Unknown {
-                return Some(self.taken.refs.direct(target));
+        self.search_of(at, reference);
+        let both = self.taken.refs.beside(at, beside, told);
+        if let Some(identifier) = identifier.filter(|_| beside.is_some()) {
+            let is_row = resource.text_of("resourceType") == Some("Observation");
+            self.taken.beside.push(Beside {
+                row: is_row.then_some(self.taken.rows.len()),
+                needed: Needed {
+                    entry: spot.entry.unwrap_or(0),
+                    at: both,
+                    pointer: expression(resource, spot, identifier.node(), ""),
+                    place: identifier.place(),
+                },
+                value: identifier.text_of("value").unwrap_or_default().to_owned(),
+            });
+        }
+        Some(both)
+    }
+
+    /// The contained resource that a reference leads to.
+    fn contained(&mut self, id: &str, resource: View, spot: Spot) -> Option<Ref> {
+        let contained = resource.get("contained");
+        let mut contained = contained.into_iter().flat_map(View::items);
+        let found = contained.find(|c| c.text_of("id") == Some(id))?;
+        let kind = found.text_of("resourceType").unwrap_or_default();
+        let target = self.target_of(kind, found, resource, spot);
+        Some(self.taken.refs.direct(kind, target))
+    }
+
+    /// The number of an identifier that stands for a resource.
+    fn identified(
+        &mut self,
+        kind: &str,
+        resource: View,
+        identifier: View,
+        spot: Spot,
+    ) -> Option<Ref> {
+        let (system, value) = (identifier.text_of("system")?, identifier.text_of("value")?);
+        Some(match self.target_of_identifier(kind, system, value) {
+            Ok((_, Target::Unknown)) => self.taken.refs.logical(kind, system, value),
+            Ok((kind, target)) => self.taken.refs.direct(kind, target),
+            Err(unfit) => {
+                let at = identifier.get("value").unwrap_or(identifier);
+                self.unfit(unfit, resource, spot, at);
+                self.taken.refs.direct(kind, Target::Unfit)
             }
+        })
+    }
+
+    /// Where nothing is looked up, a conditional reference by an identifier means what has it.
+    fn search_of(&mut self, at: Ref, reference: &str) {
+        if self.taken.options.write || !reference::is_conditional(reference) {
+            return;
         }
-        match (view.text_of("reference"), identifier) {
-            (Some(reference), beside) => match reference.strip_prefix('#') {
-                Some(id) => {
-                    let contained = resource.get("contained");
-                    let found = contained
-                        .into_iter()
-                        .flat_map(View::items)
-                        .find(|c| c.text_of("id") == Some(id))?;
-                    let kind = found.text_of("resourceType").unwrap_or_default();
-                    let target = self.target_of(kind, found, resource, base);
-                    Some(self.taken.refs.direct(target))
-                }
-                None => {
-                    let at = self.taken.refs.literal(base, reference);
-                    if let Some((system, value)) = beside {
-                        let identifier = self.taken.refs.logical(kind, system, value);
-                        self.taken.refs.beside(at, identifier);
-                    }
-                    Some(at)
-                }
-            },
-            (None, Some((system, value))) => Some(self.taken.refs.logical(kind, system, value)),
-            (None, None) => None,
-        }
+        let Some((kind, query)) = reference.split_once('?') else {
+            return;
+        };
+        let pairs = form::pairs(query).unwrap_or_default();
+        let [pair] = pairs.as_slice() else { return };
+        let Ok(token) = pair.value() else { return };
+        let Some((system, value)) = token.split_once('|').filter(|_| pair.name == "identifier")
+        else {
+            return;
+        };
+        let identifier = match self.target_of_identifier(kind, system, value) {
+            Ok((kind, target)) if target != Target::Unknown => self.taken.refs.direct(kind, target),
+            _ => self.taken.refs.logical(kind, system, value),
+        };
+        self.taken.refs.searches(at, identifier);
+    }
+
+    /// Tells that a text which names something of ours breaks a rule of its field.
+    fn unfit(&mut self, (code, expected): Unfit, resource: View, spot: Spot, at: View) {
+        let pointer = expression(resource, spot, at.node(), "");
+        let fault = Fault::new(code, pointer, at.place());
+        self.taken
+            .outcome
+            .push(fault.expected(expected).found(at.text()));
     }
 }
 

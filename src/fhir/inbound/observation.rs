@@ -9,7 +9,7 @@ use crate::mapping::{Reading, Role, Verdict};
 use crate::tape::View;
 use crate::time::{self, JST};
 
-use super::reference::{self, Ref};
+use super::reference::{self, Actor, Ref};
 use super::{Claim, Inbound, Row, Spot, expression};
 
 impl Inbound<'_> {
@@ -67,27 +67,25 @@ impl Inbound<'_> {
             return;
         }
         self.plausible(&kind, resource, spot, reading);
-        let base = reference::base(spot.full_url);
         let tape_view = |node: u32| resource.at(node);
         let subject = reading
             .subject
-            .and_then(|node| self.refer("Patient", resource, tape_view(node), base));
+            .and_then(|node| self.refer("Patient", resource, tape_view(node), spot));
         let device = reading
             .device
-            .and_then(|node| self.refer("Device", resource, tape_view(node), base));
+            .and_then(|node| self.refer("Device", resource, tape_view(node), spot));
         let keeps = self.keeps(resource, reading);
         let mut laboratories: Vec<(usize, Ref)> = Vec::new();
         let first = self.taken.performers.len();
-        let mut by_person = false;
+        let of_laboratory = kind.laboratory.is_some() || reading.rival.is_some();
         for (place, &node) in reading.performers.iter().enumerate() {
             let performer = tape_view(node);
-            if backward::is_person(resource, performer) {
-                by_person = true;
-            } else if (kind.laboratory.is_some() || reading.rival.is_some())
-                && may_be_laboratory(performer)
-                && let Some(at) = self.refer("Organization", resource, performer, base)
-            {
-                self.taken.performers.push(at);
+            let Some(at) = self.refer("", resource, performer, spot) else {
+                continue;
+            };
+            self.taken.performers.push(at);
+            let actor = self.taken.refs.actor(at);
+            if of_laboratory && matches!(actor, None | Some(Actor::Organization)) {
                 if keeps {
                     laboratories.push((place, at));
                 }
@@ -124,7 +122,6 @@ impl Inbound<'_> {
             around,
             last_updated,
             encounter: reading.encounter,
-            by_person,
             coincident: reading.coincident,
             refused,
         });
@@ -132,13 +129,17 @@ impl Inbound<'_> {
 
     /// Performers that the record does not carry are residue.
     fn performers_of(&self, kind: &Kind, resource: View, reading: &mut Reading) {
+        let mut has_laboratory = false;
         let subject = resource.get("subject").and_then(|s| s.text_of("reference"));
         for i in 0..reading.performers.len() {
             let node = reading.performers[i];
             let performer = resource.at(node);
             let written = performer.text_of("reference");
             let carried = if kind.laboratory.is_some() {
-                may_be_laboratory(performer)
+                // A record names one laboratory.
+                let carried = !has_laboratory && may_be_laboratory(performer);
+                has_laboratory |= carried;
+                carried
             } else {
                 written.is_some() && written == subject
             };
@@ -220,11 +221,11 @@ impl Inbound<'_> {
     }
 }
 
-/// Whether a performer is an Organization, as far as it tells.
+/// Whether a performer is an Organization, as far as its text tells.
 fn may_be_laboratory(performer: View) -> bool {
-    let named = performer.text_of("type").or_else(|| {
-        let tail = reference::tail(performer.text_of("reference")?)?;
-        tail.split('/').next()
+    let named = performer.text_of("type").unwrap_or_else(|| {
+        let written = performer.text_of("reference");
+        written.map_or("", reference::type_of)
     });
-    named.is_none_or(|kind| kind == "Organization")
+    matches!(named, "" | "Organization")
 }

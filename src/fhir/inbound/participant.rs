@@ -10,7 +10,7 @@ use crate::tape::View;
 use crate::time::{self, JST, Precision};
 
 use super::finish::Finish;
-use super::reference::{self, Ref};
+use super::reference::{self, Ref, Target};
 use super::{Inbound, Spot, expression};
 
 /// The fields that a Patient decides on.
@@ -52,8 +52,14 @@ impl Inbound<'_> {
     /// Takes a ResearchSubject.
     pub(super) fn research_subject(&mut self, resource: View, spot: Spot) {
         let individual = resource.get("individual");
-        let at = individual
-            .and_then(|view| self.refer("Patient", resource, view, reference::base(spot.full_url)));
+        let at = individual.and_then(|view| self.refer("Patient", resource, view, spot));
+        if let Some(at) = at {
+            let id = resource.text_of("id").unwrap_or_default();
+            let target = Target::Enrolled(at);
+            self.taken
+                .refs
+                .define(spot.full_url, "ResearchSubject", id, target);
+        }
         let mut reading = Reading::new(self, resource, spot);
         reading.research_subject();
         let (row, mut refused) = (reading.row, reading.refused);
@@ -217,6 +223,11 @@ impl<'a, 'k, 't> Reading<'a, 'k, 't> {
                 _ => self.not_kept(value),
             }
         }
+        for (name, value) in resource.members() {
+            if name != "managingOrganization" {
+                self.inbound.need(resource, self.spot, value.node());
+            }
+        }
         self.require(resource, &["birthDate", "gender"]);
     }
 
@@ -342,8 +353,12 @@ impl<'a, 'k, 't> Reading<'a, 'k, 't> {
         let consortium = self.row.text("consortium_id").unwrap_or_default();
         let own = format!("Organization/{}", id::consortium(consortium));
         let written = value.text_of("reference").unwrap_or_default();
-        let is_it = written.starts_with("urn:uuid:") || reference::tail(written) == Some(&own);
-        if !is_it {
+        let is_own = reference::tail(written) == Some(&own);
+        let inbound = &mut self.inbound;
+        if !is_own {
+            inbound.need(self.resource, self.spot, value.node());
+        }
+        if !(is_own || written.starts_with("urn:uuid:")) {
             self.not_kept(value);
         }
     }
@@ -378,6 +393,9 @@ impl<'a, 'k, 't> Reading<'a, 'k, 't> {
                 _ if self.common(name, value) => {}
                 _ => self.not_kept(value),
             }
+        }
+        for (_, value) in resource.members().filter(|(name, _)| *name != "individual") {
+            self.inbound.need(resource, self.spot, value.node());
         }
         self.require(resource, &["status", "study"]);
         if !start {
@@ -431,8 +449,7 @@ impl<'a, 'k, 't> Reading<'a, 'k, 't> {
     fn study(&mut self, value: View) {
         let written = value.text_of("reference");
         let is_one = written.is_none_or(|written| {
-            written.starts_with("urn:uuid:")
-                || reference::tail(written).is_some_and(|t| t.starts_with("ResearchStudy/"))
+            written.starts_with("urn:uuid:") || reference::type_of(written) == "ResearchStudy"
         });
         if !is_one {
             let expected = "the ResearchStudy of the consortium";

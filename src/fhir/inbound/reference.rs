@@ -42,10 +42,37 @@ pub enum Target {
     Via(Ref),
     /// An Observation: its row.
     Row(u32),
+    /// A ResearchSubject: the Patient that it is of.
+    Enrolled(Ref),
+    /// A resource that names something of ours by texts that break the rules of their fields.
+    Unfit,
     /// A resource that is none of these.
     Other,
     /// Several resources have this name.
     Several,
+}
+
+/// Whether a resource is one that performs, and as what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Actor {
+    /// A Patient or a RelatedPerson.
+    Person,
+    /// An Organization.
+    Organization,
+    /// Any other.
+    Other,
+}
+
+impl Actor {
+    /// That of a resource type; `None` where it is not told.
+    pub fn of(kind: &str) -> Option<Actor> {
+        match kind {
+            "" => None,
+            "Patient" | "RelatedPerson" => Some(Actor::Person),
+            "Organization" => Some(Actor::Organization),
+            _ => Some(Actor::Other),
+        }
+    }
 }
 
 /// All references of an input.
@@ -60,6 +87,8 @@ pub struct References {
     /// Sets of identifiers, each of one resource.
     names: Vec<Box<[Ref]>>,
     name_places: HashMap<Box<[Ref]>, u32>,
+    /// References that a search or a look-up found: `Type/id`.
+    found: HashMap<Ref, Box<str>, foldhash::fast::RandomState>,
     scratch: String,
 }
 
@@ -68,8 +97,12 @@ struct Entry {
     target: Target,
     /// The reference by type and id alone, which an absolute one may stand for.
     tail: Option<Ref>,
-    /// The identifier that stood beside the reference.
+    /// The literal reference, where this is one with an identifier or a type beside it.
+    literal: Option<Ref>,
+    /// The identifier that stood beside the reference, or by which it searches.
     beside: Option<Ref>,
+    /// Whether it leads to one that performs, as far as that is told by its text or type.
+    actor: Option<Actor>,
     /// Whether it was met as a relative reference.
     relative: bool,
     /// Whether a resource without an absolute `fullUrl` has this name.
@@ -80,6 +113,9 @@ struct Entry {
 
 /// `Type/id` at the end of a reference, a version left out.
 pub fn tail(reference: &str) -> Option<&str> {
+    if is_conditional(reference) {
+        return None;
+    }
     let reference = without_version(reference);
     let (head, id) = reference.rsplit_once('/')?;
     let kind = head.rsplit_once('/').map_or(head, |(_, kind)| kind);
@@ -97,10 +133,29 @@ pub fn base(full_url: &str) -> &str {
     })
 }
 
+/// The resource type that the text of a reference names; empty where it names none.
+pub fn type_of(reference: &str) -> &str {
+    if let Some((path, _)) = reference.split_once('?') {
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let is_type = name.starts_with(|first: char| first.is_ascii_uppercase());
+        return if is_type { name } else { "" };
+    }
+    let tail = tail(reference).and_then(|tail| tail.split('/').next());
+    tail.unwrap_or_default()
+}
+
 /// Whether a reference names its target by a search: `Patient?identifier=…`.
-fn is_conditional(reference: &str) -> bool {
+pub fn is_conditional(reference: &str) -> bool {
     let kind = reference.split('?').next().unwrap_or_default();
     kind.len() < reference.len() && kind.bytes().all(|b| b.is_ascii_alphabetic())
+}
+
+/// The version that a reference names, as it stands at its end.
+pub fn version_of(reference: &str) -> Option<&str> {
+    match is_conditional(reference) {
+        true => None,
+        false => reference.find("/_history/").map(|at| &reference[at..]),
+    }
 }
 
 fn without_version(reference: &str) -> &str {
@@ -119,7 +174,9 @@ impl References {
         self.entries.push(Entry {
             target: Target::Unknown,
             tail: None,
+            literal: None,
             beside: None,
+            actor: None,
             relative: false,
             plain: false,
             own: false,
@@ -130,9 +187,16 @@ impl References {
 
     /// The number of a literal reference that stands in a resource under `base`.
     pub fn literal(&mut self, base: &str, reference: &str) -> Ref {
+        if is_conditional(reference) {
+            let at = self.intern(reference);
+            let entry = &mut self.entries[at as usize];
+            entry.relative = true;
+            entry.actor = Actor::of(type_of(reference));
+            return at;
+        }
         let reference = without_version(reference);
-        let absolute = reference.contains(':') && !is_conditional(reference);
-        if absolute || base.is_empty() || is_conditional(reference) {
+        let absolute = reference.contains(':') || reference.starts_with('#');
+        if absolute || base.is_empty() {
             let at = self.intern(reference);
             return self.with_tail(at, reference, !absolute);
         }
@@ -148,6 +212,9 @@ impl References {
 
     fn with_tail(&mut self, at: Ref, reference: &str, relative: bool) -> Ref {
         self.entries[at as usize].relative |= relative;
+        if self.entries[at as usize].actor.is_none() {
+            self.entries[at as usize].actor = Actor::of(type_of(reference));
+        }
         if self.entries[at as usize].tail.is_none()
             && let Some(tail) = tail(reference)
         {
@@ -157,21 +224,63 @@ impl References {
         at
     }
 
-    /// The number of a logical reference: a type, and an identifier of it.
+    /// The number of a logical reference: a type, or none where it is not told, and an
+    /// identifier of it.
     pub fn logical(&mut self, kind: &str, system: &str, value: &str) -> Ref {
         let at = self.intern(&format!("{kind} {system}|{value}"));
+        self.entries[at as usize].actor = Actor::of(kind);
         // What the registries know is split at the first bar.
-        if matches!(kind, "Patient" | "Organization") && !system.contains('|') {
+        if matches!(kind, "" | "Patient" | "Organization") && !system.contains('|') {
             let identifier = || format!("{system}|{value}").into();
             self.identifiers.entry(at).or_insert_with(identifier);
         }
         at
     }
 
-    /// Notes the identifier that stands beside a literal reference: it counts where the
-    /// reference leads to nothing.
-    pub fn beside(&mut self, at: Ref, identifier: Ref) {
-        self.entries[at as usize].beside.get_or_insert(identifier);
+    /// The number of a literal reference with what stands beside it: an identifier, which
+    /// counts where the reference leads to nothing, and a type.
+    pub fn beside(&mut self, literal: Ref, identifier: Option<Ref>, kind: &str) -> Ref {
+        let actor = self.entries[literal as usize].actor.or(Actor::of(kind));
+        if identifier.is_none() && actor == self.entries[literal as usize].actor {
+            return literal;
+        }
+        let at = self.intern(&format!("{literal} beside {identifier:?} {actor:?}"));
+        let entry = &mut self.entries[at as usize];
+        entry.literal = Some(literal);
+        entry.beside = identifier;
+        entry.actor = actor;
+        at
+    }
+
+    /// Notes the identifier by which a conditional reference searches.
+    pub fn searches(&mut self, at: Ref, identifier: Ref) {
+        self.entries[at as usize].beside = Some(identifier);
+    }
+
+    /// The literal reference alone.
+    pub fn literal_of(&self, at: Ref) -> Ref {
+        let entry = self.entries.get(at as usize);
+        entry.and_then(|entry| entry.literal).unwrap_or(at)
+    }
+
+    /// Whether it leads to one that performs, as far as that is told.
+    pub fn actor(&self, at: Ref) -> Option<Actor> {
+        let (last, target) = self.follow(at);
+        let by_target = match target {
+            Target::Person(..) => Some(Actor::Person),
+            Target::Laboratory(..) => Some(Actor::Organization),
+            Target::Device(_) | Target::Model(..) | Target::Row(_) | Target::Enrolled(_) => {
+                Some(Actor::Other)
+            }
+            _ => None,
+        };
+        let told = |at: Ref| {
+            let entry = self.entries.get(self.literal_of(at) as usize)?;
+            let tail = entry.tail.and_then(|tail| self.entries.get(tail as usize));
+            entry.actor.or(tail.and_then(|tail| tail.actor))
+        };
+        let beside = || self.entries.get(at as usize).and_then(|e| e.actor);
+        by_target.or_else(|| told(last)).or_else(beside)
     }
 
     /// The target of a resource that only others' identifiers name.
@@ -215,9 +324,10 @@ impl References {
     }
 
     /// A number that leads to the target and to nothing else.
-    pub fn direct(&mut self, target: Target) -> Ref {
-        let at = self.intern(&format!("{target:?}"));
+    pub fn direct(&mut self, kind: &str, target: Target) -> Ref {
+        let at = self.intern(&format!("{kind} {target:?}"));
         self.entries[at as usize].target = target;
+        self.entries[at as usize].actor = Actor::of(kind);
         at
     }
 
@@ -225,20 +335,26 @@ impl References {
     pub fn define(&mut self, full_url: &str, kind: &str, id: &str, target: Target) {
         let base = base(full_url);
         if !full_url.is_empty() {
-            let at = self.intern(full_url);
+            let at = self.intern(without_version(full_url));
             self.set(at, target);
+            self.entries[at as usize].actor = Actor::of(kind);
         }
         if !id.is_empty() {
             let at = self.intern(&format!("{kind}/{id}"));
             self.set(at, target);
+            self.entries[at as usize].actor = Actor::of(kind);
             self.entries[at as usize].plain |= base.is_empty();
         }
     }
 
     /// Says where logical references to a resource lead.
     pub fn define_logical(&mut self, kind: &str, system: &str, value: &str, target: Target) {
-        let at = self.logical(kind, system, value);
-        self.set(at, target);
+        // A reference need not tell the type beside the identifier.
+        for told in [kind, ""] {
+            let at = self.logical(told, system, value);
+            self.set(at, target);
+            self.entries[at as usize].actor = Actor::of(kind);
+        }
     }
 
     fn set(&mut self, at: Ref, target: Target) {
@@ -257,6 +373,9 @@ impl References {
         };
         if entry.target != Target::Unknown {
             return entry.target;
+        }
+        if let Some(literal) = entry.literal {
+            return self.target(literal);
         }
         // An absolute reference does not mean a resource that has another absolute name.
         match entry.tail.and_then(|tail| self.entries.get(tail as usize)) {
@@ -284,7 +403,25 @@ impl References {
 
     /// Whether it leads to this server, or to nowhere.
     pub(super) fn is_own(&self, at: Ref) -> bool {
-        self.entries.get(at as usize).is_some_and(|e| e.own)
+        self.entries
+            .get(self.literal_of(at) as usize)
+            .is_some_and(|e| e.own)
+    }
+
+    /// Notes the `Type/id` that a reference was found to mean.
+    pub(super) fn find(&mut self, at: Ref, resource: String) {
+        self.found.insert(at, resource.into());
+    }
+
+    /// The `Type/id` that a reference was found to mean.
+    pub(super) fn found(&self, at: Ref) -> Option<&str> {
+        self.found.get(&at).map(|text| &**text)
+    }
+
+    /// The identifier beside a literal reference.
+    pub(super) fn identifier_beside(&self, at: Ref) -> Option<(Ref, Ref)> {
+        let entry = self.entries.get(at as usize)?;
+        Some((entry.literal?, entry.beside?))
     }
 
     /// Says what a reference leads to, whatever else was said.

@@ -2,20 +2,19 @@
 //! documents tell of who is behind an Observation.
 
 use crate::exchange;
-use crate::fault::Place;
+use crate::fault::{Code, Fault, Place};
 use crate::fhir::id;
 use crate::mapping::backward::PERFORMERS_MAX;
 use crate::record::Cell;
 use crate::tape::View;
 
-use super::reference::{self, DevicePart, Target};
-use super::{Inbound, Spot};
+use super::reference::{DevicePart, Target};
+use super::{Inbound, Spot, Unfit, expression};
 
 impl Inbound<'_> {
     /// Notes where references to a resource lead.
-    pub(super) fn define(&mut self, kind: &str, resource: View, spot: Spot) {
-        let base = reference::base(spot.full_url);
-        let target = self.target_of(kind, resource, resource, base);
+    pub(super) fn define(&mut self, kind: &str, resource: View, spot: Spot) -> Target {
+        let target = self.target_of(kind, resource, resource, spot);
         let id = resource.text_of("id").unwrap_or_default();
         self.taken.refs.define(spot.full_url, kind, id, target);
         for identifier in identifiers(resource) {
@@ -23,17 +22,19 @@ impl Inbound<'_> {
             let value = identifier.text_of("value").unwrap_or_default();
             self.taken.refs.define_logical(kind, system, value, target);
         }
+        target
     }
 
     /// Notes what a resource that is not ours tells of Observations.
     pub(super) fn inform(&mut self, kind: &str, resource: View, spot: Spot) {
-        let base = reference::base(spot.full_url);
         match kind {
-            "Encounter" => self.define(kind, resource, spot),
+            "Encounter" | "RelatedPerson" | "Practitioner" | "PractitionerRole" | "CareTeam" => {
+                self.define(kind, resource, spot);
+            }
             "Composition" => {
                 let custodian = resource.get("custodian");
                 let at =
-                    custodian.and_then(|view| self.refer("Organization", resource, view, base));
+                    custodian.and_then(|view| self.refer("Organization", resource, view, spot));
                 // More than one are as good as many: none of them speaks for all.
                 if self.taken.custodians.len() < 2 {
                     let new = at.filter(|at| !self.taken.custodians.contains(at));
@@ -44,7 +45,7 @@ impl Inbound<'_> {
                 let all = |name: &str| resource.get(name).into_iter().flat_map(View::items);
                 let first = self.taken.performers.len();
                 for view in all("performer").take(PERFORMERS_MAX) {
-                    let at = self.refer("Organization", resource, view, base);
+                    let at = self.refer("Organization", resource, view, spot);
                     self.taken.performers.extend(at);
                 }
                 let count = self.taken.performers.len() - first;
@@ -52,7 +53,7 @@ impl Inbound<'_> {
                     return;
                 }
                 for view in all("result") {
-                    if let Some(at) = self.refer("Observation", resource, view, base) {
+                    if let Some(at) = self.refer("Observation", resource, view, spot) {
                         let performers = (first as u32, count as u16);
                         self.taken.reports.push((at, performers));
                     }
@@ -68,29 +69,34 @@ impl Inbound<'_> {
         kind: &str,
         resource: View,
         container: View,
-        base: &str,
+        spot: Spot,
     ) -> Target {
         match kind {
             "Patient" | "Organization" | "DeviceDefinition" => {
                 for identifier in identifiers(resource) {
                     let system = identifier.text_of("system").unwrap_or_default();
                     let value = identifier.text_of("value").unwrap_or_default();
-                    let target = self.target_of_identifier(kind, system, value);
-                    if target != Target::Unknown {
-                        return target;
+                    match self.target_of_identifier(kind, system, value) {
+                        Ok((_, Target::Unknown)) => {}
+                        Ok((_, target)) => return target,
+                        Err(unfit) => {
+                            let at = identifier.get("value").unwrap_or(identifier);
+                            self.unfit(unfit, container, spot, at);
+                            return Target::Unfit;
+                        }
                     }
                 }
                 self.named(kind, resource)
             }
             "Encounter" => {
                 let provider = resource.get("serviceProvider");
-                let at = provider.and_then(|p| self.refer("Organization", container, p, base));
+                let at = provider.and_then(|p| self.refer("Organization", container, p, spot));
                 at.map_or(Target::Other, Target::Via)
             }
-            "Device" => {
-                let part = self.device_part(resource, container, base);
-                self.taken.refs.device(part)
-            }
+            "Device" => match self.device_part(resource, container, spot) {
+                Some(part) => self.taken.refs.device(part),
+                None => Target::Unfit,
+            },
             _ => Target::Other,
         }
     }
@@ -110,13 +116,28 @@ impl Inbound<'_> {
         }
     }
 
-    /// What one of our identifiers names; unknown for any other.
-    pub(super) fn target_of_identifier(&mut self, kind: &str, system: &str, value: &str) -> Target {
+    /// What one of our identifiers names, with the type of that; unknown for any other
+    /// identifier. The type may be empty where it is not told.
+    ///
+    /// # Errors
+    /// The rule that its value breaks.
+    pub(super) fn target_of_identifier<'s>(
+        &mut self,
+        kind: &'s str,
+        system: &str,
+        value: &str,
+    ) -> Result<(&'s str, Target), Unfit> {
         let canonical = &self.kinds.canonical;
+        let kind = match kind {
+            "" if canonical.consortium_of(system, "person").is_some() => "Patient",
+            "" if canonical.consortium_of(system, "test-lab").is_some() => "Organization",
+            "" if system == canonical.sid("device") => "Device",
+            told => told,
+        };
         let is_id = |text: &str, max: usize| {
             exchange::id_fault(text, max, String::new(), Place::default()).is_none()
         };
-        match kind {
+        let target = match kind {
             "Patient" => match canonical.consortium_of(system, "person") {
                 Some(consortium) if is_id(consortium, 6) && is_id(value, 20) => Target::Person(
                     self.taken.texts.intern(consortium),
@@ -129,40 +150,41 @@ impl Inbound<'_> {
                     let consortium = self.taken.texts.intern(consortium);
                     match exchange::text_cell(value, 12, &mut self.taken.texts) {
                         Ok(cell) => Target::Laboratory(consortium, cell.value() as u32),
-                        Err(_) => Target::Unknown,
+                        Err(codes) => return Err(broken(&codes, "1 to 12 characters")),
                     }
                 }
                 _ => Target::Unknown,
             },
             "Device" if system == canonical.sid("device") => match &id::split(value)[..] {
                 [maker, model, serial] => {
-                    let cells = [maker, model, serial].map(|text| self.name(text));
+                    let cells = [self.name(maker)?, self.name(model)?, self.name(serial)?];
                     self.taken.refs.device(DevicePart::known(cells))
                 }
-                _ => Target::Unknown,
+                _ => return Err((Code::Type, "maker:model:serial")),
             },
             "DeviceDefinition" if system == canonical.sid("device-model") => {
                 match &id::split(value)[..] {
                     [maker, model] => {
-                        let (maker, model) = (self.name(maker), self.name(model));
-                        match (maker.raw(), model.raw()) {
-                            (Some(maker), Some(model)) => Target::Model(maker as u32, model as u32),
-                            _ => Target::Unknown,
-                        }
+                        let (maker, model) = (self.name(maker)?, self.name(model)?);
+                        Target::Model(maker.value() as u32, model.value() as u32)
                     }
-                    _ => Target::Unknown,
+                    _ => return Err((Code::Type, "maker:model")),
                 }
             }
             _ => Target::Unknown,
-        }
+        };
+        Ok((kind, target))
     }
 
-    /// A maker, model or serial: absent where it breaks the rule of its field.
-    fn name(&mut self, text: &str) -> Cell {
-        exchange::text_cell(text, NAME_MAX, &mut self.taken.texts).unwrap_or(Cell::ABSENT)
+    /// A maker, model or serial.
+    fn name(&mut self, text: &str) -> Result<Cell, Unfit> {
+        exchange::text_cell(text, NAME_MAX, &mut self.taken.texts)
+            .map_err(|codes| broken(&codes, "1 to 50 characters"))
     }
 
-    fn device_part(&mut self, device: View, container: View, base: &str) -> DevicePart {
+    /// Maker, model and serial of a Device; `None` where one of them is there and breaks the
+    /// rule of its field.
+    fn device_part(&mut self, device: View, container: View, spot: Spot) -> Option<DevicePart> {
         let ours = self.kinds.canonical.sid("device");
         let own = identifiers(device).find(|i| i.text_of("system") == Some(ours.as_str()));
         let own = own
@@ -179,6 +201,7 @@ impl Inbound<'_> {
         ];
         let mut elsewhere = [""; 3];
         let mut cells = [Cell::ABSENT; 3];
+        let mut fits = true;
         for (i, (element, other)) in told.into_iter().enumerate() {
             let text = match device.text_of(element) {
                 Some(text) => Some(text),
@@ -187,16 +210,43 @@ impl Inbound<'_> {
                     text
                 }),
             };
-            cells[i] = text.map_or(Cell::ABSENT, |text| self.name(text));
+            let Some(text) = text else { continue };
+            match self.name(text) {
+                Ok(cell) => cells[i] = cell,
+                Err((code, expected)) => {
+                    fits = false;
+                    let element = match elsewhere[i] {
+                        "" => element,
+                        elsewhere => elsewhere.trim_start_matches("Device."),
+                    };
+                    let at = device.get(element).unwrap_or(device);
+                    let pointer = expression(container, spot, at.node(), "");
+                    let fault = Fault::new(code, pointer, at.place());
+                    self.taken
+                        .outcome
+                        .push(fault.expected(expected).found(text));
+                }
+            }
+        }
+        if !fits {
+            return None;
         }
         let definition = device
             .get("definition")
-            .and_then(|d| self.refer("DeviceDefinition", container, d, base));
-        DevicePart {
+            .and_then(|d| self.refer("DeviceDefinition", container, d, spot));
+        Some(DevicePart {
             cells,
             elsewhere,
             definition,
-        }
+        })
+    }
+}
+
+/// The rule of a text that is broken, first that of its characters.
+fn broken(codes: &[Code], size: &'static str) -> Unfit {
+    match codes.first() {
+        Some(Code::Type) => (Code::Type, "a text without control characters"),
+        _ => (Code::Digits, size),
     }
 }
 

@@ -165,11 +165,8 @@ impl<'k> Inbound<'k> {
 
     fn need_reference(&mut self, resource: View, spot: Spot, view: View) {
         let Some(written) = view.string() else { return };
-        let Some(tail) = reference::tail(written) else {
-            return;
-        };
-        let kind = tail.split('/').next().unwrap_or_default();
-        if resource::by_name(kind).is_none() {
+        let kind = reference::type_of(written);
+        if resource::by_name(kind).is_none() && !reference::is_conditional(written) {
             return;
         }
         let at = self
@@ -217,12 +214,16 @@ impl Finish<'_> {
             {
                 row.refused = true;
             }
+            self.taken.participants.retain(|p| p.entry != needed.entry);
+            let devices = &mut self.taken.written_devices;
+            devices.retain(|device| device.entry != needed.entry);
         }
     }
 
     /// What was taken as records that know their entries.
     fn written(mut self) -> Written {
         self.check_needed();
+        self.check_identities();
         let participants = self.participant_changes();
         let devices = self.device_changes();
         let done = self.complete_all();
@@ -291,27 +292,32 @@ impl Taken {
 
     /// Where a reference stands: the entries that it stands in, and as FHIRPath.
     pub fn referring(&self, reference: &Reference) -> Vec<(u32, String)> {
-        let at = Some(reference.at);
-        let mut out = Vec::new();
+        let mut out: Vec<(u32, String)> = Vec::new();
         for row in &self.rows {
             let (from, count) = row.performers;
             let performers = self.performers.iter().skip(from as usize);
             let mut performers = performers.take(usize::from(count));
-            let element = if row.subject == at {
+            let is_it = |other: Ref| self.refs.literal_of(other) == reference.at;
+            let element = if row.subject.is_some_and(is_it) {
                 "subject"
-            } else if row.device == at {
+            } else if row.device.is_some_and(is_it) {
                 "device"
-            } else if performers.any(|&performer| Some(performer) == at) {
+            } else if performers.any(|&performer| is_it(performer)) {
                 "performer"
             } else {
                 continue;
             };
             out.push((row.entry, self.pointer(row, &format!(".{element}"))));
         }
-        let needed = self.needed.iter().filter(|needed| Some(needed.at) == at);
+        let is_it = |other: Ref| self.refs.literal_of(other) == reference.at;
+        let needed = self.needed.iter().filter(|needed| is_it(needed.at));
         out.extend(needed.map(|needed| (needed.entry, needed.pointer.clone())));
-        let individuals = self.participants.iter().filter(|p| p.individual == at);
+        let individuals = self.participants.iter();
+        let individuals = individuals.filter(|p| p.individual.is_some_and(is_it));
         out.extend(individuals.map(|p| (p.entry, format!("{}.individual", p.change.pointer))));
+        // An element of a record may be needed as well.
+        let mut seen = std::collections::HashSet::new();
+        out.retain(|(entry, _)| seen.insert(*entry));
         out
     }
 
@@ -335,6 +341,10 @@ impl Taken {
             Referred::Other => Target::Other,
         };
         self.refs.settle(reference.at, target);
+        if let Named::Id(id) = &reference.target {
+            let resource = format!("{}/{id}", reference.resource_type);
+            self.refs.find(reference.at, resource);
+        }
     }
 
     /// Whether a reference leads to this server, and there to nothing.
@@ -353,7 +363,12 @@ impl Taken {
     ///
     /// # Errors
     /// [`json::Error`] where it is no JSON.
-    pub fn with(self, kinds: &Kinds, entry: u32, text: &[u8]) -> json::Result<(Head, Taken)> {
+    pub fn with(
+        self,
+        kinds: &Kinds,
+        (entry, full_url): (u32, &str),
+        text: &[u8],
+    ) -> json::Result<(Head, Taken)> {
         let mut reader = Reader::new(text);
         let mut tape = Tape::new();
         let first = reader.next_document()?;
@@ -364,7 +379,7 @@ impl Taken {
             head = Head::of(resource);
             let spot = Spot {
                 entry: Some(entry),
-                full_url: "",
+                full_url,
             };
             inbound.about(spot);
             inbound.take(resource, spot);
@@ -385,6 +400,7 @@ impl Taken {
         }
         let stays = |entry: &u32| !entries.contains(entry);
         self.needed.retain(|needed| stays(&needed.entry));
+        self.beside.retain(|beside| stays(&beside.needed.entry));
         self.participants.retain(|p| stays(&p.entry));
         self.written_devices.retain(|device| stays(&device.entry));
         self.outcome
@@ -412,12 +428,14 @@ impl References {
         for (key, at) in keys {
             let below = key.strip_prefix(base).and_then(|r| r.strip_prefix('/'));
             let name = below.unwrap_or(key);
-            if let Some((kind, query)) = name.split_once('?') {
+            if (below.is_some() || reference::is_conditional(key))
+                && let Some((kind, query)) = name.split_once('?')
+            {
                 own.push(at);
                 out.push((at, kind, Named::Query(query.to_owned())));
                 continue;
             }
-            if key.starts_with("urn:uuid:") {
+            if key.starts_with("urn:uuid:") || key.starts_with('#') {
                 own.push(at);
                 continue;
             }

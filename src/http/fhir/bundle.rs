@@ -205,7 +205,8 @@ impl Bundle<'_> {
                     match patched {
                         Ok((request, text)) => {
                             let kinds = self.call.app.kinds();
-                            let (head, with) = taken.with(kinds, at as u32, &text)?;
+                            let (head, with) =
+                                taken.with(kinds, (at as u32, &entry.full_url), &text)?;
                             taken = with;
                             (Some(Request { head, ..request }), None)
                         }

@@ -6,6 +6,7 @@ use axum::http::HeaderMap;
 use axum::http::header::{HeaderName, IF_MATCH};
 
 use super::call::Call;
+use crate::fault::shorten;
 use crate::fhir::find;
 use crate::fhir::instance::Origin;
 use crate::fhir::resource::Resource;
@@ -144,8 +145,8 @@ pub fn several() -> Problem {
 }
 
 /// A conditional reference leads to nothing.
-pub fn leads_nowhere(resource: &Resource) -> Problem {
-    let name = resource.name();
+pub fn leads_nowhere(name: &str) -> Problem {
+    let name = shorten(name);
     Problem::new(Kind::Refused).issue_type("not-found").detail(
         format!(
             "the conditional reference finds no {name}; refer to one that is there, \
@@ -159,8 +160,7 @@ pub fn leads_nowhere(resource: &Resource) -> Problem {
 }
 
 /// A conditional reference leads to several.
-pub fn leads_to_several(resource: &Resource) -> Problem {
-    let name = resource.name();
+pub fn leads_to_several(name: &str) -> Problem {
     Problem::new(Kind::Several).detail(
         format!("the conditional reference finds several {name} resources; name one of them"),
         format!("条件付き参照に複数の {name} が一致します。一つに絞ってください"),

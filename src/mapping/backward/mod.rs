@@ -445,8 +445,9 @@ fn expects_device(resource: View) -> bool {
             .any(|p| is_person(resource, p))
 }
 
-/// Whether a performer is the Patient or a RelatedPerson.
-pub fn is_person(resource: View, performer: View) -> bool {
+/// Whether a performer looks like the Patient or a RelatedPerson, by what stands here. What it
+/// is, is known when its reference leads somewhere.
+fn is_person(resource: View, performer: View) -> bool {
     let reference = performer.text_of("reference").unwrap_or_default();
     let subject = resource.get("subject").and_then(|s| s.text_of("reference"));
     let named = |kind: &str| {

@@ -374,9 +374,13 @@ fn only_what_is_needed_is_asked_of_the_registries() {
         assert_eq!(wanted(&lines), Default::default(), "{name}");
     }
     let asked = wanted(&collection(vec![plain()]));
+    // A performer that tells no type may be a person as well.
     assert_eq!(
         asked.participants.into_iter().collect::<Vec<_>>(),
-        ["http://ehr/mrn|42"]
+        [
+            "http://ehr/mrn|42".to_owned(),
+            format!("{INSTITUTION_NO}|1311234567")
+        ]
     );
     let institution = format!("{INSTITUTION_NO}|1311234567");
     assert_eq!(

@@ -176,16 +176,18 @@ impl Requests<'_> {
             let Named::Query(query) = &reference.target else {
                 continue;
             };
-            let Some(resource) = resource::by_name(&reference.resource_type) else {
-                continue;
+            let name = reference.resource_type.as_str();
+            let found = match resource::by_name(name) {
+                Some(resource) => condition::find(self.call, resource, query).await,
+                None => Ok(Found::None),
             };
-            let problem = match condition::find(self.call, resource, query).await {
+            let problem = match found {
                 Ok(Found::One(id)) => {
                     reference.target = Named::Id(id);
                     continue;
                 }
-                Ok(Found::None) => condition::leads_nowhere(resource),
-                Ok(Found::Several) => condition::leads_to_several(resource),
+                Ok(Found::None) => condition::leads_nowhere(name),
+                Ok(Found::Several) => condition::leads_to_several(name),
                 // That the database failed is no answer.
                 Err(problem) if problem.kind.status().is_server_error() => return Err(problem),
                 Err(problem) => problem,
