@@ -89,7 +89,14 @@ impl Inbound<'_> {
                 if keeps {
                     laboratories.push((place, at));
                 }
-                self.need_performer(resource, spot, at, performer);
+                // A record that names itself names its laboratory: what stood in another Bundle
+                // is not needed for that.
+                let is_uuid = performer
+                    .text_of("reference")
+                    .is_some_and(|written| written.starts_with("urn:uuid:"));
+                if !(is_uuid && reading.record.is_some()) {
+                    self.need_performer(resource, spot, at, performer);
+                }
             }
         }
         let claim = reading
