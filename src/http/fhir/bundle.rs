@@ -286,7 +286,8 @@ impl Bundle<'_> {
                         match patched.await {
                             Ok((request, text)) => {
                                 let kinds = self.call.app.kinds();
-                                let (head, with) = round.with(kinds, *at as u32, &text)?;
+                                let named = (*at as u32, entry.full_url.as_str());
+                                let (head, with) = round.with(kinds, named, &text)?;
                                 round = with;
                                 requests[*at] = Some(Request { head, ..request });
                             }
