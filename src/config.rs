@@ -14,6 +14,7 @@
 //! What says which form a converter reads and writes is an option only (interface
 //! specification §1): a setting that a user forgot must not change what a file becomes.
 
+mod connections;
 mod file;
 mod japanese;
 mod print;
@@ -27,6 +28,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+pub use connections::Connections;
 pub use file::FileError;
 pub use timeouts::{Timeout, Timeouts};
 pub use value::{Day, Instant, Listen, Size};
@@ -288,6 +290,10 @@ pub struct Serve {
     /// Prints every setting with its default as a commented TOML file, and ends
     #[arg(long)]
     pub print_config: bool,
+
+    /// Limits of connections.
+    #[command(flatten)]
+    pub connections: Connections,
 }
 
 /// A side of the bridge.

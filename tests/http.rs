@@ -1,5 +1,7 @@
-//! The HTTP interface through `app()`, without sockets.
+//! The HTTP interface through `app()`, without sockets except where connections are meant.
 
+#[path = "http/connections.rs"]
+mod connections;
 #[path = "http/converting.rs"]
 mod converting;
 #[path = "support/database.rs"]

@@ -4,8 +4,6 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
-
 use super::database::{block_on, failed};
 use super::{Exit, Failure, demo, kinds, localized};
 use crate::config::{self, Auth, Cli, RegistryMode, Serve};
@@ -58,9 +56,9 @@ pub fn run(cli: &Cli, options: &Serve) -> Result<Exit, Failure> {
                 metrics::upkeep();
             }
         });
-        let listener = TcpListener::bind(options.listen.addresses())
-            .await
-            .map_err(|error| {
+        let mut limits = options.connections.limits();
+        limits.connections = http::allowed(limits.connections);
+        let listener = http::listen(options.listen.addresses()).map_err(|error| {
                 let listen = &options.listen;
                 Failure::system(localized!(
                     "--listen {listen}: {error}; end the program that uses the port, or name another",
@@ -85,7 +83,7 @@ pub fn run(cli: &Cli, options: &Serve) -> Result<Exit, Failure> {
             () = &mut shutdown => return Ok(Exit::Done),
         };
         let app = http::app(App::new(store.clone(), settings(options)));
-        let served = http::serve(listener, app, shutdown, limit.mul_f64(IN_FLIGHT)).await;
+        let served = http::serve(listener, app, limits, shutdown, limit.mul_f64(IN_FLIGHT)).await;
         store.close().await;
         served.map_err(|error| Failure::system(format!("network: {error}")))?;
         Ok(Exit::Done)
@@ -97,6 +95,9 @@ fn settings(options: &Serve) -> Settings {
         base_url: options.base_url.clone(),
         body_limit: options.body_limit.0,
         reading: options.refusals.reading(false),
+        body_rate: options.connections.body_rate.0,
+        body_grace: options.connections.body_grace.0,
+        open_bodies: options.connections.open_bodies as usize,
         bundle_max: options.bundle_max,
         patch_limit: options.patch_limit.0,
         search_values_max: options.search_values_max as usize,

@@ -342,6 +342,44 @@ const HELP: &[(&str, &str)] = &[
         "Size of a SQLite file's write-ahead log at which writes wait until it is emptied; that is tried from a third of it on",
         "SQLite の先行書き込みログ（-wal）の上限。達すると空になるまで書き込みを待たせます（その 3 分の 1 から空にし始めます）",
     ),
+    // Connections.
+    ("Connections", "接続"),
+    (
+        "Most connections; beyond them the one that idles longest is closed, else 503",
+        "接続数の上限（超えると最も長く使われていない接続を閉じ、なければ 503）",
+    ),
+    (
+        "Most connections from one address; beyond them 429",
+        "一つのアドレスからの接続数の上限（超えると 429）",
+    ),
+    (
+        "Address of a proxy that many clients come through, free of the limits per address; repeatable",
+        "多くのクライアントを中継するプロキシのアドレス（アドレスごとの上限の対象外。複数指定可）",
+    ),
+    (
+        "Longest time that the head of a request may take to come",
+        "リクエストのヘッダーを受け取り終えるまでの時間の上限",
+    ),
+    (
+        "Longest time that a connection is kept without a request",
+        "リクエストのない接続を保つ時間の上限",
+    ),
+    (
+        "Longest time that a client may take nothing of its answer",
+        "クライアントが応答をまったく受け取らない時間の上限",
+    ),
+    (
+        "Bytes per second that a body must bring on average, once --body-grace is used up; else 408",
+        "本文の受信速度の下限（1 秒あたりのバイト数。--body-grace を使い切ると 408）",
+    ),
+    (
+        "Longest time that a body may lag behind --body-rate",
+        "本文の受信が --body-rate より遅れてよい時間の上限",
+    ),
+    (
+        "Most bodies read at once; further ones wait, then 503",
+        "同時に読む本文の数の上限（超えた分は待ち、空かなければ 503）",
+    ),
     // Below the options.
     (
         "The first line on stdout is \"listening on http://ADDR\", once it answers. SIGTERM and SIGINT finish what is in flight, for as long as --shutdown-timeout allows; a second one ends at once.",

@@ -4,13 +4,13 @@
 //! fills, so a body is never held whole. Three limits keep this small: the bytes of a body,
 //! counted before and after decompression; the bodies that are open at once; and the parsers
 //! that work at once, where one that waits for its sender does not count. So a slow sender
-//! holds up nobody, and one that falls silent is cut off.
+//! holds up nobody, and one that falls behind its rate is cut off.
 
 use std::error::Error as _;
 use std::fmt;
 use std::io::{self, Read};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body as HttpBody, Bytes};
 use axum::extract::{FromRequest, Request};
@@ -18,6 +18,7 @@ use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use flate2::read::MultiGzDecoder;
 use http_body_util::BodyExt as _;
+use hyper::body::Frame;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
@@ -54,7 +55,7 @@ impl Places {
 enum Broken {
     /// More than the limit, after decompression.
     TooLarge(u64),
-    /// Nothing came for a while.
+    /// Too little came in its time.
     Silent,
     /// The connection ended before the body did.
     CutOff,
@@ -86,7 +87,7 @@ pub struct Body {
     body: HttpBody,
     gzip: bool,
     limit: u64,
-    silence: Duration,
+    pace: Pace,
     places: Places,
 }
 
@@ -105,7 +106,7 @@ impl FromRequest<App> for Body {
             body: request.into_body(),
             gzip,
             limit,
-            silence: app.settings().silence,
+            pace: Pace::new(app.settings().body_rate, app.settings().body_grace),
             places: app.places().clone(),
         })
     }
@@ -159,7 +160,7 @@ impl Body {
         drop(waits);
         let _present = metrics::Present::body();
         let (sender, receiver) = mpsc::channel(BLOCKS);
-        let pump = pump(self.body, sender, self.silence, self.limit);
+        let pump = pump(self.body, sender, self.pace, self.limit);
         let blocks = Blocks {
             receiver,
             block: Bytes::new(),
@@ -199,21 +200,59 @@ impl Body {
     }
 }
 
+/// The time that a sender has: a credit, which waiting uses up and bytes fill again.
+struct Pace {
+    /// Bytes that are worth a second.
+    rate: u64,
+    grace: Duration,
+    credit: Duration,
+}
+
+/// A sender has used up its time.
+struct Silent;
+
+impl Pace {
+    fn new(rate: u64, grace: Duration) -> Pace {
+        Pace {
+            rate: rate.max(1),
+            grace,
+            credit: grace,
+        }
+    }
+
+    /// The next frame of a body.
+    async fn frame(
+        &mut self,
+        body: &mut HttpBody,
+    ) -> std::result::Result<Option<std::result::Result<Frame<Bytes>, axum::Error>>, Silent> {
+        let start = Instant::now();
+        let frame = tokio::time::timeout(self.credit, body.frame()).await;
+        let frame = frame.map_err(|_| Silent)?;
+        let bytes = match &frame {
+            Some(Ok(frame)) => frame.data_ref().map_or(0, Bytes::len),
+            _ => 0,
+        };
+        let earned = Duration::from_secs_f64(bytes as f64 / self.rate as f64);
+        self.credit = (self.credit.saturating_sub(start.elapsed()) + earned).min(self.grace);
+        Ok(frame)
+    }
+}
+
 /// Feeds the parser until the body ends or the parser does.
 async fn pump(
     mut body: HttpBody,
     sender: mpsc::Sender<io::Result<Bytes>>,
-    silence: Duration,
+    mut pace: Pace,
     limit: u64,
 ) {
     let mut total = 0_u64;
     loop {
         let frame = tokio::select! {
-            frame = tokio::time::timeout(silence, body.frame()) => frame,
+            frame = pace.frame(&mut body) => frame,
             () = sender.closed() => return,
         };
         let block = match frame {
-            Err(_) => Err(Broken::Silent.into()),
+            Err(Silent) => Err(Broken::Silent.into()),
             Ok(None) => return,
             Ok(Some(Err(error))) => {
                 tracing::debug!(error = %error, source = ?error.source(), "body");

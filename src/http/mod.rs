@@ -10,6 +10,8 @@
 //! its route.
 
 pub mod body;
+mod connection;
+mod connection_body;
 pub mod error;
 pub mod exchange;
 pub mod fhir;
@@ -37,13 +39,14 @@ use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::exchange::Options;
-use crate::fhir::search::Limits;
+use crate::fhir::search;
 use crate::kind::Kinds;
 use crate::store::{Access, Store};
 use error::{Kind, Problem};
 use layers::Templates;
 
-pub use serve::{serve, signals};
+pub use connection::Limits;
+pub use serve::{allowed, listen, serve, signals};
 
 /// What the server was told.
 #[derive(Debug, Clone)]
@@ -76,8 +79,10 @@ pub struct Settings {
     pub search_joins_max: usize,
     /// How long a request may take until its answer begins.
     pub request_timeout: Duration,
-    /// How long a sender may be silent in the middle of a body.
-    pub silence: Duration,
+    /// Bytes per second that a body must bring.
+    pub body_rate: u64,
+    /// How long a body may lag behind its rate.
+    pub body_grace: Duration,
     /// Bodies that may be open at the same time.
     pub open_bodies: usize,
 }
@@ -99,7 +104,8 @@ impl Default for Settings {
             search_depth_max: 4,
             search_joins_max: 64,
             request_timeout: Duration::from_secs(300),
-            silence: Duration::from_secs(30),
+            body_rate: 1 << 10,
+            body_grace: Duration::from_secs(30),
             open_bodies: 256,
         }
     }
@@ -107,8 +113,8 @@ impl Default for Settings {
 
 impl Settings {
     /// What a search may ask for.
-    pub fn limits(&self) -> Limits {
-        Limits {
+    pub fn limits(&self) -> search::Limits {
+        search::Limits {
             default: self.page_default,
             max: self.page_max,
             values: self.search_values_max,

@@ -244,3 +244,30 @@ fn only_loopback_names_are_answered_over_a_socket_and_each_is_named_once() {
     let target = "http://evil.example/health/live";
     assert_eq!(status(target, "Host: localhost\r\n"), "421");
 }
+
+#[cfg(unix)]
+#[test]
+fn idle_connections_leave_descriptors_to_others_and_to_the_database() {
+    let place = Place::new();
+    let program = Running::command(&place, &[]);
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 192 && exec \"$@\"", "sh"]);
+    command.arg(program.get_program()).args(program.get_args());
+    command.current_dir(program.get_current_dir().unwrap());
+    for (name, value) in program.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    let running = Running::of(&mut command);
+    let connect = || TcpStream::connect(&running.address).unwrap();
+    let idle: Vec<TcpStream> = (0..400).map(|_| connect()).collect();
+    for path in ["/health/ready", "/fhir/Observation?code=29463-7"] {
+        let answer = running.get(path);
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{path}: {answer}");
+    }
+    drop(idle);
+    running.ends_by("-TERM");
+}

@@ -344,7 +344,7 @@ async fn a_body_over_the_limit_is_413_counted_after_decompression() {
 #[tokio::test]
 async fn a_sender_that_falls_silent_is_cut_off_and_holds_up_nobody() {
     let settings = Settings {
-        silence: Duration::from_millis(200),
+        body_grace: Duration::from_millis(200),
         ..Settings::default()
     };
     let server = Server::with(settings).await;

@@ -115,9 +115,9 @@ async fn write(
             writer
                 .record(&block.records().record(row))
                 .map_err(Problem::internal)?;
+            out.buf().append(writer.out_mut());
+            out.flow().await?;
         }
-        out.buf().append(writer.out_mut());
-        out.flow().await?;
     }
     let mut rest = writer.finish().map_err(Problem::internal)?;
     out.buf().append(&mut rest);

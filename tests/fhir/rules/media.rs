@@ -141,7 +141,7 @@ async fn c1_13_limits_are_told_by_an_operation_outcome() {
     told(&answer, 413, "too-long");
 
     let silent = Server::with(Settings {
-        silence: Duration::from_millis(10),
+        body_grace: Duration::from_millis(10),
         ..Settings::default()
     });
     let answer = silent.await.call(endless()).await;
