@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::database::{block_on, failed};
 use super::{Exit, Failure, demo, kinds, localized};
-use crate::config::{self, Auth, Cli, RegistryMode, Serve};
+use crate::config::{self, Auth, Cli, Connections, RegistryMode, Serve};
 use crate::http::{self, App, Settings};
 use crate::metrics;
 use crate::store::{self, Store};
@@ -56,8 +56,7 @@ pub fn run(cli: &Cli, options: &Serve) -> Result<Exit, Failure> {
                 metrics::upkeep();
             }
         });
-        let mut limits = options.connections.limits();
-        limits.connections = http::allowed(limits.connections);
+        let limits = limits(&options.connections);
         let listener = http::listen(options.listen.addresses()).map_err(|error| {
                 let listen = &options.listen;
                 Failure::system(localized!(
@@ -88,6 +87,18 @@ pub fn run(cli: &Cli, options: &Serve) -> Result<Exit, Failure> {
         served.map_err(|error| Failure::system(format!("network: {error}")))?;
         Ok(Exit::Done)
     })
+}
+
+/// Limits of connections, of which there are no more than descriptors allow.
+fn limits(options: &Connections) -> http::Limits {
+    http::Limits {
+        connections: http::allowed(options.connections_max as usize),
+        per_peer: options.connections_per_peer as usize,
+        trusted: options.trusted_proxy.clone(),
+        header: options.header_timeout.0,
+        idle: options.idle_timeout.0,
+        write: options.write_timeout.0,
+    }
 }
 
 fn settings(options: &Serve) -> Settings {

@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use clap::Args;
 
 use super::{Size, Timeout};
-use crate::http;
 
 /// Limits of connections and of the bodies that come over them.
 #[derive(Debug, Clone, Args)]
@@ -49,18 +48,4 @@ pub struct Connections {
     #[arg(long, value_name = "NUMBER", default_value_t = 256,
         value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub open_bodies: u32,
-}
-
-impl Connections {
-    /// The limits of connections.
-    pub fn limits(&self) -> http::Limits {
-        http::Limits {
-            connections: self.connections_max as usize,
-            per_peer: self.connections_per_peer as usize,
-            trusted: self.trusted_proxy.clone(),
-            header: self.header_timeout.0,
-            idle: self.idle_timeout.0,
-            write: self.write_timeout.0,
-        }
-    }
 }
