@@ -112,7 +112,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// What a search may ask for.
+    /// Limits of a search that a client asks for.
     pub fn limits(&self) -> search::Limits {
         search::Limits {
             default: self.page_default,

@@ -76,7 +76,7 @@ where
         buf: Vec::with_capacity(BLOCK),
     });
     let send = async move {
-        // Whoever is gone is not read for any more.
+        // Nothing is read for a client that is gone.
         let written = tokio::select! {
             written = writing => written,
             () = sender.closed() => return,

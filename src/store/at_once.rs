@@ -57,7 +57,7 @@ struct Reader {
     budget: Arc<Budget>,
 }
 
-/// What the statement that runs on a connection may still take.
+/// Time and steps that the statement on a connection has left.
 #[derive(Debug)]
 struct Budget {
     /// The number of the run.

@@ -326,7 +326,7 @@ mod tests {
         let mut held = store.hold(None).await.unwrap();
         assert!(held.follows(before).await.unwrap());
         held.release().await.unwrap();
-        // What was given up wrote nothing.
+        // A statement that was given up wrote nothing.
         let mut held = store.hold(None).await.unwrap();
         assert!(held.follows(before).await.unwrap());
         let done = store.change(held, &mut Changes::default()).await.unwrap();

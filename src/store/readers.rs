@@ -102,7 +102,7 @@ impl<C: Connection> Readers<C> {
         done.ok_or(super::Error::TooCostly)
     }
 
-    /// What a statement gives; nothing where it was at work for as long as it may be here.
+    /// Answer of a statement; nothing where it was at work for as long as it may be here.
     async fn run<T>(
         &self,
         pool: &Pool<C>,

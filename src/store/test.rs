@@ -294,7 +294,7 @@ mod tests {
             Test::all([Test::Status(vec!["final"]), range(2)]),
         ]);
         assert_eq!(either.conjuncts().len(), 2);
-        // What has a number in a range has a number.
+        // A field with a number in a range has a number.
         assert_eq!(Test::all([present(2), range(1)]), range(1));
         assert_eq!(Test::all([range(1), present(2)]), range(1));
         assert_eq!(Test::all([range(1), range(2)]).conjuncts().len(), 2);

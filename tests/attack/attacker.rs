@@ -1,4 +1,4 @@
-//! What attacks are made of: requests as bytes, and what became of them.
+//! Parts of attacks: requests as bytes, and their outcomes.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write as _};
@@ -42,7 +42,7 @@ pub struct Tally {
 
 /// One client of an attack.
 pub struct Attacker<'a> {
-    /// What it attacks.
+    /// Target of the attack.
     pub target: &'a Target<'a>,
     /// Its own random numbers.
     pub random: Random,

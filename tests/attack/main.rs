@@ -259,7 +259,7 @@ fn attack_all(name: &str, backend: &Backend, options: &Options) -> Vec<String> {
             (attack, clients, act),
             (time, bound),
         );
-        // What one attack left is not the fault of the next.
+        // The next attack is not charged with the remains of this one.
         if !hurt.is_empty() {
             failed.extend(
                 hurt.into_iter()

@@ -1,4 +1,4 @@
-//! What is read can be written back, and is found by what it shows: reading, searching and
+//! A resource that is read can be written back, and is found by its own elements: reading, searching and
 //! writing agree.
 //!
 //! `KENKO_AGREEMENTS=100000 cargo test --release --test fhir agree` makes the long run.

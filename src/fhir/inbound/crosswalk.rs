@@ -76,7 +76,7 @@ impl Taken {
             let of_reports = reports.get(&(place as u32)).copied();
             self.row_wants(kinds, row, of_reports, &mut wanted);
         }
-        // What is kept beside a record is what that does not render, derived values included.
+        // Elements that the record does not render are kept beside it, derived values included.
         for row in self.kept.iter().map(|kept| &self.rows[kept.row]) {
             for derived in &kinds.at(usize::from(row.kind)).mapping.derived {
                 let is_read = !self.cells[row.cells as usize + derived.from].is_absent();

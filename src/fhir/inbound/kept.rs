@@ -98,7 +98,7 @@ impl Inbound<'_> {
             || !reading.variants.is_empty()
             || !reading.converted.is_empty()
             || resource.get("contained").is_some()
-            // Who performed it, and so whether the record says that, is not yet known.
+            // The performer, and so whether the record says it, is not yet known.
             || reading.performers.iter().any(|&node| {
                 let written = resource.at(node).text_of("reference");
                 written.is_some_and(|written| reference::type_of(written).is_empty())

@@ -203,7 +203,7 @@ pub struct Written<'a> {
     pub plain: &'a [String],
     /// With plus signs as spaces: for texts.
     pub spaced: &'a [String],
-    /// What a search may ask for.
+    /// Limits of a search that a client asks for.
     pub limits: Limits,
     /// References that the chain leads along so far.
     pub depth: usize,

@@ -99,7 +99,7 @@ enum Asked {
     Other,
 }
 
-/// What the entries of a batch write that stand before an entry.
+/// Resources that the entries of a batch before an entry write.
 #[derive(Default)]
 struct Before {
     /// Resources by type and id.

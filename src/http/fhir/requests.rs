@@ -113,7 +113,7 @@ pub struct Requests<'a> {
     looked: Vec<(u32, String, Found)>,
 }
 
-/// What became of requests.
+/// Outcomes of requests.
 pub struct Performed {
     /// By entry.
     pub answers: Answers,

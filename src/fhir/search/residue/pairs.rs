@@ -14,7 +14,7 @@ use crate::store::{Holds, Pair, ResidueTest, ResidueValue, Test};
 const OWN_CONCEPT: &str = "code-value-concept";
 const COMPONENT_CONCEPT: &str = "component-code-value-concept";
 
-/// What composites of a code and a concept find in a resource.
+/// Pairs of a code and a concept by which composites find a resource.
 pub(super) fn values(kinds: &Kinds, resource: &Value) -> Vec<ResidueValue> {
     let components = items(&resource["component"]).map(|place| (COMPONENT_CONCEPT, place));
     let places = [(OWN_CONCEPT, resource)].into_iter().chain(components);
