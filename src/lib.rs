@@ -82,7 +82,8 @@ mod tests {
             ("fhirbolt_shared::", "fhir/check.rs"),
             ("jsonschema::", "kind/"),
             ("metrics_exporter_prometheus::", "metrics.rs"),
-            ("metrics_exporter_prometheus::", "metrics.rs"),
+            ("metrics_process::", "metrics.rs"),
+            ("quick_xml::", "fhir/narrative.rs"),
             ("crate::http", "http/ cli/"),
         ] {
             let mut met = 0;

@@ -79,13 +79,8 @@ pub fn patch_depth(attacker: &mut Attacker<'_>) {
     patch(attacker, [vec![nested], vec![into; 500]].concat());
 }
 
-/// 60 MB of the same key, of 90 KB.
-pub fn repeated_keys(attacker: &mut Attacker<'_>) {
-    let key =
-        *attacker
-            .random
-            .pick(&["\"a\":1,", "\"resourceType\":\"Patient\",", "\"entry\":[],"]);
-    let body = gzipped("{\"resourceType\":\"Bundle\",", key, "\"b\":1}", LARGE);
+/// Sends a compressed body to one of the routes that parse.
+fn to_a_parser(attacker: &mut Attacker<'_>, body: &[u8]) {
     let path = *attacker.random.pick(&[
         "/fhir",
         "/fhir/$to-exchange",
@@ -97,7 +92,17 @@ pub fn repeated_keys(attacker: &mut Attacker<'_>) {
     } else {
         JSON
     };
-    attacker.send("POST", path, &[content, GZIP], &body);
+    attacker.send("POST", path, &[content, GZIP], body);
+}
+
+/// 60 MB of the same key, of 90 KB.
+pub fn repeated_keys(attacker: &mut Attacker<'_>) {
+    let key =
+        *attacker
+            .random
+            .pick(&["\"a\":1,", "\"resourceType\":\"Patient\",", "\"entry\":[],"]);
+    let body = gzipped("{\"resourceType\":\"Bundle\",", key, "\"b\":1}", LARGE);
+    to_a_parser(attacker, &body);
 }
 
 /// Brackets and braces without end.
@@ -114,18 +119,7 @@ pub fn deep_nesting(attacker: &mut Attacker<'_>) {
         "",
         LARGE / 4,
     );
-    let path = *attacker.random.pick(&[
-        "/fhir",
-        "/fhir/$to-exchange",
-        "/fhir/Observation",
-        "/exchange/submissions",
-    ]);
-    let content = if path.starts_with("/fhir") {
-        FHIR
-    } else {
-        JSON
-    };
-    attacker.send("POST", path, &[content, GZIP], &body);
+    to_a_parser(attacker, &body);
 }
 
 /// Lines of Bundles, or of resources, in which is nothing.

@@ -19,7 +19,7 @@ use crate::server::Server;
 /// Observations in one database.
 const OF_ONE: usize = 2000;
 
-/// What a resource shows, as searches that must find it: name and value.
+/// Values that a resource shows, as searches that must find it: name and value.
 fn shown(parameter: &Parameter, resource: &Value) -> Vec<(String, String)> {
     let name = &parameter.name;
     let mut out = Vec::new();

@@ -116,7 +116,7 @@ impl Inbound<'_> {
         }
     }
 
-    /// What one of our identifiers names, with the type of that; unknown for any other
+    /// Target that one of our identifiers names, with its type; unknown for any other
     /// identifier. The type may be empty where it is not told.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! What an Observation shows of what was written, and that it is found by that.
+//! An Observation shows what was written of it, and is found by that.
 
 use kenko_fhir::fhir::id;
 use serde_json::{Value, json};

@@ -78,7 +78,7 @@ fn is_even(test: TimeTest, step: i64) -> bool {
         .all(|at| (at + JST * 1000).rem_euclid(step) == 0)
 }
 
-/// What comparisons of the time mean where an Observation may show another than its record
+/// Test of comparisons of the time where an Observation may show another than its record
 /// has: the offset is no difference, a fraction of a second is.
 pub(in crate::fhir::search) fn at_time(asked: Vec<TimeTest>) -> Test {
     let plain = Test::Time(asked.clone());

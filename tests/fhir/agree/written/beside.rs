@@ -1,4 +1,4 @@
-//! What FHIR lets an Observation say beside its record.
+//! Elements that FHIR lets an Observation have beside its record.
 
 use serde_json::{Value, json};
 
@@ -34,7 +34,7 @@ fn further(dice: &mut Dice) -> Value {
     }
 }
 
-/// What FHIR lets any Observation say besides.
+/// Adds elements that FHIR lets any Observation have.
 pub(super) fn more(body: &mut Value, dice: &mut Dice) {
     let references = [
         json!({ "reference": "Encounter/e-1" }),
