@@ -476,6 +476,9 @@ pub const NOT_UTF8: &str = "not UTF-8; the text is in another encoding, such as 
 /// The most characters of the input that a fault quotes.
 pub const FOUND_MAX: usize = 60;
 
+/// The longest pointer of a fault, in bytes.
+const POINTER_MAX: usize = 1000;
+
 impl Area {
     /// Every area.
     pub const ALL: [Area; 4] = [Area::Submission, Area::Fhir, Area::Registry, Area::Encoding];
@@ -489,7 +492,7 @@ impl Fault {
     /// A fault of `code` at `pointer`, with the severity of the code. A FHIRPath expression is
     /// of FHIR, a JSON pointer of a submission, unless it is said otherwise.
     pub fn new(code: Code, pointer: impl Into<String>, place: Place) -> Fault {
-        let pointer = pointer.into();
+        let pointer = cut(pointer.into());
         let area = match pointer.starts_with('/') || pointer.is_empty() {
             true => Area::Submission,
             false => Area::Fhir,
@@ -595,6 +598,20 @@ impl Fault {
         });
         text
     }
+}
+
+/// A pointer of at most [`POINTER_MAX`] bytes, `…` where it was cut: names in it may be as long as
+/// the input says.
+fn cut(mut pointer: String) -> String {
+    if pointer.len() > POINTER_MAX {
+        let end = (0..=POINTER_MAX)
+            .rev()
+            .find(|&at| pointer.is_char_boundary(at));
+        pointer.truncate(end.unwrap_or_default());
+        pointer.push('…');
+        pointer.shrink_to_fit();
+    }
+    pointer
 }
 
 /// At most [`FOUND_MAX`] characters of `text`, control characters replaced, `…` where it was cut.

@@ -16,6 +16,7 @@ const REQUEST_SECONDS: &str = "kenko_http_request_duration_seconds";
 const IN_FLIGHT: &str = "kenko_http_requests_in_flight";
 const BODIES: &str = "kenko_http_bodies_open";
 const BODY_WAIT: &str = "kenko_http_body_wait_seconds";
+const MEMORY_WAIT: &str = "kenko_http_memory_wait_seconds";
 const STATEMENT_SECONDS: &str = "kenko_store_statement_duration_seconds";
 const COMMIT_SECONDS: &str = "kenko_store_commit_duration_seconds";
 const WRITE_WAIT: &str = "kenko_store_write_lock_wait_seconds";
@@ -54,6 +55,7 @@ fn describe() {
     describe_gauge!(IN_FLIGHT, "Requests whose answer has not begun");
     describe_gauge!(BODIES, "Request bodies that are open");
     seconds(BODY_WAIT, "Time that request bodies waited for a place");
+    seconds(MEMORY_WAIT, "Time that large bodies waited for memory");
     seconds(STATEMENT_SECONDS, "Time of SQL statements, by use");
     seconds(COMMIT_SECONDS, "Time until a write is durable");
     seconds(WRITE_WAIT, "Time that writers waited for the write lock");
@@ -155,6 +157,11 @@ impl Wait {
     /// Of a request's body for a place.
     pub fn body() -> Wait {
         Wait::new(None, BODY_WAIT)
+    }
+
+    /// Of a large body for memory of the budget.
+    pub fn memory() -> Wait {
+        Wait::new(None, MEMORY_WAIT)
     }
 }
 

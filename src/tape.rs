@@ -151,17 +151,23 @@ impl Tape {
                 Event::Null => self.scalar(NodeKind::Null, "", place),
                 Event::End => return Ok(()),
             }
-            if self.open.len() == outside {
-                return Ok(());
-            }
-            if self.text.len() + self.nodes.len() * size_of::<Node>() > limit {
+            if self.memory() > limit {
                 return Err(json::Error::Syntax {
                     place,
                     reason: "a resource that is too large",
                 });
             }
+            if self.open.len() == outside {
+                return Ok(());
+            }
             event = reader.next()?;
         }
+    }
+
+    /// Bytes in use, those of the values before included.
+    fn memory(&self) -> usize {
+        let keys = self.keys.len() + self.repeated.len();
+        self.text.len() + self.nodes.len() * size_of::<Node>() + keys * size_of::<u32>()
     }
 
     fn start(&mut self, kind: NodeKind, place: Place) {

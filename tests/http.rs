@@ -1,5 +1,7 @@
 //! The HTTP interface through `app()`, without sockets except where connections are meant.
 
+#[path = "http/bodies.rs"]
+mod bodies;
 #[path = "http/connections.rs"]
 mod connections;
 #[path = "http/converting.rs"]

@@ -108,7 +108,12 @@ fn settings(options: &Serve) -> Settings {
         reading: options.refusals.reading(false),
         body_rate: options.connections.body_rate.0,
         body_grace: options.connections.body_grace.0,
-        open_bodies: options.connections.open_bodies as usize,
+        bodies: http::BodyLimits {
+            open: options.connections.open_bodies as usize,
+            per_peer: options.connections.open_bodies_per_peer as usize,
+            memory: options.connections.memory_budget.0,
+            spooled: options.connections.spool_limit.0,
+        },
         bundle_max: options.bundle_max,
         patch_limit: options.patch_limit.0,
         search_values_max: options.search_values_max as usize,

@@ -48,4 +48,17 @@ pub struct Connections {
     #[arg(long, value_name = "NUMBER", default_value_t = 256,
         value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub open_bodies: u32,
+
+    /// Most bodies read at once from one address; beyond them 429
+    #[arg(long, value_name = "NUMBER", default_value_t = 64,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub open_bodies_per_peer: u32,
+
+    /// Memory for the parsing of large bodies, all together; further ones wait, then 503
+    #[arg(long, value_name = "SIZE", default_value = "256M")]
+    pub memory_budget: Size,
+
+    /// Temporary files of bodies being received, all together (in TMPDIR); beyond it 503
+    #[arg(long, value_name = "SIZE", default_value = "2G")]
+    pub spool_limit: Size,
 }

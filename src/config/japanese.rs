@@ -380,6 +380,18 @@ const HELP: &[(&str, &str)] = &[
         "Most bodies read at once; further ones wait, then 503",
         "同時に読む本文の数の上限（超えた分は待ち、空かなければ 503）",
     ),
+    (
+        "Most bodies read at once from one address; beyond them 429",
+        "同じアドレスから同時に読む本文の数の上限（超えると 429）",
+    ),
+    (
+        "Memory for the parsing of large bodies, all together; further ones wait, then 503",
+        "大きな本文の解析に使うメモリの合計（超えた分は待ち、空かなければ 503）",
+    ),
+    (
+        "Temporary files of bodies being received, all together (in TMPDIR); beyond it 503",
+        "受信中の本文の一時ファイル（TMPDIR）の合計サイズの上限（超えると 503）",
+    ),
     // Below the options.
     (
         "The first line on stdout is \"listening on http://ADDR\", once it answers. SIGTERM and SIGINT finish what is in flight, for as long as --shutdown-timeout allows; a second one ends at once.",

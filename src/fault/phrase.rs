@@ -241,6 +241,10 @@ pub(super) const PHRASES: &[(&str, &str)] = &[
     ),
     // FHIR.
     ("a resource that is too large", "リソースが大きすぎます"),
+    (
+        "more Bundles with entries than are read at once; send them in parts",
+        "一度に読める数より多くの Bundle があります。分けて送ってください",
+    ),
     ("a FHIR resource", "FHIR リソース"),
     ("a Bundle is expected", "Bundle が必要です"),
     (

@@ -268,6 +268,12 @@ pub struct Taken {
 }
 
 impl Taken {
+    /// The address of the client, unless it is one that many clients come through.
+    pub fn peer(&self) -> Option<IpAddr> {
+        let peer = self.connection.peer;
+        (!self.connections.limits.trusted.contains(&peer)).then_some(peer)
+    }
+
     /// The connection.
     pub fn connection(&self) -> &Arc<Connection> {
         &self.connection

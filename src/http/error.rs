@@ -170,6 +170,8 @@ pub struct Problem {
     pub expression: Vec<String>,
     /// A FHIR issue type more to the point than that of the kind.
     pub issue_type: Option<&'static str>,
+    /// Faults that are counted and not listed.
+    unlisted: u64,
     /// Headers of the answer.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// What caused it: logged once, never sent.
@@ -189,6 +191,7 @@ impl Problem {
             detail: None,
             expression: Vec::new(),
             issue_type: None,
+            unlisted: 0,
             headers,
             source: None,
         }
@@ -235,6 +238,13 @@ impl Problem {
         self
     }
 
+    /// The same, with so many faults that are not listed.
+    #[must_use]
+    pub fn unlisted(mut self, count: u64) -> Problem {
+        self.unlisted = count;
+        self
+    }
+
     /// The same, with what caused it.
     #[must_use]
     pub fn because(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Problem {
@@ -250,6 +260,9 @@ impl Problem {
             let mut issue = Issue::new(Severity::Error, issue_type, self.text(lang));
             issue.expression.clone_from(&self.expression);
             issues.push(issue);
+        }
+        if self.unlisted > 0 {
+            issues.push(unlisted(self.unlisted, lang));
         }
         issues
     }
@@ -296,6 +309,15 @@ impl Problem {
             tracing::debug!(%error, "{kind:?}");
         }
     }
+}
+
+/// The issue that says how many faults are not listed.
+pub fn unlisted(count: u64, lang: Lang) -> Issue {
+    let text = match lang {
+        Lang::En => format!("{count} more are not listed"),
+        Lang::Ja => format!("ほか {count} 件は省略しました"),
+    };
+    Issue::new(Severity::Information, "incomplete", text)
 }
 
 /// A fault as receipts and problem details tell it.

@@ -45,6 +45,7 @@ use crate::store::{Access, Store};
 use error::{Kind, Problem};
 use layers::Templates;
 
+pub use body::Limits as BodyLimits;
 pub use connection::Limits;
 pub use serve::{allowed, listen, serve, signals};
 
@@ -83,8 +84,8 @@ pub struct Settings {
     pub body_rate: u64,
     /// How long a body may lag behind its rate.
     pub body_grace: Duration,
-    /// Bodies that may be open at the same time.
-    pub open_bodies: usize,
+    /// Limits of the bodies of all requests together.
+    pub bodies: body::Limits,
 }
 
 impl Default for Settings {
@@ -106,7 +107,7 @@ impl Default for Settings {
             request_timeout: Duration::from_secs(300),
             body_rate: 1 << 10,
             body_grace: Duration::from_secs(30),
-            open_bodies: 256,
+            bodies: body::Limits::default(),
         }
     }
 }
@@ -142,8 +143,7 @@ struct Shared {
 impl App {
     /// Handlers over a store.
     pub fn new(store: Arc<Store>, settings: Settings) -> App {
-        let parsing = std::thread::available_parallelism().map_or(2, usize::from);
-        let places = body::Places::new(settings.open_bodies, parsing);
+        let places = body::Places::new(settings.bodies);
         let hosts = host::Rules::new(
             settings.local_only,
             settings.base_url.as_deref(),

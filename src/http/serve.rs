@@ -18,6 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot, watch};
 use tower::ServiceExt as _;
 
+use super::body::Peer;
 use super::connection::{Connection, Connections, Io, Limits, Phase, Refused, Taken};
 use super::connection_body::{Received, Sent};
 
@@ -220,7 +221,13 @@ async fn converse(taken: Taken, app: Router, mut stopping: watch::Receiver<()>) 
         tracing::debug!(%error, "unsent bytes");
     }
     let of = connection.clone();
-    let service = service_fn(move |request| Box::pin(answer(app.clone(), of.clone(), request)));
+    let peer = taken.peer().map(Peer);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(peer);
+        }
+        Box::pin(answer(app.clone(), of.clone(), request))
+    });
     let mut serving = http1::Builder::new()
         .half_close(true)
         .max_buf_size(BUFFER)

@@ -21,6 +21,9 @@ impl Faults {
     /// How many faults are kept unless told otherwise.
     pub const DEFAULT_MAX: usize = 100_000;
 
+    /// How many faults make it pointless to look for more.
+    pub const TOTAL_MAX: u64 = 1_000_000;
+
     /// A collection that keeps at most `max` faults.
     pub fn with_max(max: usize) -> Faults {
         Faults {
@@ -58,6 +61,11 @@ impl Faults {
         self.total
     }
 
+    /// Whether there are so many that reading ends.
+    pub fn is_full(&self) -> bool {
+        self.total >= Faults::TOTAL_MAX
+    }
+
     /// Whether any of them refuses the input.
     pub fn refuses(&self) -> bool {
         self.errors > 0
@@ -68,6 +76,16 @@ impl Faults {
 mod tests {
     use super::*;
     use crate::fault::{Code, Place};
+
+    #[test]
+    fn a_million_faults_are_enough() {
+        let mut faults = Faults::with_max(1);
+        for _ in 0..Faults::TOTAL_MAX {
+            assert!(!faults.is_full());
+            faults.push(Fault::new(Code::Type, "/1", Place::default()));
+        }
+        assert!(faults.is_full());
+    }
 
     #[test]
     fn faults_beyond_the_maximum_are_counted() {

@@ -76,7 +76,7 @@ fn read_array<R: Read>(reader: &mut Reader<R>, draft: &mut Draft<'_>) -> json::R
         reader.skip(first)?;
         return reader.next().map(drop);
     }
-    loop {
+    while !draft.faults.is_full() {
         match reader.next()? {
             Event::ArrayEnd => return reader.next().map(drop),
             Event::ObjectStart => {
@@ -96,6 +96,7 @@ fn read_array<R: Read>(reader: &mut Reader<R>, draft: &mut Draft<'_>) -> json::R
             }
         }
     }
+    Ok(())
 }
 
 fn read_object<R: Read>(reader: &mut Reader<R>, draft: &mut Draft<'_>) -> json::Result<()> {

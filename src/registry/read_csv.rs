@@ -37,7 +37,7 @@ pub fn read_csv(
         return Ok(draft.done());
     }
     let columns = read_header(&records, &mut draft);
-    while advance(&mut records, &mut draft)? {
+    while !draft.faults.is_full() && advance(&mut records, &mut draft)? {
         draft.begin(records.place(0));
         for (cell, &column) in columns.iter().enumerate() {
             read_cell(&records, cell, column, &mut draft);

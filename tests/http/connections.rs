@@ -118,6 +118,45 @@ async fn half_a_head_is_408_and_an_idle_connection_ends() {
 }
 
 #[tokio::test]
+async fn an_address_has_as_many_bodies_as_it_may() {
+    let server = Server::with(Settings {
+        bodies: http::BodyLimits {
+            per_peer: 2,
+            ..Default::default()
+        },
+        ..Settings::default()
+    })
+    .await;
+    let limits = Limits {
+        trusted: Vec::new(),
+        ..endless()
+    };
+    let listening = Listening::start(server.app.clone(), limits);
+    let head = "POST /exchange/submissions HTTP/1.1\r\nHost: localhost\r\n\
+                Content-Type: application/json\r\nContent-Length: 2\r\n\r\n";
+    let half = format!("{head}{{");
+    let mut first = listening.connect(&half).await;
+    let _second = listening.connect(&half).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let mut third = listening.connect(&half).await;
+    let told = answer(&mut third).await;
+    assert!(told.starts_with("HTTP/1.1 429"), "{told}");
+    assert!(told.contains("--open-bodies-per-peer"), "{told}");
+    // Another address has places of its own.
+    let mut other = listening.connect_from("127.0.0.2:0").await;
+    other
+        .write_all(format!("{head}{{}}").as_bytes())
+        .await
+        .unwrap();
+    assert!(answer(&mut other).await.starts_with("HTTP/1.1 422"));
+    // A place is free when its body is answered.
+    first.write_all(b"}").await.unwrap();
+    assert!(answer(&mut first).await.starts_with("HTTP/1.1 422"));
+    let mut fourth = listening.connect(&format!("{head}{{}}")).await;
+    assert!(answer(&mut fourth).await.starts_with("HTTP/1.1 422"));
+}
+
+#[tokio::test]
 async fn a_body_of_a_byte_now_and_then_is_408() {
     let server = Server::with(Settings {
         body_rate: 1000,

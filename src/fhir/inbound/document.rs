@@ -41,7 +41,18 @@ pub fn read_any(kinds: &Kinds, options: Options, source: impl Read) -> json::Res
             Event::ObjectStart => {
                 if inbound.document(&mut reader, &mut tapes)? {
                     let done = std::mem::replace(&mut inbound, Inbound::new(kinds, options));
-                    parts.push(done.pause());
+                    let done = done.pause();
+                    if done.is_empty() {
+                        outcome.append(done.outcome);
+                        continue;
+                    }
+                    if parts.len() == options.bundles_max {
+                        return Err(json::Error::Syntax {
+                            place: reader.place(),
+                            reason: "more Bundles with entries than are read at once; send them in parts",
+                        });
+                    }
+                    parts.push(done);
                 }
             }
             other => {

@@ -60,6 +60,8 @@ pub struct Options {
     pub now: i64,
     /// The most memory that one resource may need, in bytes.
     pub resource_max: usize,
+    /// The most Bundles with entries that are read at once, because each is kept by itself.
+    pub bundles_max: usize,
     /// Whether the resources are written to a server: then they are sent when they are
     /// received, each has issues of its own, what it refers to must be there, and what is
     /// not ours is refused.
@@ -72,6 +74,7 @@ impl Default for Options {
             faults_max: exchange::Options::default().faults_max,
             now: time::now_millis(),
             resource_max: 32 << 20,
+            bundles_max: 10_000,
             write: false,
         }
     }
@@ -187,6 +190,16 @@ pub struct Taken {
 }
 
 impl Taken {
+    /// Whether there is nothing in it but what is to be said.
+    fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+            && self.reports.is_empty()
+            && self.members.is_empty()
+            && self.participants.is_empty()
+            && self.written_devices.is_empty()
+            && self.refs.is_empty()
+    }
+
     /// Nothing was taken.
     pub fn nothing(options: Options) -> Taken {
         Taken {

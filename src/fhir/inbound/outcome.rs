@@ -180,15 +180,22 @@ impl Outcome {
         }
     }
 
-    /// Adds another outcome to this one.
+    /// Adds another outcome to this one, up to the limit of this one.
     pub fn append(&mut self, other: Outcome) {
         self.untold += other.untold;
         self.untold_error |= other.untold_error;
         let from = self.issues.len();
-        let keys = other.tallies;
-        for (key, at) in keys {
-            self.tallies.entry(key).or_insert(from + at);
+        let room = self.faults_max.saturating_sub(from);
+        for (key, at) in other.tallies {
+            if at < room {
+                self.tallies.entry(key).or_insert(from + at);
+            }
         }
-        self.issues.extend(other.issues);
+        let mut issues = other.issues.into_iter();
+        self.issues.extend(issues.by_ref().take(room));
+        for issue in issues {
+            self.untold += issue.count;
+            self.untold_error |= issue.fault.is_error();
+        }
     }
 }

@@ -166,6 +166,11 @@ fn without_version(reference: &str) -> &str {
 }
 
 impl References {
+    /// Whether nothing was referred to.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     fn intern(&mut self, key: &str) -> Ref {
         if let Some(&at) = self.keys.get(key) {
             return at;

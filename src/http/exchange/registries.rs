@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 use super::json;
 use crate::fault::{Code, shorten};
 use crate::http::App;
-use crate::http::body::{Body, unreadable};
+use crate::http::body::{self, Body, unreadable};
 use crate::http::error::{self, Kind, Problem, Result};
 use crate::http::negotiate::{self, CSV, JSON, TEXT_JSON};
 use crate::http::query::Query;
@@ -212,22 +212,25 @@ async fn change(
     negotiate::accept(&headers, &[JSON])?;
     let format = Format::of(&headers)?;
     let kinds = app.kinds().clone();
-    let read = body
-        .parse(move |source| {
+    let (read, reservation) = body
+        .parse(move |source, length| {
             let known = |name: &str| kinds.get(name).is_some();
             let options = Options {
                 known_kind: Some(&known),
-                ..Options::default()
+                max_faults: body::faults_max(FAULTS_MAX, length),
             };
             format.read(list, source, &options)
         })
-        .await?
-        .map_err(|error| unreadable(&error))?;
+        .await?;
+    let read = read.map_err(|error| unreadable(&error))?;
     if read.faults.refuses() {
         return Err(refused(read));
     }
     let store = app.store().clone();
-    let changed = async move { store.change_registry(list, &read.rows, replace).await };
+    let changed = async move {
+        let _reservation = reservation;
+        store.change_registry(list, &read.rows, replace).await
+    };
     let changed = tokio::spawn(changed.in_current_span());
     changed.await??.map_err(|faults| {
         let used = faults.iter().any(|f| f.code == Code::Conflict);
@@ -236,9 +239,17 @@ async fn change(
     })
 }
 
+/// Faults that an answer lists at most.
+const FAULTS_MAX: usize = 10_000;
+
 /// Faults of the rows; a text that is not JSON is malformed.
 fn refused(read: ReadRows) -> Problem {
     let total = read.faults.total();
+    let at_least = if read.faults.is_full() {
+        ["at least ", "以上"]
+    } else {
+        ["", ""]
+    };
     let faults = read.faults.into_kept();
     let listed = faults.len() as u64;
     let malformed = faults.iter().any(|f| f.code == Code::Json);
@@ -253,9 +264,13 @@ fn refused(read: ReadRows) -> Problem {
     }
     problem.detail(
         format!(
-            "nothing was changed: there are {total} faults, of which the first {listed} are listed"
+            "nothing was changed: there are {}{total} faults, of which the first {listed} are listed",
+            at_least[0]
         ),
-        format!("何も変更していません: 不備は {total} 件あり、最初の {listed} 件を示します"),
+        format!(
+            "何も変更していません: 不備は {total} 件{}あり、最初の {listed} 件を示します",
+            at_least[1]
+        ),
     )
 }
 

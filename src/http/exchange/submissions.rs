@@ -16,7 +16,7 @@ use super::{Next, json};
 use crate::exchange::{self, Options};
 use crate::fault::Lang;
 use crate::http::App;
-use crate::http::body::Body;
+use crate::http::body::{self, Body};
 use crate::http::error::{self, Kind, PROBLEM_JSON, Problem, Result};
 use crate::http::links::Root;
 use crate::http::negotiate::{self, JSON, TEXT_JSON};
@@ -86,9 +86,16 @@ async fn submit(
         lenient: handling == Handling::Lenient,
         ..app.settings().reading
     };
-    let mut submission = body
-        .parse(move |source| exchange::read(&kinds, options, source))
-        .await??;
+    let (submission, reservation) = body
+        .parse(move |source, length| {
+            let options = Options {
+                faults_max: body::faults_max(options.faults_max, length),
+                ..options
+            };
+            exchange::read(&kinds, options, source)
+        })
+        .await?;
+    let mut submission = submission?;
     let how = Submit {
         handling,
         auto: app.settings().auto_register,
@@ -96,7 +103,10 @@ async fn submit(
     };
     // A task of its own: a client that goes away now does not undo what it sent.
     let store = app.store().clone();
-    let stored = async move { store.submit(&mut submission, &how).await };
+    let stored = async move {
+        let _reservation = reservation;
+        store.submit(&mut submission, &how).await
+    };
     let receipt = tokio::spawn(stored.in_current_span()).await??;
     let mut response = answer(&receipt, lang)?;
     let location = format!("{}/exchange/submissions/{}", root.0, receipt.id);

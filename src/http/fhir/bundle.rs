@@ -10,6 +10,7 @@ mod asked;
 mod before;
 
 use std::collections::HashSet;
+use std::io;
 
 use axum::Router;
 use axum::body::Body as HttpBody;
@@ -37,7 +38,7 @@ use crate::fhir::outcome::{Issue, outcome};
 use crate::fhir::patch::Work;
 use crate::fhir::resource::Resource;
 use crate::fhir::searchset::{Head, Page};
-use crate::http::body::Body;
+use crate::http::body::{Body, Part as PartOfRequest};
 use crate::http::error::{Kind, Problem, Result};
 use crate::http::negotiate::{self, FHIR_JSON};
 use crate::http::prefer::{Prefer, Return};
@@ -50,9 +51,9 @@ pub async fn post(call: Call, body: Body) -> Result<Response> {
     negotiate::content_type(&call.headers, &written::TAKEN)?;
     let max = call.app.settings().bundle_max;
     let kinds = call.app.kinds().clone();
-    let read = body
-        .parse(move |source| read_requests(&kinds, written::bundle_options(), max, source))
-        .await??;
+    let options = written::bundle_options();
+    let read = move |source: &mut dyn io::Read, _| read_requests(&kinds, options, max, source);
+    let read = call.parse(body, read).await??;
     let handling = match read.bundle_type.as_str() {
         "batch" => Handling::Lenient,
         "transaction" => Handling::Strict,
@@ -382,6 +383,7 @@ impl Bundle<'_> {
             return Ok(Err(Problem::new(Kind::Parameter).at("request.url")));
         };
         *request.headers_mut() = self.headers(entry);
+        request.extensions_mut().insert(PartOfRequest);
         let mut response = match routes.clone().oneshot(request).await {
             Ok(response) => response,
             Err(never) => match never {},

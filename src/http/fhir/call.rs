@@ -1,5 +1,7 @@
 //! What every FHIR interaction knows of its request, and how it answers.
 
+use std::io::Read;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, UNIX_EPOCH};
 
 use axum::body::Body as HttpBody;
@@ -17,6 +19,7 @@ use crate::fhir::search::{Invalid, Scope, form};
 use crate::fhir::subset::Subset;
 use crate::fhir::{find, id};
 use crate::http::App;
+use crate::http::body::{Body, Reservation};
 use crate::http::error::{self, Kind, Problem, Result};
 use crate::http::links::Root;
 use crate::http::negotiate::{self, FhirFormat};
@@ -39,6 +42,8 @@ pub struct Call {
     pub headers: HeaderMap,
     /// The query string.
     pub query: String,
+    /// What its body holds of the limits of all.
+    reservation: Arc<OnceLock<Reservation>>,
 }
 
 impl FromRequestParts<App> for Call {
@@ -61,6 +66,7 @@ impl FromRequestParts<App> for Call {
             // Not taken: what extracts the body after this looks for its encoding and length.
             headers: parts.headers.clone(),
             app: app.clone(),
+            reservation: Arc::default(),
         })
     }
 }
@@ -107,6 +113,35 @@ impl Version {
 }
 
 impl Call {
+    /// Runs a parser over the body; the memory of what it gives counts until this request ends.
+    ///
+    /// # Errors
+    /// As [`Body::parse`].
+    pub async fn parse<T, F>(&self, body: Body, parser: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut dyn Read, u64) -> T + Send + 'static,
+    {
+        let (parsed, reservation) = body.parse(parser).await?;
+        let _ = self.reservation.set(reservation);
+        Ok(parsed)
+    }
+
+    /// The whole body, which counts until this request ends.
+    ///
+    /// # Errors
+    /// As [`Body::bytes`].
+    pub async fn bytes(&self, body: Body) -> Result<Vec<u8>> {
+        let (bytes, reservation) = body.bytes().await?;
+        let _ = self.reservation.set(reservation);
+        Ok(bytes)
+    }
+
+    /// What the body holds, for a task that goes on when the request is given up.
+    pub fn reservation(&self) -> Arc<OnceLock<Reservation>> {
+        self.reservation.clone()
+    }
+
     /// What the meaning of searched values depends on.
     pub fn scope(&self) -> Scope<'_> {
         Scope {

@@ -35,7 +35,7 @@ pub async fn patch(
     let if_match = condition::if_match(&call.headers)?;
     negotiate::content_type(&call.headers, &[JSON_PATCH])?;
     let limit = call.app.settings().patch_limit;
-    let patch = read_patch(&body.limit(limit).bytes().await?)?;
+    let patch = read_patch(&call.bytes(body.limit(limit)).await?)?;
     let id = named(resource, call, target).await?;
     for attempt in 1.. {
         let mut work = Work::new(limit as usize);

@@ -255,7 +255,9 @@ impl<'a> Requests<'a> {
             return Ok(Attempt::Moved);
         };
         // A task of its own: a client that goes away now does not undo what it sent.
+        let reservation = self.call.reservation();
         let changed = async move {
+            let _reservation = reservation;
             let done = store.change(held, &mut changes).await;
             done.map(|done| (changes, done))
         };

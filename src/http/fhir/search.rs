@@ -57,7 +57,7 @@ pub async fn post_within(member: Member, id: &str, call: Call, body: Body) -> Re
 
 /// The parameters of address and form.
 async fn with_form(mut call: Call, body: Body) -> Result<(Call, String)> {
-    let body = body.limit(FORM_MAX).bytes().await?;
+    let body = call.bytes(body.limit(FORM_MAX)).await?;
     if !body.is_empty() || call.headers.contains_key(CONTENT_TYPE) {
         negotiate::content_type(&call.headers, &[FORM])?;
     }

@@ -1,17 +1,20 @@
 //! `$to-exchange`: a Bundle, a resource or NDJSON in, submissions out; nothing is stored.
 
+use std::io::Read;
+
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::call::Call;
+use super::to_fhir::FAULTS_MAX;
 use crate::exchange::{self, Submission};
-use crate::fault::{Code, Fault, Lang, Severity};
+use crate::fault::{Code, Fault};
 use crate::fhir::base64;
 use crate::fhir::inbound::{self, Known, Options, Outcome};
 use crate::fhir::outcome::{Issue, outcome};
-use crate::http::body::Body;
-use crate::http::error::{Kind, Problem, Result};
+use crate::http::body::{self, Body};
+use crate::http::error::{self, Kind, Problem, Result};
 use crate::http::negotiate::{self, FHIR_JSON, JSON, TEXT_JSON};
 use crate::kind::{Edition, Kinds};
 
@@ -23,9 +26,17 @@ pub async fn to_exchange(call: Call, body: Body) -> Result<Response> {
     let media = [FHIR_JSON, JSON, TEXT_JSON, NDJSON[0], NDJSON[1]];
     negotiate::content_type(&call.headers, &media)?;
     let kinds = call.app.kinds().clone();
-    let input = body
-        .parse(move |source| inbound::read_any(&kinds, Options::default(), source))
-        .await??;
+    let read = move |source: &mut dyn Read, length| {
+        let options = Options {
+            faults_max: body::faults_max(FAULTS_MAX, length),
+            bundles_max: Options::default()
+                .bundles_max
+                .min(100 + length as usize / 512),
+            ..Options::default()
+        };
+        inbound::read_any(&kinds, options, source)
+    };
+    let input = call.parse(body, read).await??;
     let kinds = call.app.kinds().clone();
     let access = call.app.access();
     let lists = call.app.store();
@@ -75,11 +86,7 @@ fn binary(kinds: &Kinds, submission: &Submission) -> std::io::Result<Value> {
 fn told(said: &Outcome, call: &Call) -> Value {
     let mut issues: Vec<Issue> = said.issues.iter().map(|met| met.told(call.lang)).collect();
     if said.untold > 0 {
-        let text = match call.lang {
-            Lang::En => format!("{} more are not listed", said.untold),
-            Lang::Ja => format!("ほか {} 件は省略しました", said.untold),
-        };
-        issues.push(Issue::new(Severity::Information, "incomplete", text));
+        issues.push(error::unlisted(said.untold, call.lang));
     }
     outcome(&issues, &call.app.kinds().canonical, call.lang)
 }

@@ -1,6 +1,6 @@
 //! `$to-fhir`: a submission in, a `collection` Bundle out; nothing is stored.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use axum::body::{Body as HttpBody, Bytes};
@@ -14,7 +14,7 @@ use super::call::Call;
 use crate::exchange::{self, Options, Submission};
 use crate::fault::Fault;
 use crate::fhir::bundle::{self, Shape};
-use crate::http::body::Body;
+use crate::http::body::{self, Body};
 use crate::http::error::{Kind, Problem, Result};
 use crate::http::negotiate::{self, FHIR_JSON, JSON, TEXT_JSON};
 use crate::http::prefer::Prefer;
@@ -24,6 +24,10 @@ use crate::store::Handling;
 
 /// Bytes sent at a time.
 const BLOCK: usize = 64 << 10;
+/// Faults that an answer lists at most.
+pub const FAULTS_MAX: usize = 10_000;
+/// Records of a submission at most whose Bundle is laid out for people (`_pretty`).
+const PRETTY_MAX: usize = 1000;
 
 /// Converts a submission. As with a submission that is to be stored, one refused record
 /// refuses it unless `Prefer: handling=lenient` leaves it out.
@@ -32,22 +36,27 @@ pub async fn to_fhir(call: Call, body: Body) -> Result<Response> {
     let handling = Prefer::of(&call.headers).handling.unwrap_or_default();
     let lenient = handling == Handling::Lenient;
     let kinds = call.app.kinds().clone();
-    let options = Options {
-        lenient,
-        ..Options::default()
+    let read = move |source: &mut dyn Read, length| {
+        let options = Options {
+            lenient,
+            faults_max: body::faults_max(FAULTS_MAX, length),
+            ..Options::default()
+        };
+        exchange::read(&kinds, options, source)
     };
-    let submission = body
-        .parse(move |source| exchange::read(&kinds, options, source))
-        .await??;
+    let submission = call.parse(body, read).await??;
     let good = submission.rows.iter().any(|row| !row.refused);
     let nothing = !good && submission.has_errors();
     if submission.broken || nothing || (!lenient && submission.has_errors()) {
-        let faults: Vec<Fault> = submission.all_faults().cloned().collect();
-        return Err(Problem::faults(Kind::Refused, faults));
+        // Each refused record has a fault, beyond the limit of the others.
+        let mut faults = submission.all_faults();
+        let listed: Vec<Fault> = faults.by_ref().take(FAULTS_MAX).cloned().collect();
+        let unlisted = submission.untold + faults.count() as u64;
+        return Err(Problem::faults(Kind::Refused, listed).unlisted(unlisted));
     }
     let access = call.app.access();
     let registries = call.app.store().registries_of(&access, &submission).await?;
-    if call.format.pretty {
+    if call.format.pretty && submission.rows.len() <= PRETTY_MAX {
         // For people to look at: small, and made at once.
         let mut out = Vec::new();
         let kinds = call.app.kinds();
@@ -81,7 +90,9 @@ fn streamed(call: &Call, submission: Submission, registries: Registries) -> Http
     let (sender, receiver) = mpsc::channel(2);
     let kinds: Arc<Kinds> = call.app.kinds().clone();
     let base = call.base.clone();
+    let reservation = call.reservation();
     tokio::task::spawn_blocking(move || {
+        let _reservation = reservation;
         let mut out = Blocks {
             sender,
             block: Vec::with_capacity(BLOCK),

@@ -1,5 +1,7 @@
 //! What the writing interactions have in common: the body in, one request, the answer out.
 
+use std::io::Read;
+
 use axum::http::HeaderMap;
 use axum::http::header::{HeaderValue, LOCATION, WARNING};
 use axum::response::{IntoResponse, Response};
@@ -45,9 +47,8 @@ pub fn bundle_options() -> Options {
 pub async fn read(resource: &'static Resource, call: &Call, body: Body) -> Result<(Head, Taken)> {
     negotiate::content_type(&call.headers, &TAKEN)?;
     let kinds = call.app.kinds().clone();
-    let (head, taken) = body
-        .parse(move |source| read_resource(&kinds, options(), source))
-        .await??;
+    let read = move |source: &mut dyn Read, _| read_resource(&kinds, options(), source);
+    let (head, taken) = call.parse(body, read).await??;
     if head.resource_type != resource.name() {
         return Err(other_type(resource, &head.resource_type));
     }

@@ -148,7 +148,10 @@ async fn c1_13_limits_are_told_by_an_operation_outcome() {
     told(&answer, 408, "timeout");
 
     let busy = Server::with(Settings {
-        open_bodies: 0,
+        bodies: kenko_fhir::http::BodyLimits {
+            open: 0,
+            ..Default::default()
+        },
         ..Settings::default()
     });
     let answer = busy.await.call(body("{}")).await;

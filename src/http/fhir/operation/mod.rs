@@ -129,7 +129,7 @@ const BODY_MAX: u64 = 8 << 20;
 /// What a call by POST is given.
 async fn by_post(operation: &Operation, call: &Call, body: Body) -> Result<Arguments> {
     let pairs = form::pairs(&call.query)?;
-    let bytes = body.limit(BODY_MAX).bytes().await?;
+    let bytes = call.bytes(body.limit(BODY_MAX)).await?;
     if bytes.is_empty() {
         return Ok(Arguments::read(operation, &pairs, None)?);
     }
