@@ -251,6 +251,10 @@ pub struct Serve {
     #[arg(long, value_name = "NUMBER", default_value_t = 5000)]
     pub bundle_max: usize,
 
+    /// Most that a batch or transaction Bundle is answered; entries beyond it are 422
+    #[arg(long, value_name = "SIZE", default_value = "16M")]
+    pub bundle_answer_limit: Size,
+
     /// Largest JSON Patch, and the most that the patches of a request copy and move
     #[arg(long, value_name = "SIZE", default_value = "1M")]
     pub patch_limit: Size,

@@ -92,7 +92,10 @@ pub fn run(cli: &Cli, options: &Serve) -> Result<Exit, Failure> {
 /// Limits of connections, of which there are no more than descriptors allow.
 fn limits(options: &Connections) -> http::Limits {
     http::Limits {
-        connections: http::allowed(options.connections_max as usize),
+        connections: http::allowed(
+            options.connections_max as usize,
+            options.open_bodies as usize,
+        ),
         per_peer: options.connections_per_peer as usize,
         trusted: options.trusted_proxy.clone(),
         header: options.header_timeout.0,
@@ -115,6 +118,7 @@ fn settings(options: &Serve) -> Settings {
             spooled: options.connections.spool_limit.0,
         },
         bundle_max: options.bundle_max,
+        bundle_answer_limit: options.bundle_answer_limit.0,
         patch_limit: options.patch_limit.0,
         search_values_max: options.search_values_max as usize,
         search_depth_max: options.search_depth_max as usize,

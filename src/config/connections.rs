@@ -44,12 +44,12 @@ pub struct Connections {
     #[arg(long, value_name = "TIME", default_value = "30s")]
     pub body_grace: Timeout,
 
-    /// Most bodies read at once; further ones wait, then 503
+    /// Most bodies over 16 KB that are received or parsed at once; further ones wait, then 503
     #[arg(long, value_name = "NUMBER", default_value_t = 256,
         value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub open_bodies: u32,
 
-    /// Most bodies read at once from one address; beyond them 429
+    /// Most of those from one address; beyond them 429
     #[arg(long, value_name = "NUMBER", default_value_t = 64,
         value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub open_bodies_per_peer: u32,

@@ -163,6 +163,10 @@ const HELP: &[(&str, &str)] = &[
         "batch、transaction の Bundle のエントリー数の上限",
     ),
     (
+        "Most that a batch or transaction Bundle is answered; entries beyond it are 422",
+        "batch・transaction Bundle への応答の合計サイズの上限（超えた分のエントリーは 422）",
+    ),
+    (
         "Largest JSON Patch, and the most that the patches of a request copy and move",
         "JSON Patch の大きさと、一つのリクエストのパッチが複製・移動する量の上限",
     ),
@@ -377,12 +381,12 @@ const HELP: &[(&str, &str)] = &[
         "本文の受信が --body-rate より遅れてよい時間の上限",
     ),
     (
-        "Most bodies read at once; further ones wait, then 503",
-        "同時に読む本文の数の上限（超えた分は待ち、空かなければ 503）",
+        "Most bodies over 16 KB that are received or parsed at once; further ones wait, then 503",
+        "同時に受信・解析する 16 KB を超える本文の数の上限（超えた分は待ち、空かなければ 503）",
     ),
     (
-        "Most bodies read at once from one address; beyond them 429",
-        "同じアドレスから同時に読む本文の数の上限（超えると 429）",
+        "Most of those from one address; beyond them 429",
+        "そのうち同じアドレスから受けるものの上限（超えると 429）",
     ),
     (
         "Memory for the parsing of large bodies, all together; further ones wait, then 503",

@@ -158,6 +158,18 @@ impl From<instance::InstancePage> for Page {
     }
 }
 
+/// Whether a search can be run; it is not.
+///
+/// # Errors
+/// As [`page`], but for those of the database.
+pub fn check(scope: &Scope<'_>, resource: &'static Resource, search: &Search) -> Result<(), Error> {
+    match resource.sources {
+        [Source::Record] => search.test(scope, &Source::Record).map(drop)?,
+        _ => instance::compile(resource, search, scope).map(drop)?,
+    }
+    Ok(())
+}
+
 /// How many a search finds.
 ///
 /// # Errors

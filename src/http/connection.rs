@@ -16,6 +16,9 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
+/// How long after its last answer a connection counts as in use, so that it is not closed in favour
+/// of another one.
+const IN_USE: Duration = Duration::from_secs(1);
 /// How long a request is worked on whose client has closed its side.
 const HALF_CLOSED: Duration = Duration::from_secs(3);
 
@@ -69,6 +72,8 @@ pub enum Phase {
 struct State {
     phase: Phase,
     since: Instant,
+    /// Whether a request of the connection was answered.
+    was_answered: bool,
     /// Since when the client takes nothing.
     blocked: Option<Instant>,
     /// Since when the client has closed its side.
@@ -94,6 +99,7 @@ impl Connection {
         let mut state = self.state();
         state.phase = phase;
         state.since = Instant::now();
+        state.was_answered |= phase == Phase::Answering;
     }
 
     /// The phase.
@@ -111,9 +117,11 @@ impl Connection {
         self.cut.notified().await;
     }
 
+    /// Since when the connection idles; `None` where it does not, or was answered a moment ago.
     fn idle_since(&self) -> Option<Instant> {
         let state = self.state();
-        (state.phase == Phase::Idle && state.blocked.is_none()).then_some(state.since)
+        let in_use = state.was_answered && state.since.elapsed() < IN_USE;
+        (state.phase == Phase::Idle && state.blocked.is_none() && !in_use).then_some(state.since)
     }
 
     /// Whether the connection has used up a time or lost its client.
@@ -202,6 +210,7 @@ impl Connections {
             state: Mutex::new(State {
                 phase: Phase::Idle,
                 since: Instant::now(),
+                was_answered: false,
                 blocked: None,
                 half_closed: None,
             }),
@@ -242,6 +251,7 @@ impl Open {
         let Some((_, key)) = idle.min() else {
             return false;
         };
+
         if let Some(connection) = self.remove(key) {
             connection.cut.notify_one();
         }

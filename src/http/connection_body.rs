@@ -13,6 +13,7 @@ use axum::body::{Body as HttpBody, Bytes};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
+use super::body::SharedReservation;
 use super::connection::{Connection, Phase};
 
 /// Bytes of a body that are read for nothing at most.
@@ -110,12 +111,22 @@ impl Body for Received {
 pub struct Sent {
     body: HttpBody,
     connection: Arc<Connection>,
+    /// Of the body of the request: the answer is made of what it counts.
+    _reservation: Option<SharedReservation>,
 }
 
 impl Sent {
     /// The body of an answer of this connection.
-    pub fn new(body: HttpBody, connection: Arc<Connection>) -> Sent {
-        Sent { body, connection }
+    pub fn new(
+        body: HttpBody,
+        connection: Arc<Connection>,
+        reservation: Option<SharedReservation>,
+    ) -> Sent {
+        Sent {
+            body,
+            connection,
+            _reservation: reservation,
+        }
     }
 }
 

@@ -171,7 +171,7 @@ pub struct Problem {
     /// A FHIR issue type more to the point than that of the kind.
     pub issue_type: Option<&'static str>,
     /// Faults that are counted and not listed.
-    unlisted: u64,
+    unlisted: u32,
     /// Headers of the answer.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// What caused it: logged once, never sent.
@@ -241,7 +241,7 @@ impl Problem {
     /// The same, with so many faults that are not listed.
     #[must_use]
     pub fn unlisted(mut self, count: u64) -> Problem {
-        self.unlisted = count;
+        self.unlisted = u32::try_from(count).unwrap_or(u32::MAX);
         self
     }
 
@@ -262,7 +262,7 @@ impl Problem {
             issues.push(issue);
         }
         if self.unlisted > 0 {
-            issues.push(unlisted(self.unlisted, lang));
+            issues.push(unlisted(u64::from(self.unlisted), lang));
         }
         issues
     }

@@ -70,6 +70,8 @@ pub struct Settings {
     pub page_max: usize,
     /// Entries of a batch or transaction Bundle at most.
     pub bundle_max: usize,
+    /// Bytes of the resources in the answer to a batch or transaction Bundle at most.
+    pub bundle_answer_limit: u64,
     /// Bytes of a JSON Patch at most, and bytes that the patches of a request copy and move.
     pub patch_limit: u64,
     /// Values of all parameters of a search at most.
@@ -100,6 +102,7 @@ impl Default for Settings {
             page_default: 50,
             page_max: 1000,
             bundle_max: 5000,
+            bundle_answer_limit: 16 << 20,
             patch_limit: 1 << 20,
             search_values_max: 1000,
             search_depth_max: 4,

@@ -63,9 +63,9 @@ pub fn listen(addresses: &[SocketAddr]) -> io::Result<TcpListener> {
     Err(last)
 }
 
-/// Connections that the descriptors of the process allow, at most `wanted`. The soft limit is
-/// raised as far as the system lets.
-pub fn allowed(wanted: usize) -> usize {
+/// Connections that the descriptors of the process allow, at most `wanted`, beside so many
+/// temporary files. The soft limit is raised as far as the system lets.
+pub fn allowed(wanted: usize, files: usize) -> usize {
     let limit = match rlimit::increase_nofile_limit(u64::MAX) {
         Ok(limit) => limit,
         Err(error) => {
@@ -73,7 +73,7 @@ pub fn allowed(wanted: usize) -> usize {
             return wanted;
         }
     };
-    let reserve = RESERVE.min(limit / 2);
+    let reserve = (RESERVE + files as u64).min(limit / 2);
     let allowed = usize::try_from(limit - reserve).unwrap_or(usize::MAX);
     if allowed < wanted {
         tracing::warn!(limit, allowed, "fewer connections than --connections-max");
@@ -289,7 +289,8 @@ async fn answer(
         response.headers_mut().insert(CONNECTION, close);
     }
     connection.enter(Phase::Answering);
-    Ok(response.map(|body| Sent::new(body, connection)))
+    let reservation = response.extensions_mut().remove();
+    Ok(response.map(|body| Sent::new(body, connection, reservation)))
 }
 
 /// A line on stdout, even where stdout is gone.

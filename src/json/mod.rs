@@ -18,7 +18,7 @@ use std::io::{self, Read};
 use crate::fault::{Place, shorten};
 
 pub use scalar::is_json_number;
-pub use write::{escape_into, pointer_part, string_into};
+pub use write::{escape_into, pointer_part, pretty, string_into};
 
 /// The deepest nesting that is read.
 pub const DEPTH_MAX: usize = 64;

@@ -44,7 +44,7 @@ fn issues(answer: &Answer) -> Vec<Value> {
 
 #[tokio::test]
 async fn a_body_of_any_length_is_read_as_the_same() {
-    for blanks in [0, 100_000, 131_072, 1 << 20] {
+    for blanks in [0, 60_000, 131_072, 1 << 20] {
         let server = Server::registered().await;
         let text = padded(blanks);
         assert_eq!(server.submit(&text).await.status, 201, "{blanks}");
@@ -198,4 +198,44 @@ async fn a_fault_does_not_repeat_names_of_any_length() {
     let answer = server.send(post(&format!("{{\"{name}\":1}}"))).await;
     assert_eq!(answer.status, 422);
     assert!(answer.body.len() < 20_000, "{}", answer.body.len());
+}
+
+#[tokio::test]
+async fn the_answers_of_a_bundle_are_limited_together() {
+    let server = Server::with(Settings {
+        bundle_answer_limit: 6000,
+        ..Settings::default()
+    })
+    .await;
+    server.register("examples/registries").await;
+    assert_eq!(server.submit(&first()).await.status, 201);
+    let one = server.get("/fhir/Observation?_count=1").await.body.len();
+    assert!((500..3000).contains(&one), "{one}");
+    for kind in ["batch", "transaction"] {
+        let entry = "{\"request\":{\"method\":\"GET\",\"url\":\"Observation?_count=1\"}}";
+        let entries = vec![entry; 30].join(",");
+        let body =
+            format!("{{\"resourceType\":\"Bundle\",\"type\":\"{kind}\",\"entry\":[{entries}]}}");
+        let sent = request(Method::POST, "/fhir", "application/fhir+json", body);
+        let answer = server.send(sent).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let answer = answer.json();
+        let statuses: Vec<&str> = answer["entry"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| entry["response"]["status"].as_str().unwrap())
+            .collect();
+        let good = statuses.iter().filter(|s| s.starts_with("200")).count();
+        assert!((2..12).contains(&good), "{statuses:?}");
+        assert!(statuses[good..].iter().all(|s| s.starts_with("422")));
+        let told = &answer["entry"][29]["response"]["outcome"]["issue"][0];
+        assert_eq!(told["code"], "too-costly");
+        assert!(
+            told["diagnostics"]
+                .as_str()
+                .unwrap()
+                .contains("--bundle-answer-limit")
+        );
+    }
 }

@@ -133,8 +133,8 @@ async fn an_address_has_as_many_bodies_as_it_may() {
     };
     let listening = Listening::start(server.app.clone(), limits);
     let head = "POST /exchange/submissions HTTP/1.1\r\nHost: localhost\r\n\
-                Content-Type: application/json\r\nContent-Length: 2\r\n\r\n";
-    let half = format!("{head}{{");
+                Content-Type: application/json\r\nContent-Length: 20002\r\n\r\n";
+    let half = format!("{head}{{{}", " ".repeat(20_000));
     let mut first = listening.connect(&half).await;
     let _second = listening.connect(&half).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
@@ -145,14 +145,14 @@ async fn an_address_has_as_many_bodies_as_it_may() {
     // Another address has places of its own.
     let mut other = listening.connect_from("127.0.0.2:0").await;
     other
-        .write_all(format!("{head}{{}}").as_bytes())
+        .write_all(format!("{half}}}").as_bytes())
         .await
         .unwrap();
     assert!(answer(&mut other).await.starts_with("HTTP/1.1 422"));
     // A place is free when its body is answered.
     first.write_all(b"}").await.unwrap();
     assert!(answer(&mut first).await.starts_with("HTTP/1.1 422"));
-    let mut fourth = listening.connect(&format!("{head}{{}}")).await;
+    let mut fourth = listening.connect(&format!("{half}}}")).await;
     assert!(answer(&mut fourth).await.starts_with("HTTP/1.1 422"));
 }
 
@@ -316,8 +316,17 @@ async fn one_address_cannot_take_all_connections_and_the_idlest_makes_room() {
     }
     let mut third = listening.connect_from("127.0.0.2:0").await;
     assert!(rest(&mut third).await.starts_with("HTTP/1.1 429"));
-    // Those of others, and of the address that is trusted, are taken in place of the idlest.
-    for _ in 0..4 {
+    // Those of others, and of the address that is trusted, are taken in place of the idlest, unless
+    // that was in use a moment ago.
+    let mut fourth = Vec::new();
+    for _ in 0..2 {
+        fourth.push(listening.connect("GET /health").await);
+    }
+    let mut fifth = listening.connect("GET /health").await;
+    assert!(rest(&mut fifth).await.starts_with("HTTP/1.1 503"));
+    held.extend(fourth);
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    for _ in 0..2 {
         let mut stream = listening.connect("GET /health").await;
         stream.write_all(b"").await.unwrap();
         held.push(stream);

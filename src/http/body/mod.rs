@@ -13,13 +13,14 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use axum::body::Body as HttpBody;
+use axum::body::{Body as HttpBody, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use flate2::read::MultiGzDecoder;
 
 use pace::{Pace, Silent};
+use places::SMALL;
 use spool::{IN_MEMORY, Spool};
 
 use super::App;
@@ -27,7 +28,7 @@ use super::error::{Kind, Problem, Result};
 use crate::fault::{Code, Fault, Place};
 use crate::json;
 
-pub use places::{Limits, Part, Peer, Places, Reservation};
+pub use places::{Limits, Part, Peer, Places, Reservation, SharedReservation};
 
 /// The body of a request, not read yet.
 pub struct Body {
@@ -103,24 +104,32 @@ impl Body {
         F: FnOnce(&mut dyn Read, u64) -> T + Send + 'static,
     {
         let Body {
-            body,
+            mut body,
             gzip,
             limit,
-            pace,
+            mut pace,
             places,
             peer,
             is_part,
         } = self;
-        let mut reservation = match is_part {
-            true => Reservation::default(),
-            false => places.open(peer).await?,
-        };
-        let mut spool = receive(body, pace, limit, Spool::new(places.room().clone())).await?;
+        let mut reservation = Reservation::new();
+        let mut spool = Spool::new(places.room().clone());
+        while let Some(block) = next_block(&mut body, &mut pace).await? {
+            let length = spool.len() + block.len() as u64;
+            if length > limit {
+                return Err(too_large(limit));
+            }
+            if length > SMALL && !is_part {
+                places.open(peer, &mut reservation).await?;
+            }
+            (spool, reservation) = write(spool, reservation, block).await?;
+        }
         if gzip {
             spool = inflate(spool, limit, &places).await?;
         }
         let length = spool.len();
-        if !is_part {
+        if length > SMALL && !is_part {
+            places.open(peer, &mut reservation).await?;
             places.reserve(&mut reservation, length).await?;
         }
         let turn = places.parse(length).await?;
@@ -160,36 +169,39 @@ pub fn faults_max(max: usize, length: u64) -> usize {
     max.min(1000 + length as usize / 64)
 }
 
-/// Receives a body.
-async fn receive(
-    mut body: HttpBody,
-    mut pace: Pace,
-    limit: u64,
-    mut spool: Spool,
-) -> Result<Spool> {
+/// The next bytes of a body; `None` at its end.
+async fn next_block(body: &mut HttpBody, pace: &mut Pace) -> Result<Option<Bytes>> {
     loop {
-        let frame = pace.frame(&mut body).await;
+        let frame = pace.frame(body).await;
         let frame = frame.map_err(|Silent| Problem::new(Kind::SlowSender))?;
-        let Some(frame) = frame else { return Ok(spool) };
+        let Some(frame) = frame else {
+            return Ok(None);
+        };
         let frame = frame.map_err(|error| {
             tracing::debug!(error = %error, source = ?error.source(), "body");
             broken("the whole body")
         })?;
-        let Ok(block) = frame.into_data() else {
-            continue;
-        };
-        if spool.len() + block.len() as u64 > limit {
-            return Err(too_large(limit));
-        }
-        if spool.blocks(block.len()) {
-            let written = move || spool.write(&block).map(|()| spool);
-            spool = tokio::task::spawn_blocking(written)
-                .await?
-                .map_err(unspooled)?;
-        } else {
-            spool.write(&block).map_err(unspooled)?;
+        if let Ok(block) = frame.into_data() {
+            return Ok(Some(block));
         }
     }
+}
+
+/// Adds bytes to a buffer, on a blocking thread where they go to its file: a file is there for as
+/// long as its reservation.
+async fn write(
+    mut spool: Spool,
+    reservation: Reservation,
+    block: Bytes,
+) -> Result<(Spool, Reservation)> {
+    if !spool.blocks(block.len()) {
+        spool.write(&block).map_err(unspooled)?;
+        return Ok((spool, reservation));
+    }
+    let written = move || spool.write(&block).map(|()| (spool, reservation));
+    tokio::task::spawn_blocking(written)
+        .await?
+        .map_err(unspooled)
 }
 
 /// Decompresses a body. One that turns out to be large waits for its turn among the large ones.

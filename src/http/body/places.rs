@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -12,17 +12,20 @@ use super::spool::{IN_MEMORY, Room};
 use crate::http::error::{Kind, Problem, Result};
 use crate::metrics;
 
+/// Bytes up to which a body needs no place among the open ones, so that small requests wait for
+/// none of those that come slowly.
+pub(super) const SMALL: u64 = 16 << 10;
 /// How long a request waits for its turn before it is told to come again.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Memory that a parsed body takes, in its own sizes.
-const FACTOR: u64 = 4;
+/// Memory that the work on a body takes at most, in its own sizes.
+const FACTOR: u64 = 6;
 /// Bytes of the memory budget that a permit stands for.
 const UNIT: u64 = 1 << 10;
 
 /// Limits of bodies.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Bodies that are open at the same time.
+    /// Bodies of more than [`SMALL`] bytes that are open at the same time.
     pub open: usize,
     /// Those of them that come from one address.
     pub per_peer: usize,
@@ -76,9 +79,23 @@ pub struct Part;
 /// What a body holds until its request is answered: its place and the memory of what was parsed.
 #[derive(Debug, Default)]
 pub struct Reservation {
-    _open: Option<(OwnedSemaphorePermit, metrics::Present)>,
-    _peer: Option<PeerPlace>,
+    _present: Option<metrics::Present>,
+    open: Option<OwnedSemaphorePermit>,
+    peer: Option<PeerPlace>,
     memory: Option<OwnedSemaphorePermit>,
+}
+
+/// A reservation as an extension of an answer, held until the answer is sent.
+pub type SharedReservation = Arc<OnceLock<Reservation>>;
+
+impl Reservation {
+    /// The reservation of a body that begins to come.
+    pub(super) fn new() -> Reservation {
+        Reservation {
+            _present: Some(metrics::Present::body()),
+            ..Reservation::default()
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -118,12 +135,19 @@ impl Places {
         &self.room
     }
 
-    /// A place for a body.
+    /// A place for a body of more than [`SMALL`] bytes, unless it has one.
     ///
     /// # Errors
     /// 429 where as many bodies of the same address are open as may be, 503 where none of all
     /// places is free in time.
-    pub(super) async fn open(&self, peer: Option<Peer>) -> Result<Reservation> {
+    pub(super) async fn open(
+        &self,
+        peer: Option<Peer>,
+        reservation: &mut Reservation,
+    ) -> Result<()> {
+        if reservation.open.is_some() {
+            return Ok(());
+        }
         let peer = peer
             .map(|Peer(address)| self.open_of(address))
             .transpose()?;
@@ -132,11 +156,9 @@ impl Places {
             .await
             .ok_or_else(|| Problem::new(Kind::Unavailable))?;
         drop(wait);
-        Ok(Reservation {
-            _open: Some((permit, metrics::Present::body())),
-            _peer: peer,
-            memory: None,
-        })
+        reservation.open = Some(permit);
+        reservation.peer = peer;
+        Ok(())
     }
 
     fn open_of(&self, address: IpAddr) -> Result<PeerPlace> {
@@ -155,12 +177,12 @@ impl Places {
         Ok(PeerPlace(self.peers.clone(), address))
     }
 
-    /// The memory that a body of `length` bytes needs; none of the budget for a small one, which
+    /// The memory that the work on `length` bytes needs; none of the budget for few of them, which
     /// the number of open bodies limits.
     ///
     /// # Errors
     /// 503 where the budget has none in time.
-    pub(super) async fn reserve(&self, reservation: &mut Reservation, length: u64) -> Result<()> {
+    pub async fn reserve(&self, reservation: &mut Reservation, length: u64) -> Result<()> {
         if length <= IN_MEMORY as u64 {
             return Ok(());
         }

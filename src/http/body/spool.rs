@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes of a body that are kept in memory.
-pub const IN_MEMORY: usize = 128 << 10;
+pub const IN_MEMORY: usize = 64 << 10;
 
 /// Room that all spools together have in the folder for temporary files, in bytes.
 #[derive(Debug)]

@@ -16,7 +16,7 @@ use super::{Next, json};
 use crate::exchange::{self, Options};
 use crate::fault::Lang;
 use crate::http::App;
-use crate::http::body::{self, Body};
+use crate::http::body::{self, Body, SharedReservation};
 use crate::http::error::{self, Kind, PROBLEM_JSON, Problem, Result};
 use crate::http::links::Root;
 use crate::http::negotiate::{self, JSON, TEXT_JSON};
@@ -104,11 +104,13 @@ async fn submit(
     // A task of its own: a client that goes away now does not undo what it sent.
     let store = app.store().clone();
     let stored = async move {
-        let _reservation = reservation;
-        store.submit(&mut submission, &how).await
+        let receipt = store.submit(&mut submission, &how).await;
+        receipt.map(|receipt| (receipt, reservation))
     };
-    let receipt = tokio::spawn(stored.in_current_span()).await??;
+    let (receipt, reservation) = tokio::spawn(stored.in_current_span()).await??;
     let mut response = answer(&receipt, lang)?;
+    let reservation = SharedReservation::new(reservation.into());
+    response.extensions_mut().insert(reservation);
     let location = format!("{}/exchange/submissions/{}", root.0, receipt.id);
     if let Ok(location) = HeaderValue::from_str(&location) {
         response.headers_mut().insert(LOCATION, location);

@@ -27,7 +27,7 @@ use tower::ServiceExt as _;
 use asked::Asked;
 use before::Before;
 
-use super::call::Call;
+use super::call::{Call, Checks};
 use super::condition::{self, IF_NONE_EXIST};
 use super::patch;
 use super::requests::{Answer, Answers, Read, Request, Requests, Target};
@@ -38,7 +38,7 @@ use crate::fhir::outcome::{Issue, outcome};
 use crate::fhir::patch::Work;
 use crate::fhir::resource::Resource;
 use crate::fhir::searchset::{Head, Page};
-use crate::http::body::{Body, Part as PartOfRequest};
+use crate::http::body::{Body, Part as PartOfRequest, Reservation};
 use crate::http::error::{Kind, Problem, Result};
 use crate::http::negotiate::{self, FHIR_JSON};
 use crate::http::prefer::{Prefer, Return};
@@ -93,6 +93,20 @@ fn too_many(found: usize, max: usize) -> Problem {
             ),
         )
         .at("Bundle.entry")
+}
+
+/// Bytes of an answer from which on it takes memory of the budget.
+const LARGE: usize = 1 << 20;
+
+fn too_much(limit: usize) -> Problem {
+    Problem::new(Kind::TooCostly).detail(
+        format!(
+            "the answers of a Bundle have at most {limit} bytes together (--bundle-answer-limit); ask for this one by itself"
+        ),
+        format!(
+            "Bundle の応答は合計 {limit} バイトまでです（--bundle-answer-limit）。このエントリーは個別に要求してください"
+        ),
+    )
 }
 
 /// What an entry is answered with.
@@ -264,13 +278,33 @@ impl Bundle<'_> {
                 None => self.failed(&Problem::new(Kind::Internal)),
             });
         }
+        let limit = self.call.app.settings().bundle_answer_limit as usize;
+        let size = |part: &Part| part.resource.as_ref().map_or(0, Vec::len);
+        let mut bytes: usize = parts.iter().map(size).sum();
+        let mut memory = None;
         for at in others {
-            parts[at] = match self.other(routes, &self.entries[at]).await? {
-                Ok(part) => part,
-                Err(problem) => self.failed(&problem),
+            if bytes > LARGE && memory.is_none() {
+                let mut reservation = Reservation::default();
+                let places = self.call.app.places();
+                places.reserve(&mut reservation, 2 * limit as u64).await?;
+                memory = Some(reservation);
+            }
+            let answered = match bytes > limit {
+                true => Err(too_much(limit)),
+                false => self.other(routes, &self.entries[at], false).await?,
             };
+            parts[at] = answered
+                .and_then(|part| {
+                    bytes += size(&part);
+                    if bytes > limit {
+                        Err(too_much(limit))
+                    } else {
+                        Ok(part)
+                    }
+                })
+                .unwrap_or_else(|problem| self.failed(&problem));
         }
-        self.respond(&parts)
+        self.respond(parts)
     }
 
     /// Whether what a transaction reads can be read as things are.
@@ -287,7 +321,7 @@ impl Bundle<'_> {
             out.push(Read {
                 entry: at as u32,
                 named,
-                problem: self.other(routes, entry).await?.err(),
+                problem: self.other(routes, entry, true).await?.err(),
             });
         }
         Ok(out)
@@ -360,11 +394,13 @@ impl Bundle<'_> {
         }
     }
 
-    /// Answers by the routes of single requests; the inner error is what they answer.
+    /// Answers by the routes of single requests, or only checks a search; the inner error is what
+    /// they answer.
     async fn other(
         &self,
         routes: &Router,
         entry: &Entry,
+        checks: bool,
     ) -> Result<std::result::Result<Part, Problem>> {
         let (path, query) = self.path(&entry.url);
         let uri = match query {
@@ -384,6 +420,9 @@ impl Bundle<'_> {
         };
         *request.headers_mut() = self.headers(entry);
         request.extensions_mut().insert(PartOfRequest);
+        if checks {
+            request.extensions_mut().insert(Checks);
+        }
         let mut response = match routes.clone().oneshot(request).await {
             Ok(response) => response,
             Err(never) => match never {},
@@ -449,7 +488,7 @@ impl Bundle<'_> {
         self.call.answer_value(status, &told)
     }
 
-    fn respond(&self, parts: &[Part]) -> Result<Response> {
+    fn respond(&self, parts: Vec<Part>) -> Result<Response> {
         let mut page = Page::new(&Head {
             bundle_type: match self.handling {
                 Handling::Strict => "transaction-response",

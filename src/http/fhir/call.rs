@@ -1,7 +1,7 @@
 //! What every FHIR interaction knows of its request, and how it answers.
 
 use std::io::Read;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use axum::body::Body as HttpBody;
@@ -19,14 +19,19 @@ use crate::fhir::search::{Invalid, Scope, form};
 use crate::fhir::subset::Subset;
 use crate::fhir::{find, id};
 use crate::http::App;
-use crate::http::body::{Body, Reservation};
+use crate::http::body::{Body, SharedReservation};
 use crate::http::error::{self, Kind, Problem, Result};
 use crate::http::links::Root;
 use crate::http::negotiate::{self, FhirFormat};
 use crate::http::prefer::Prefer;
 use crate::http::query::{self, Plus};
+use crate::json;
 use crate::store::Handling;
 use crate::time;
+
+/// Extension of a request whose search is only to be checked.
+#[derive(Debug, Clone, Copy)]
+pub struct Checks;
 
 /// A request to the FHIR side.
 pub struct Call {
@@ -42,8 +47,10 @@ pub struct Call {
     pub headers: HeaderMap,
     /// The query string.
     pub query: String,
+    /// Whether a search is only to be checked, because a transaction runs it later.
+    pub checks: bool,
     /// What its body holds of the limits of all.
-    reservation: Arc<OnceLock<Reservation>>,
+    reservation: SharedReservation,
 }
 
 impl FromRequestParts<App> for Call {
@@ -66,6 +73,7 @@ impl FromRequestParts<App> for Call {
             // Not taken: what extracts the body after this looks for its encoding and length.
             headers: parts.headers.clone(),
             app: app.clone(),
+            checks: parts.extensions.get::<Checks>().is_some(),
             reservation: Arc::default(),
         })
     }
@@ -138,7 +146,7 @@ impl Call {
     }
 
     /// What the body holds, for a task that goes on when the request is given up.
-    pub fn reservation(&self) -> Arc<OnceLock<Reservation>> {
+    pub fn reservation(&self) -> SharedReservation {
         self.reservation.clone()
     }
 
@@ -170,16 +178,17 @@ impl Call {
     /// # Errors
     /// 500 where what was written is not JSON.
     pub fn answer(&self, status: StatusCode, body: Vec<u8>) -> Result<Response> {
-        let body = if self.format.pretty {
-            let value: Value = serde_json::from_slice(&body).map_err(Problem::internal)?;
-            serde_json::to_vec_pretty(&value).map_err(Problem::internal)?
-        } else {
-            body
+        let body = match self.format.pretty {
+            true => json::pretty(&body),
+            false => body,
         };
         let mut response = Response::new(HttpBody::from(body));
         *response.status_mut() = status;
         let media = HeaderValue::from_static(self.format.content_type);
         response.headers_mut().insert(CONTENT_TYPE, media);
+        if self.reservation.get().is_some() {
+            response.extensions_mut().insert(self.reservation());
+        }
         Ok(response)
     }
 

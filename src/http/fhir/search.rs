@@ -104,6 +104,11 @@ async fn run(
         address: format!("{}/{path}", call.base),
         id: format!("{path}?{}", search.used),
     };
+    if call.checks {
+        this.place()?;
+        find::check(&call.scope(), resource, &search)?;
+        return call.answer(StatusCode::OK, Vec::new());
+    }
     call.answer(StatusCode::OK, this.body().await?)
 }
 

@@ -126,11 +126,11 @@ async fn c1_13_every_error_is_an_operation_outcome() {
 
 #[tokio::test]
 async fn c1_13_limits_are_told_by_an_operation_outcome() {
-    let body = |text: &'static str| {
+    let body = |text: &str| {
         Request::post("/fhir/$to-fhir")
             .header("host", "h.example")
             .header("content-type", JSON)
-            .body(Body::from(text))
+            .body(Body::from(text.to_owned()))
             .unwrap()
     };
     let small = Server::with(Settings {
@@ -154,7 +154,7 @@ async fn c1_13_limits_are_told_by_an_operation_outcome() {
         },
         ..Settings::default()
     });
-    let answer = busy.await.call(body("{}")).await;
+    let answer = busy.await.call(body(&" ".repeat(20_000))).await;
     told(&answer, 503, "transient");
     assert!(!answer.header("retry-after").is_empty());
 
