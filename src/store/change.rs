@@ -16,22 +16,43 @@ use crate::fhir::id::ObservationKey;
 use crate::mapping::Status;
 use crate::metrics;
 
-/// What must be there for a change to happen (`If-Match`).
+/// Versions that a precondition names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum IfMatch {
+pub enum Versions {
     /// Any current version.
     Any,
     /// One of these current versions.
-    Versions(Vec<u32>),
+    Listed(Vec<u32>),
 }
 
-impl IfMatch {
+impl Versions {
+    fn has(&self, current: Option<u32>) -> bool {
+        match self {
+            Versions::Any => current.is_some(),
+            Versions::Listed(versions) => current.is_some_and(|c| versions.contains(&c)),
+        }
+    }
+}
+
+/// Precondition of a change (RFC 9110 §13.1); the empty one always holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Precondition {
+    /// The current version is one of these.
+    pub if_match: Option<Versions>,
+    /// The current version is none of these.
+    pub if_none_match: Option<Versions>,
+}
+
+impl Precondition {
     /// Whether it holds where `current` is the version that is there.
     pub fn holds(&self, current: Option<u32>) -> bool {
-        match self {
-            IfMatch::Any => current.is_some(),
-            IfMatch::Versions(versions) => current.is_some_and(|c| versions.contains(&c)),
-        }
+        self.if_match
+            .as_ref()
+            .is_none_or(|these| these.has(current))
+            && !self
+                .if_none_match
+                .as_ref()
+                .is_some_and(|these| these.has(current))
     }
 }
 
@@ -41,8 +62,8 @@ pub struct Rule {
     /// FHIR's update: the last one wins. Otherwise the resend rule (protocol specification
     /// §5).
     pub update: bool,
-    /// What must be there; only for an update.
-    pub condition: Option<IfMatch>,
+    /// Precondition of an update.
+    pub condition: Precondition,
     /// The status that was written.
     pub status: Status,
     /// What was written beyond the fields.
@@ -63,8 +84,8 @@ pub struct RecordChanges {
 pub struct Deletion {
     /// The record.
     pub key: ObservationKey,
-    /// What must be there.
-    pub condition: Option<IfMatch>,
+    /// Precondition of the change.
+    pub condition: Precondition,
 }
 
 /// A device that is to be known: maker, model and serial, and what else it tells.
@@ -76,8 +97,8 @@ pub struct DeviceChange {
     pub told: Told,
     /// Whether that replaces what it told, though it be nothing.
     pub replaces: bool,
-    /// What must be there.
-    pub condition: Option<IfMatch>,
+    /// Precondition of the change.
+    pub condition: Precondition,
 }
 
 /// What is to be written, all of it in one transaction.

@@ -18,9 +18,9 @@ impl Store {
         deletion: &Deletion,
     ) -> Result<Deleted> {
         let id = &deletion.key;
-        let absent = match deletion.condition {
-            Some(_) => Deleted::Otherwise,
-            None => Deleted::Absent,
+        let absent = match deletion.condition.holds(None) {
+            true => Deleted::Absent,
+            false => Deleted::Otherwise,
         };
         let Some(kind) = self.kinds.by_hash(id.kind) else {
             return Ok(absent);
@@ -32,11 +32,7 @@ impl Store {
             return Ok(absent);
         };
         let current = (raw.state != DELETED).then_some(raw.version as u32);
-        if deletion
-            .condition
-            .as_ref()
-            .is_some_and(|c| !c.holds(current))
-        {
+        if !deletion.condition.holds(current) {
             return Ok(Deleted::Otherwise);
         }
         if current.is_none() {

@@ -141,7 +141,7 @@ impl Store {
                 .retain(|told| told["name"].as_str() != name.as_deref());
         }
         let Some(row) = device else {
-            if change.condition.is_some() {
+            if !change.condition.holds(None) {
                 return Ok(Change::failed(None));
             }
             let ids = work.device_numbers(&[(part, hash)]).await?;
@@ -154,9 +154,7 @@ impl Store {
         };
         let former = row.try_get::<i64>(1)? as u32;
         version += former;
-        if let Some(condition) = &change.condition
-            && !condition.holds(Some(version))
-        {
+        if !change.condition.holds(Some(version)) {
             return Ok(Change::failed(Some(version)));
         }
         let content: Option<String> = row.try_get(2)?;

@@ -74,7 +74,8 @@ use db::{Reads, Transaction};
 pub use backup::{Restored, Snapshot, draft, replacement, restore};
 pub use census::Census;
 pub use change::{
-    Change, Changes, Deleted, Deletion, DeviceChange, Done, Held, IfMatch, RecordChanges, Rule,
+    Change, Changes, Deleted, Deletion, DeviceChange, Done, Held, Precondition, RecordChanges,
+    Rule, Versions,
 };
 pub use changes::ChangeQuery;
 pub use device::StoredDevice;

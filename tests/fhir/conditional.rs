@@ -245,3 +245,149 @@ async fn a_search_by_post_needs_no_body() {
         assert_eq!(answer.status, 415, "{headers:?} {body}");
     }
 }
+
+const PAST: &str = "Thu, 01 Jan 2015 00:00:00 GMT";
+const FUTURE: &str = "Fri, 01 Jan 2100 00:00:00 GMT";
+const PATCH: &str = r#"[{"op":"test","path":"/resourceType","value":"no"}]"#;
+
+/// Resources that are written: where, and with what change.
+async fn writable(server: &Server) -> Vec<(String, Value)> {
+    let mut weight = server.create(&observation(AT, "61.5")).await;
+    weight["valueQuantity"]["value"] = json!(62.5);
+    let mut patient = server.matches("/Patient?_count=1").await.remove(0);
+    patient["birthDate"] = json!("1950-01");
+    let mut device = server.matches("/Device?_count=1").await.remove(0);
+    device["note"] = json!([{ "text": "台所" }]);
+    let path = |resource: &Value| {
+        let text = |name: &str| resource[name].as_str().unwrap().to_owned();
+        format!("/{}/{}", text("resourceType"), text("id"))
+    };
+    let all = [weight, patient, device];
+    all.into_iter()
+        .map(|changed| (path(&changed), changed))
+        .collect()
+}
+
+#[tokio::test]
+async fn preconditions_hold_for_every_write_of_every_type() {
+    let server = Server::with_example().await;
+    for (path, changed) in writable(&server).await {
+        let read = server.get(&path).await;
+        let etag = read.header("etag").to_owned();
+        for failing in [
+            ("if-none-match", "*"),
+            ("if-none-match", etag.as_str()),
+            ("if-none-match", "W/\"77\", *"),
+            ("if-unmodified-since", PAST),
+            ("if-match", "W/\"77\""),
+        ] {
+            let media = ("content-type", "application/json-patch+json");
+            for answer in [
+                server.write("PUT", &path, &[failing], &changed).await,
+                server.send("DELETE", &path, &[failing], "").await,
+                server.send("PATCH", &path, &[media, failing], PATCH).await,
+            ] {
+                // A Device is neither deleted nor patched.
+                let has_method = answer.status != 405 || !path.starts_with("/Device");
+                if has_method {
+                    assert_eq!(answer.status, 412, "{path} {failing:?}: {}", answer.text);
+                    assert!(answer.text.contains("If-None-Match"), "{}", answer.text);
+                }
+            }
+            assert_eq!(server.get(&path).await.text, read.text);
+        }
+        for holding in [
+            vec![("if-none-match", "W/\"77\"")],
+            vec![("if-unmodified-since", FUTURE)],
+            vec![("if-unmodified-since", "yesterday")],
+            // If-Match goes before it.
+            vec![("if-match", etag.as_str()), ("if-unmodified-since", PAST)],
+        ] {
+            let put = server.write("PUT", &path, &holding, &read.json()).await;
+            assert_eq!(put.status, 200, "{path} {holding:?}: {}", put.text);
+            assert_eq!(put.header("etag"), etag);
+        }
+        let malformed = [("if-none-match", "3")];
+        assert_eq!(
+            server
+                .write("PUT", &path, &malformed, &changed)
+                .await
+                .status,
+            400
+        );
+    }
+}
+
+#[tokio::test]
+async fn if_none_match_lets_an_update_create_only() {
+    let server = Server::with_example().await;
+    let path = format!("/Observation?{IT}");
+    let star = [("if-none-match", "*")];
+    let first = server.write("PUT", &path, &star, &with_value("61.5")).await;
+    assert_eq!(first.status, 201, "{}", first.text);
+    let again = server.write("PUT", &path, &star, &with_value("62.5")).await;
+    assert_eq!(again.status, 412);
+    let id = first.json()["id"].as_str().unwrap().to_owned();
+    let by_id = format!("/Observation/{id}");
+    assert_eq!(server.send("DELETE", &by_id, &star, "").await.status, 412);
+    assert_eq!(server.send("DELETE", &by_id, &[], "").await.status, 204);
+    // A deleted one is not there.
+    let mut sent = with_value("63.5");
+    sent["id"] = json!(id);
+    sent["issued"] = json!("2018-10-06T12:00:00.000+09:00");
+    let since = [("if-none-match", "*"), ("if-unmodified-since", PAST)];
+    let revived = server.write("PUT", &by_id, &since, &sent).await;
+    assert_eq!(revived.status, 201, "{}", revived.text);
+}
+
+#[tokio::test]
+async fn entries_have_preconditions_of_their_own() {
+    let server = Server::with_example().await;
+    let made = server.create(&observation(AT, "61.5")).await;
+    let id = made["id"].as_str().unwrap();
+    let url = format!("Observation/{id}");
+    let mut changed = with_value("62.5");
+    changed["id"] = json!(id);
+    let with = |method: &str, resource: Option<Value>, name: &str, value: &str| {
+        let mut entry = crate::server::entry(method, &url, resource);
+        entry["request"][name] = json!(value);
+        entry
+    };
+    for (entry, status) in [
+        (
+            with("PUT", Some(changed.clone()), "ifNoneMatch", "*"),
+            "412",
+        ),
+        (
+            with("PUT", Some(changed.clone()), "ifNoneMatch", "W/\"1\""),
+            "412",
+        ),
+        (
+            with("PUT", Some(changed.clone()), "ifMatch", "W/\"2\""),
+            "412",
+        ),
+        (with("DELETE", None, "ifNoneMatch", "*"), "412"),
+        (with("GET", None, "ifNoneMatch", "W/\"1\""), "304"),
+        (with("GET", None, "ifModifiedSince", FUTURE), "304"),
+        (with("GET", None, "ifModifiedSince", PAST), "200"),
+        (
+            with("PUT", Some(changed.clone()), "ifNoneMatch", "W/\"7\""),
+            "200",
+        ),
+    ] {
+        for kind in ["transaction", "batch"] {
+            let bundle = json!({ "resourceType": "Bundle", "type": kind, "entry": [entry] });
+            let answer = server.write("POST", "", &[], &bundle).await;
+            if kind == "transaction" && status.starts_with('4') {
+                assert_eq!(answer.status.as_str(), status, "{entry}: {}", answer.text);
+                continue;
+            }
+            assert_eq!(answer.status, 200, "{}", answer.text);
+            let told = answer.json()["entry"][0]["response"]["status"].clone();
+            assert!(
+                told.as_str().unwrap().starts_with(status),
+                "{entry}: {told}"
+            );
+        }
+    }
+}

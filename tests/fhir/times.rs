@@ -65,7 +65,7 @@ async fn a_write_is_of_the_time_at_which_it_ends() {
     let mut changes = Changes {
         deletions: vec![Deletion {
             key: ObservationKey::decode(&id).unwrap(),
-            condition: None,
+            condition: Default::default(),
         }],
         ..Changes::default()
     };

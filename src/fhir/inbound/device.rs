@@ -130,7 +130,7 @@ impl Finish<'_> {
                         part,
                         told: device.told,
                         replaces: false,
-                        condition: None,
+                        condition: Default::default(),
                     };
                     out.push((device.entry, change));
                 }

@@ -95,7 +95,7 @@ impl Inbound<'_> {
                 makes: individual.is_none(),
                 only_new: false,
                 keeps: false,
-                condition: None,
+                condition: Default::default(),
                 pointer: expression(resource, spot, resource.node(), ""),
                 place: resource.place(),
             },

@@ -28,7 +28,7 @@ use asked::Asked;
 use before::Before;
 
 use super::call::{Call, Checks};
-use super::condition::{self, IF_NONE_EXIST};
+use super::condition::{IF_NONE_EXIST, Precondition};
 use super::patch;
 use super::requests::{Answer, Answers, Read, Request, Requests, Target};
 use super::{read, written};
@@ -340,10 +340,9 @@ impl Bundle<'_> {
         entry: &Entry,
         patch: (&json_patch::Patch, &mut Work),
     ) -> Result<(Request, Vec<u8>)> {
-        let if_match = entry.if_match.as_deref();
-        let if_match = if_match.map(condition::parse_if_match).transpose()?;
+        let precondition = Precondition::of_entry(entry)?;
         let id = patch::named(resource, self.call, target).await?;
-        patch::patched(resource, self.call, &id, if_match.as_ref(), patch).await
+        patch::patched(resource, self.call, &id, &precondition, patch).await
     }
 
     /// The answer to what was written.

@@ -253,7 +253,7 @@ fn http_date(millis: i64) -> String {
 }
 
 /// Seconds since the epoch.
-fn read_http_date(text: &str) -> Option<i64> {
+pub(super) fn read_http_date(text: &str) -> Option<i64> {
     let at = httpdate::parse_http_date(text.trim()).ok()?;
     let since = at.duration_since(UNIX_EPOCH).ok()?;
     i64::try_from(since.as_secs()).ok()

@@ -1,51 +1,109 @@
-//! Conditions of writes: `If-Match`, and the searches by which conditional interactions name
+//! Conditions of writes: preconditions of the version that is there, and the searches by which conditional interactions name
 //! their resource (<https://hl7.org/fhir/R4/http.html#concurrency>,
 //! <https://hl7.org/fhir/R4/http.html#ccreate>).
 
 use axum::http::HeaderMap;
-use axum::http::header::{HeaderName, IF_MATCH};
+use axum::http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH, IF_UNMODIFIED_SINCE};
 
-use super::call::Call;
+use super::call::{Call, Version, read_http_date};
 use crate::fault::shorten;
 use crate::fhir::find;
+use crate::fhir::inbound::Entry;
 use crate::fhir::instance::Origin;
 use crate::fhir::resource::Resource;
 use crate::fhir::search::form;
 use crate::http::error::{Kind, Problem, Result};
-use crate::store::IfMatch;
+use crate::store::{self, Versions};
 
 /// `If-None-Exist`
 pub const IF_NONE_EXIST: HeaderName = HeaderName::from_static("if-none-exist");
 
-/// What the `If-Match` of a request asks for.
-///
-/// # Errors
-/// 400 where it is malformed.
-pub fn if_match(headers: &HeaderMap) -> Result<Option<IfMatch>> {
-    let mut values = headers.get_all(IF_MATCH).iter().peekable();
+/// Precondition of a request: of versions, which the store checks, and of a time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Precondition {
+    /// `If-Match` and `If-None-Match`
+    pub versions: store::Precondition,
+    /// `If-Unmodified-Since`, in seconds since the epoch; `None` beside `If-Match`
+    /// (RFC 9110 §13.2.2).
+    pub unmodified_since: Option<i64>,
+}
+
+impl Precondition {
+    /// The precondition that the headers of a request state. A date that is none is passed over, as
+    /// RFC 9110 §13.1.4 says.
+    ///
+    /// # Errors
+    /// 400 where an entity tag is malformed.
+    pub fn of(headers: &HeaderMap) -> Result<Precondition> {
+        let if_match = tags(headers, IF_MATCH)?;
+        let since = headers.get(IF_UNMODIFIED_SINCE);
+        let since = since.filter(|_| if_match.is_none());
+        Ok(Precondition {
+            unmodified_since: since.and_then(|v| read_http_date(v.to_str().ok()?)),
+            versions: store::Precondition {
+                if_match,
+                if_none_match: tags(headers, IF_NONE_MATCH)?,
+            },
+        })
+    }
+
+    /// The precondition that the request of a Bundle's entry states.
+    ///
+    /// # Errors
+    /// 400 where an entity tag is malformed.
+    pub fn of_entry(entry: &Entry) -> Result<Precondition> {
+        let read = |text: &Option<String>| text.as_deref().map(parse).transpose();
+        Ok(Precondition {
+            versions: store::Precondition {
+                if_match: read(&entry.if_match)?,
+                if_none_match: read(&entry.if_none_match)?,
+            },
+            unmodified_since: None,
+        })
+    }
+
+    /// The precondition that a version is the current one.
+    pub fn version(number: u32) -> Precondition {
+        Precondition {
+            versions: store::Precondition {
+                if_match: Some(Versions::Listed(vec![number])),
+                if_none_match: None,
+            },
+            unmodified_since: None,
+        }
+    }
+
+    /// Whether it holds for a version that is there.
+    pub fn holds(&self, version: Version) -> bool {
+        let seconds = version.updated_at.div_euclid(1000);
+        self.versions.holds(Some(version.number))
+            && self.unmodified_since.is_none_or(|since| seconds <= since)
+    }
+
+    /// Whether it holds where nothing is there.
+    pub fn holds_for_nothing(&self) -> bool {
+        self.versions.holds(None)
+    }
+}
+
+fn tags(headers: &HeaderMap, name: HeaderName) -> Result<Option<Versions>> {
+    let mut values = headers.get_all(name).iter().peekable();
     if values.peek().is_none() {
         return Ok(None);
     }
     let mut tags = Vec::new();
     for value in values {
-        tags.extend(value.to_str().map_err(|_| malformed())?.split(','));
+        tags.push(value.to_str().map_err(|_| malformed())?);
     }
-    parse(tags.into_iter()).map(Some)
+    parse(&tags.join(",")).map(Some)
 }
 
-/// What `request.ifMatch` of a Bundle's entry asks for.
-///
-/// # Errors
-/// 400 where it is malformed.
-pub fn parse_if_match(text: &str) -> Result<IfMatch> {
-    parse(text.split(','))
-}
-
-fn parse<'a>(tags: impl Iterator<Item = &'a str>) -> Result<IfMatch> {
+/// Versions that a list of entity tags names.
+fn parse(text: &str) -> Result<Versions> {
     let mut versions = Vec::new();
-    for tag in tags.map(str::trim) {
+    for tag in text.split(',').map(str::trim) {
         if tag == "*" {
-            return Ok(IfMatch::Any);
+            return Ok(Versions::Any);
         }
         let tag = tag.strip_prefix("W/").unwrap_or(tag);
         let opaque = tag.strip_prefix('"').and_then(|t| t.strip_suffix('"'));
@@ -57,21 +115,22 @@ fn parse<'a>(tags: impl Iterator<Item = &'a str>) -> Result<IfMatch> {
             .map_or(opaque, |(version, _)| version);
         versions.extend(version.parse::<u32>());
     }
-    Ok(IfMatch::Versions(versions))
+    Ok(Versions::Listed(versions))
 }
 
 fn malformed() -> Problem {
     Problem::new(Kind::Parameter).detail(
-        "If-Match: an entity tag such as W/\"3\" is expected",
-        "If-Match には W/\"3\" のようなエンティティタグを指定してください",
+        "If-Match, If-None-Match: an entity tag such as W/\"3\" is expected",
+        "If-Match、If-None-Match には W/\"3\" のようなエンティティタグを指定してください",
     )
 }
 
-/// The current version is none of those asked for.
+/// The current version is not as the request wants it.
 pub fn failed() -> Problem {
     Problem::new(Kind::Precondition).detail(
-        "If-Match: the current version is another one; read it and write again",
-        "If-Match: 現在の版が異なります。読み直してから書き込んでください",
+        "If-Match, If-None-Match or If-Unmodified-Since does not hold for the current version; read it \
+         and write again",
+        "If-Match、If-None-Match、If-Unmodified-Since のいずれかを現在の版が満たしません。読み直してから書き込んでください",
     )
 }
 
@@ -188,15 +247,11 @@ mod tests {
             ("W/\"1\", W/\"2\"", vec![1, 2]),
             ("\"elsewhere\"", vec![]),
         ] {
-            assert_eq!(
-                parse_if_match(text).unwrap(),
-                IfMatch::Versions(versions),
-                "{text}"
-            );
+            assert_eq!(parse(text).unwrap(), Versions::Listed(versions), "{text}");
         }
-        assert_eq!(parse_if_match("*").unwrap(), IfMatch::Any);
+        assert_eq!(parse("*").unwrap(), Versions::Any);
         for text in ["", "3", "W/3", "W/\"3", "W/\"3\",", "w/\"3\""] {
-            assert!(parse_if_match(text).is_err(), "{text}");
+            assert!(parse(text).is_err(), "{text}");
         }
     }
 }

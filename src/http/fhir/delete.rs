@@ -4,7 +4,7 @@
 use axum::response::Response;
 
 use super::call::Call;
-use super::condition;
+use super::condition::Precondition;
 use super::requests::{Ask, Request, Target};
 use super::written;
 use crate::fhir::inbound::{Head, Options, Taken};
@@ -13,10 +13,13 @@ use crate::http::error::Result;
 
 /// Deletes a resource. What is absent or deleted already is no error.
 pub async fn delete(resource: &'static Resource, call: &Call, target: Target) -> Result<Response> {
-    let if_match = condition::if_match(&call.headers)?;
+    let precondition = Precondition::of(&call.headers)?;
     let request = Request {
         resource,
-        ask: Ask::Delete { target, if_match },
+        ask: Ask::Delete {
+            target,
+            precondition,
+        },
         head: Head::default(),
         full_url: String::new(),
     };

@@ -6,7 +6,7 @@ use json_patch::{Patch, PatchOperation};
 use serde_json::Value;
 
 use super::call::{Call, no_such};
-use super::condition::{self, Found};
+use super::condition::{self, Found, Precondition};
 use super::read::{self, Current};
 use super::requests::{Ask, Request, Target, other_id};
 use super::written;
@@ -17,7 +17,6 @@ use crate::http::body::Body;
 use crate::http::error::{Kind, Problem, Result};
 use crate::http::negotiate;
 use crate::json::DEPTH_MAX;
-use crate::store::IfMatch;
 
 /// The media type of JSON Patch.
 pub const JSON_PATCH: &str = "application/json-patch+json";
@@ -32,20 +31,22 @@ pub async fn patch(
     target: Target,
     body: Body,
 ) -> Result<Response> {
-    let if_match = condition::if_match(&call.headers)?;
+    let precondition = Precondition::of(&call.headers)?;
     negotiate::content_type(&call.headers, &[JSON_PATCH])?;
     let limit = call.app.settings().patch_limit;
     let patch = read_patch(&call.bytes(body.limit(limit)).await?)?;
     let id = named(resource, call, target).await?;
     for attempt in 1.. {
         let mut work = Work::new(limit as usize);
-        let patched = patched(resource, call, &id, if_match.as_ref(), (&patch, &mut work));
+        let patched = patched(resource, call, &id, &precondition, (&patch, &mut work));
         let (request, text) = patched.await?;
         let (head, taken) = written::take(call, text).await?;
         let request = Request { head, ..request };
         match written::perform(call, request, taken).await {
             Err(problem)
-                if problem.kind == Kind::Precondition && if_match.is_none() && attempt < TRIES => {}
+                if problem.kind == Kind::Precondition
+                    && precondition == Precondition::default()
+                    && attempt < TRIES => {}
             answer => return written::respond(call, answer?).await,
         }
     }
@@ -96,11 +97,11 @@ pub async fn patched(
     resource: &'static Resource,
     call: &Call,
     id: &str,
-    if_match: Option<&IfMatch>,
+    precondition: &Precondition,
     (patch, work): (&Patch, &mut Work),
 ) -> Result<(Request, Vec<u8>)> {
     let Current { mut body, version } = read::current(resource, call, id).await?;
-    if if_match.is_some_and(|condition| !condition.holds(Some(version.number))) {
+    if !precondition.holds(version) {
         return Err(condition::failed());
     }
     let narrative = body.get("text").cloned();
@@ -118,7 +119,7 @@ pub async fn patched(
         resource,
         ask: Ask::Update {
             target: Target::Id(id.to_owned()),
-            if_match: Some(IfMatch::Versions(vec![version.number])),
+            precondition: Precondition::version(version.number),
         },
         head: Default::default(),
         full_url: String::new(),

@@ -19,7 +19,7 @@ use axum::http::request::Parts;
 use tracing::Instrument as _;
 
 use super::call::Call;
-use super::condition::{self, Found};
+use super::condition::{self, Found, Precondition};
 use crate::fault::{Code, Fault, Severity};
 use crate::fhir::id::{self, ObservationKey};
 use crate::fhir::inbound::{self, Head, Taken};
@@ -30,7 +30,7 @@ use crate::http::error::{Kind, Problem, Result};
 use crate::kind::Kinds;
 use crate::mapping::forward;
 use crate::store::{
-    Changes, Deleted, Deletion, Done, Handling, IfMatch, ParticipantDeletion, RecordChanges, Rule,
+    Changes, Deleted, Deletion, Done, Handling, ParticipantDeletion, RecordChanges, Rule,
 };
 use read::Written;
 use registry::Entries;
@@ -64,15 +64,15 @@ pub enum Ask {
     Update {
         /// What is replaced.
         target: Target,
-        /// What must be there.
-        if_match: Option<IfMatch>,
+        /// Precondition of the version that is there.
+        precondition: Precondition,
     },
     /// delete
     Delete {
         /// What goes.
         target: Target,
-        /// What must be there.
-        if_match: Option<IfMatch>,
+        /// Precondition of the version that is there.
+        precondition: Precondition,
     },
 }
 
@@ -215,6 +215,7 @@ impl<'a> Requests<'a> {
             false => 0,
         };
         self.find_targets(&mut taken).await?;
+        self.keep_unmodified(&mut taken).await?;
         for (entry, problem) in self.settle(&mut taken).await? {
             taken.leave_out(entry);
             if !self.is_answered(entry) {
@@ -315,6 +316,42 @@ impl<'a> Requests<'a> {
         said
     }
 
+    /// Turns a precondition of time into one of the version that was not modified since.
+    async fn keep_unmodified(&mut self, taken: &mut Taken) -> Result<()> {
+        for entry in 0..self.requests.len() as u32 {
+            let Some(Some(request)) = self.requests.get_mut(entry as usize) else {
+                continue;
+            };
+            let (Ask::Update {
+                target: Target::Id(id),
+                precondition,
+            }
+            | Ask::Delete {
+                target: Target::Id(id),
+                precondition,
+            }) = &mut request.ask
+            else {
+                continue;
+            };
+            if precondition.unmodified_since.is_none() {
+                continue;
+            }
+            match super::read::version(request.resource, self.call, id, None).await {
+                Ok((version, _)) if precondition.holds(version) => {
+                    *precondition = Precondition::version(version.number);
+                }
+                Ok(_) => {
+                    taken.leave_out(entry);
+                    self.requests[entry as usize] = None;
+                    self.answer(entry, Err(condition::failed()));
+                }
+                Err(problem) if matches!(problem.kind, Kind::NotFound | Kind::Gone) => {}
+                Err(problem) => return Err(problem),
+            }
+        }
+        Ok(())
+    }
+
     /// The records with their rules.
     fn records(&mut self, records: Vec<inbound::WrittenRecords>, changes: &mut Changes) {
         for inbound::WrittenRecords {
@@ -329,7 +366,11 @@ impl<'a> Requests<'a> {
                 let request = self.requests.get(row.position.index as usize);
                 let (update, condition) = match request.and_then(Option::as_ref) {
                     Some(Request {
-                        ask: Ask::Update { target, if_match },
+                        ask:
+                            Ask::Update {
+                                target,
+                                precondition,
+                            },
                         ..
                     }) => {
                         let record = submission.record(kinds, &row);
@@ -342,9 +383,9 @@ impl<'a> Requests<'a> {
                             let expected = format!("PUT Observation/{}", own.encode());
                             submission.refuse(place, fault.expected(expected).found(id));
                         }
-                        (true, if_match.clone())
+                        (true, precondition.versions.clone())
                     }
-                    _ => (false, None),
+                    _ => (false, Default::default()),
                 };
                 rules.push(Rule {
                     update,
@@ -366,14 +407,14 @@ impl<'a> Requests<'a> {
                 ask:
                     Ask::Delete {
                         target: Target::Id(id),
-                        if_match,
+                        precondition,
                     },
                 ..
             }) = self.request(entry)
             else {
                 continue;
             };
-            let condition = if_match.clone();
+            let condition = precondition.versions.clone();
             let of_records = matches!(resource.sources, [Source::Record]);
             match (ObservationKey::decode(id), id::decode_hash(id)) {
                 (Some(key), _) if of_records => {
@@ -386,7 +427,7 @@ impl<'a> Requests<'a> {
                         .withdrawals
                         .push(ParticipantDeletion { hash, condition });
                 }
-                _ if condition.is_some() => self.answer(entry, Err(condition::failed())),
+                _ if !condition.holds(None) => self.answer(entry, Err(condition::failed())),
                 _ => self.deleted(entry, Deleted::Absent),
             }
         }

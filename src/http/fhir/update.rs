@@ -3,7 +3,7 @@
 use axum::response::Response;
 
 use super::call::Call;
-use super::condition;
+use super::condition::Precondition;
 use super::requests::{Ask, Request, Target, other_id};
 use super::written;
 use crate::fhir::resource::Resource;
@@ -17,7 +17,7 @@ pub async fn update(
     target: Target,
     body: Body,
 ) -> Result<Response> {
-    let if_match = condition::if_match(&call.headers)?;
+    let precondition = Precondition::of(&call.headers)?;
     let (head, taken) = written::read(resource, call, body).await?;
     if let Target::Id(id) = &target
         && head.id.as_ref() != Some(id)
@@ -26,7 +26,10 @@ pub async fn update(
     }
     let request = Request {
         resource,
-        ask: Ask::Update { target, if_match },
+        ask: Ask::Update {
+            target,
+            precondition,
+        },
         head,
         full_url: String::new(),
     };

@@ -8,7 +8,7 @@ use super::{Stored, change, key_hash};
 use crate::fault::{Code, Fault, Place};
 use crate::fhir::id::Hash96;
 use crate::registry::{Faults, PARTICIPANTS, Row, Value};
-use crate::store::change::{Change, Deleted, IfMatch};
+use crate::store::change::{Change, Deleted, Precondition};
 use crate::store::db::query;
 use crate::store::work::Work;
 use crate::store::{Did, Handling, Outcome, Result, Store};
@@ -28,7 +28,7 @@ pub struct ParticipantChange {
     /// Whether it changes nothing where there is one, in place of being refused.
     pub keeps: bool,
     /// What must be there.
-    pub condition: Option<IfMatch>,
+    pub condition: Precondition,
     /// Where it stands, as FHIRPath.
     pub pointer: String,
     /// Where it stands in its text.
@@ -50,7 +50,7 @@ pub struct ParticipantDeletion {
     /// Who.
     pub hash: Hash96,
     /// What must be there.
-    pub condition: Option<IfMatch>,
+    pub condition: Precondition,
 }
 
 /// Changes of one row.
@@ -172,7 +172,7 @@ impl Store {
             }
             let former = stored.get(&hash);
             let current = former.map(|stored| stored.version);
-            if change.condition.as_ref().is_some_and(|c| !c.holds(current)) {
+            if !change.condition.holds(current) {
                 out[place] = Some(ParticipantChanged {
                     change: Change::failed(current),
                     faults: Vec::new(),
@@ -234,11 +234,7 @@ impl Store {
         let stored = change::stored(&mut work.tx, &PARTICIPANTS, &[hash]).await?;
         let stored = stored.get(&hash);
         let current = stored.map(|stored| stored.version);
-        if deletion
-            .condition
-            .as_ref()
-            .is_some_and(|c| !c.holds(current))
-        {
+        if !deletion.condition.holds(current) {
             return Ok(Deleted::Otherwise);
         }
         let Some(stored) = stored else {

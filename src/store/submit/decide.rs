@@ -198,7 +198,7 @@ fn update(
     p.revived = raw.is_some_and(|raw| raw.state == DELETED);
     p.version = raw.map_or(1, |raw| raw.version);
     let current = raw.filter(|_| !p.revived).map(|raw| raw.version as u32);
-    if rule.condition.as_ref().is_some_and(|c| !c.holds(current)) {
+    if !rule.condition.holds(current) {
         p.outcome = Outcome::Conflict;
         p.failed = true;
         return false;

@@ -8,9 +8,10 @@ use crate::fhir::base64;
 use crate::fhir::inbound::Entry;
 use crate::fhir::resource::{self, Interaction, Resource};
 use crate::http::error::{Kind, Problem, Result};
+use crate::http::fhir::condition::Precondition;
 use crate::http::fhir::patch::{self, JSON_PATCH};
 use crate::http::fhir::requests::{Ask, Request, Target, other_id};
-use crate::http::fhir::{condition, create, written};
+use crate::http::fhir::{create, written};
 use crate::store::Handling;
 
 /// Request of an entry.
@@ -53,8 +54,7 @@ impl Bundle<'_> {
                     format!("「{name}」というリソースタイプはありません"),
                 )
         })?;
-        let if_match = entry.if_match.as_deref();
-        let if_match = if_match.map(condition::parse_if_match).transpose()?;
+        let precondition = Precondition::of_entry(entry)?;
         let target = match (id, query) {
             (Some(id), None) => Some(Target::Id(id.to_owned())),
             (None, Some(query)) => Some(Target::Query(query.to_owned())),
@@ -93,12 +93,18 @@ impl Bundle<'_> {
                 {
                     return Err(other_id(id));
                 }
-                Ask::Update { target, if_match }
+                Ask::Update {
+                    target,
+                    precondition,
+                }
             }
             "DELETE" => {
                 has(Interaction::Delete)?;
                 let target = target.ok_or_else(no_target)?;
-                Ask::Delete { target, if_match }
+                Ask::Delete {
+                    target,
+                    precondition,
+                }
             }
             "PATCH" => {
                 has(Interaction::Patch)?;

@@ -77,16 +77,22 @@ impl Requests<'_> {
                 }
                 self.retarget(entry, Target::Id(id));
             }
-            (Ask::Update { if_match: None, .. }, Found::None) => {
+            (Ask::Update { precondition, .. }, Found::None) if precondition.holds_for_nothing() => {
                 let if_none_exist = None;
                 self.ask(entry, Ask::Create { if_none_exist });
             }
             (Ask::Update { .. }, Found::None) => return Err(condition::failed()),
-            (Ask::Delete { if_match, .. }, Found::One(id)) => {
+            (Ask::Delete { precondition, .. }, Found::One(id)) => {
                 let target = Target::Id(id);
-                self.ask(entry, Ask::Delete { target, if_match });
+                self.ask(
+                    entry,
+                    Ask::Delete {
+                        target,
+                        precondition,
+                    },
+                );
             }
-            (Ask::Delete { if_match: None, .. }, Found::None) => {
+            (Ask::Delete { precondition, .. }, Found::None) if precondition.holds_for_nothing() => {
                 self.answer(entry, Ok(Answer::nothing(resource)));
             }
             (Ask::Delete { .. }, Found::None) => return Err(condition::failed()),

@@ -9,7 +9,9 @@ use crate::fhir::inbound;
 use crate::fhir::search::form;
 use crate::http::error::{Kind, Problem, Result};
 use crate::http::fhir::condition;
-use crate::store::{Changes, Deleted, DeviceChange, Done, IfMatch, Outcome, ParticipantChange};
+use crate::store::{
+    Changes, Deleted, DeviceChange, Done, Outcome, ParticipantChange, Precondition,
+};
 
 /// The entries of the changes that are not of records, in their order.
 #[derive(Default)]
@@ -93,13 +95,16 @@ impl Requests<'_> {
     /// What a request means for the resource whose id is `own`.
     fn meant(&self, entry: u32, own: &str, pointer: &str, place: Place) -> Result<Meant> {
         let Some(Request {
-            ask: Ask::Update { target, if_match },
+            ask: Ask::Update {
+                target,
+                precondition,
+            },
             ..
         }) = self.request(entry)
         else {
             return Ok(Meant {
                 update: false,
-                condition: None,
+                condition: Default::default(),
             });
         };
         match target {
@@ -111,7 +116,7 @@ impl Requests<'_> {
             }
             _ => Ok(Meant {
                 update: true,
-                condition: if_match.clone(),
+                condition: precondition.versions.clone(),
             }),
         }
     }
@@ -183,7 +188,7 @@ impl Requests<'_> {
 /// What a request means for its resource.
 struct Meant {
     update: bool,
-    condition: Option<IfMatch>,
+    condition: Precondition,
 }
 
 /// The id of the Patient, and of the ResearchSubject.
