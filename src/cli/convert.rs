@@ -59,7 +59,10 @@ pub fn run(cli: &Cli, options: &Convert) -> Result<Exit, Failure> {
         registries,
         reporter,
         refused: false,
-        outcome: Outcome::new(super::language()),
+        outcome: Outcome::new(
+            super::language(),
+            options.reporting.all || options.outcome.is_some(),
+        ),
         single: inputs.len() == 1 || matches!(target, Target::Folder(_)),
         progress: Progress::begin(
             Work::Converted,

@@ -25,8 +25,7 @@ pub struct Reporter {
     lang: Lang,
     out: BufWriter<io::Stderr>,
     refused: bool,
-    all: bool,
-    groups: HashMap<(Code, String), u64>,
+    groups: Groups,
     report: Option<Report>,
 }
 
@@ -41,8 +40,7 @@ impl Reporter {
             lang: language(),
             out: BufWriter::new(io::stderr()),
             refused: false,
-            all: reporting.all,
-            groups: HashMap::new(),
+            groups: Groups::new(reporting.all),
             report,
         })
     }
@@ -72,7 +70,7 @@ impl Reporter {
         for fault in sorted {
             self.refused |= fault.is_error();
             let message = fault.message(self.lang);
-            if self.is_listed(fault.code, &fault.pointer) {
+            if self.groups.is_listed(fault.code, &fault.pointer) {
                 let line = line_of(file, fault, &message);
                 writeln!(self.out, "{line}").map_err(|e| Failure::stream(&e))?;
             }
@@ -112,40 +110,14 @@ impl Reporter {
         }
     }
 
-    /// Counts a fault; whether it is among those that are listed.
-    fn is_listed(&mut self, code: Code, pointer: &str) -> bool {
-        if self.all {
-            return true;
-        }
-        let key = (code, shape(pointer));
-        if self.groups.len() >= GROUPS_MAX && !self.groups.contains_key(&key) {
-            return true;
-        }
-        let count = self.groups.entry(key).or_insert(0);
-        *count += 1;
-        *count <= LISTED
-    }
-
     /// Tells how many faults of each kind were not listed, and makes the report visible.
     ///
     /// # Errors
     /// When stderr takes no more, or the report cannot be written.
     pub fn finish(&mut self) -> Result<(), Failure> {
-        let mut more: Vec<(&(Code, String), u64)> = self
-            .groups
-            .iter()
-            .filter(|(_, count)| **count > LISTED)
-            .map(|(key, count)| (key, count - LISTED))
-            .collect();
-        more.sort_by(|a, b| (b.1, a.0).cmp(&(a.1, b.0)));
-        for ((code, shape), count) in more {
-            let line = localized!(
-                "... {shape}: {code}: {count} more of these; --all lists each",
-                "... {shape}: {code}: 同じ不備がほかに {count} 件あります（--all ですべて表示します）"
-            );
+        for line in self.groups.take_unlisted() {
             writeln!(self.out, "{line}").map_err(|e| Failure::stream(&e))?;
         }
-        self.groups.clear();
         self.out.flush().map_err(|e| Failure::stream(&e))?;
         match self.report.take() {
             Some(report) => report.finish(),
@@ -154,13 +126,74 @@ impl Reporter {
     }
 }
 
-/// A pointer with `*` for each index.
+/// Numbers of equal faults: of the same code, at the same pointer but for its indices.
+pub(super) struct Groups {
+    all: bool,
+    counts: HashMap<(Code, String), u64>,
+}
+
+impl Groups {
+    /// No faults yet; of equal ones a few are listed, or all.
+    pub fn new(all: bool) -> Groups {
+        Groups {
+            all,
+            counts: HashMap::new(),
+        }
+    }
+
+    /// Counts a fault; whether it is among those that are listed.
+    pub fn is_listed(&mut self, code: Code, pointer: &str) -> bool {
+        if self.all {
+            return true;
+        }
+        let mut key = (code, shape(pointer));
+        if self.counts.len() >= GROUPS_MAX && !self.counts.contains_key(&key) {
+            key.1 = "*".to_owned();
+        }
+        let count = self.counts.entry(key).or_insert(0);
+        *count += 1;
+        *count <= LISTED
+    }
+
+    /// Lines that tell how many faults of each kind were not listed, the most first.
+    pub fn take_unlisted(&mut self) -> Vec<String> {
+        let counts = std::mem::take(&mut self.counts).into_iter();
+        let mut more: Vec<((Code, String), u64)> = counts
+            .filter(|(_, count)| *count > LISTED)
+            .map(|(key, count)| (key, count - LISTED))
+            .collect();
+        more.sort_by(|a, b| (b.1, &a.0).cmp(&(a.1, &b.0)));
+        let line = |((code, shape), count): ((Code, String), u64)| {
+            localized!(
+                "... {shape}: {code}: {count} more of these; --all lists each",
+                "... {shape}: {code}: 同じ不備がほかに {count} 件あります（--all ですべて表示します）"
+            )
+        };
+        more.into_iter().map(line).collect()
+    }
+}
+
+/// A JSON pointer or FHIRPath expression with `*` for each index.
 fn shape(pointer: &str) -> String {
-    let steps = pointer.split('/').map(|step| {
-        let is_index = !step.is_empty() && step.bytes().all(|b| b.is_ascii_digit());
-        if is_index { "*" } else { step }
-    });
-    steps.collect::<Vec<_>>().join("/")
+    let is_index = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if pointer.starts_with('/') {
+        let steps = pointer.split('/');
+        let steps = steps.map(|step| if is_index(step) { "*" } else { step });
+        return steps.collect::<Vec<_>>().join("/");
+    }
+    let mut parts = pointer.split('[');
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        out.push('[');
+        match part.split_once(']') {
+            Some((index, rest)) if is_index(index) => {
+                out.push_str("*]");
+                out.push_str(rest);
+            }
+            _ => out.push_str(part),
+        }
+    }
+    out
 }
 
 /// One row of a report; numbers are 0 where the fault is about a whole file.
@@ -321,6 +354,30 @@ fn word(severity: Severity) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn equal_faults_are_those_at_the_same_place_but_for_indices() {
+        for (pointer, expected) in [
+            ("/person_information/12/a/3", "/person_information/*/a/*"),
+            ("/12a/b", "/12a/b"),
+            (
+                "Bundle.entry[7].resource.code.coding[0]",
+                "Bundle.entry[*].resource.code.coding[*]",
+            ),
+            ("Observation.extension[x]", "Observation.extension[x]"),
+            ("", ""),
+        ] {
+            assert_eq!(shape(pointer), expected);
+        }
+    }
+
+    #[test]
+    fn many_kinds_of_faults_are_bounded_too() {
+        let mut groups = Groups::new(false);
+        let listed = (0..100_000).filter(|n| groups.is_listed(Code::Type, &format!("/a{n}")));
+        assert!(listed.count() <= 10 * GROUPS_MAX);
+        assert_eq!(groups.take_unlisted().len(), 1);
+    }
     use crate::fault::{Code, Place};
 
     #[test]

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::Failure;
-use super::faults::line;
+use super::faults::{Groups, line};
 use super::input::{Input, broken};
 use super::output::{Privacy, Sink};
 use crate::exchange::Submission;
@@ -119,13 +119,15 @@ impl io::Read for Noticed<'_> {
 pub(super) struct Outcome {
     lang: Lang,
     issues: Vec<outcome::Issue>,
+    groups: Groups,
 }
 
 impl Outcome {
-    /// Nothing to say yet.
-    pub fn new(lang: Lang) -> Outcome {
+    /// Nothing to say yet; of equal issues a few are listed, or all.
+    pub fn new(lang: Lang, all: bool) -> Outcome {
         Outcome {
             lang,
+            groups: Groups::new(all),
             issues: Vec::new(),
         }
     }
@@ -133,6 +135,12 @@ impl Outcome {
     /// Adds what there is to say about an input.
     pub fn add(&mut self, file: &str, read: &Read) {
         for issue in &read.issues {
+            if !self
+                .groups
+                .is_listed(issue.fault.code, &issue.fault.pointer)
+            {
+                continue;
+            }
             let mut out = outcome::Issue::of(&issue.fault, self.lang);
             out.diagnostics = line(file, &issue.fault, self.lang);
             if issue.count > 1 {
@@ -160,17 +168,28 @@ impl Outcome {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn write(&self, canonical: &Canonical, file: Option<&Path>) -> Result<(), Failure> {
+    pub fn write(&mut self, canonical: &Canonical, file: Option<&Path>) -> Result<(), Failure> {
+        for line in self.groups.take_unlisted() {
+            let issue = outcome::Issue::new(Severity::Information, "incomplete", line);
+            self.issues.push(issue);
+        }
         if file.is_none() && self.issues.is_empty() {
             return Ok(());
         }
-        let whole = outcome::outcome(&self.issues, canonical, self.lang);
-        let list = whole["issue"].as_array().map_or(&[][..], Vec::as_slice);
-        let lines: Vec<String> = list.iter().map(ToString::to_string).collect();
-        let text = format!(
-            "{{\"resourceType\":\"OperationOutcome\",\"issue\":[\n{}\n]}}\n",
-            lines.join(",\n")
-        );
+        // An issue as JSON takes many times its memory: one after the other is made.
+        let line = |issues: &[outcome::Issue]| {
+            outcome::outcome(issues, canonical, self.lang)["issue"][0].to_string()
+        };
+        let fine = self.issues.is_empty().then(|| line(&[]));
+        let lines = fine.into_iter().chain(self.issues.chunks(1).map(line));
+        let mut text = String::from("{\"resourceType\":\"OperationOutcome\",\"issue\":[\n");
+        for (at, line) in lines.enumerate() {
+            if at > 0 {
+                text.push_str(",\n");
+            }
+            text.push_str(&line);
+        }
+        text.push_str("\n]}\n");
         let Some(path) = file else {
             let written = std::io::stderr().write_all(text.as_bytes());
             return written.map_err(|e| Failure::stream(&e));

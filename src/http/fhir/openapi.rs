@@ -348,8 +348,11 @@ fn header(name: &str) -> Value {
     let description = match name {
         "Prefer" => "`handling=strict` or `handling=lenient`",
         "If-Match" => "only if this is the current version: `W/\"3\"`",
+        "If-Unmodified-Since" => "only if it was not modified since this HTTP date",
         "If-None-Exist" => "only if this search matches nothing: `identifier=…`",
-        "If-None-Match" => "304 if this is the current version: `W/\"3\"`",
+        "If-None-Match" => {
+            "not if this is the current version: `W/\"3\"` (304 on a read, 412 on a write)"
+        }
         _ => "304 if nothing changed since then",
     };
     parameter(name, "header", description)

@@ -7,6 +7,13 @@ use super::{header, parameter, path, query, responses, with_format};
 use crate::fhir::resource::{Interaction, Resource, SystemInteraction};
 use crate::http::negotiate::FHIR_JSON;
 
+/// Headers with the preconditions of a write.
+fn preconditions() -> Vec<Value> {
+    ["If-Match", "If-None-Match", "If-Unmodified-Since"]
+        .map(header)
+        .to_vec()
+}
+
 /// The operations of an interaction that writes: path, method, operation.
 pub fn operations(
     resource: &Resource,
@@ -16,12 +23,12 @@ pub fn operations(
     let by_id = || {
         (
             format!("/{name}/{{id}}"),
-            vec![path("id"), header("If-Match")],
+            [vec![path("id")], preconditions()].concat(),
         )
     };
     let by_search = || {
         let searched = "the search that names it: `identifier=…`; any of the search parameters";
-        let parameters = vec![query("identifier", searched), header("If-Match")];
+        let parameters = [vec![query("identifier", searched)], preconditions()].concat();
         (format!("/{name}"), parameters)
     };
     let (method, verb, body, statuses): (_, _, _, &[u16]) = match interaction {
