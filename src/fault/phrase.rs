@@ -64,6 +64,12 @@ pub(super) const PHRASES: &[(&str, &str)] = &[
     // Types and sizes.
     ("an object", "オブジェクト"),
     ("an object that is not empty", "空でないオブジェクト"),
+    ("urn:uuid: and a UUID", "urn:uuid: と UUID"),
+    ("a resource", "リソース"),
+    (
+        "a fullUrl that no other entry has (bdl-7)",
+        "他のエントリーと異なる fullUrl（bdl-7）",
+    ),
     ("a narrative with its div", "div のある Narrative（説明文）"),
     (
         "a narrative with its status",

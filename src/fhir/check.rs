@@ -44,33 +44,31 @@ pub fn check_view(resource: View) -> Result<(), Misfit> {
 /// All mistakes in the structure of a resource; what stands in a wrong place is not looked
 /// into.
 pub fn misfits(resource: View) -> Vec<Misfit> {
-    let mut walker = Walker {
-        path: ElementPath::new(FhirReleases::R4),
-        found: Vec::new(),
-    };
+    let mut walker = Walker::new();
     walker.resource(resource);
-    let found = walker.found.into_iter().map(|wrong| {
-        let Wrong {
-            code,
-            node,
-            expected,
-            found,
-        } = wrong;
-        let mut path = String::new();
-        resource.path_to(node, &mut path);
-        let name = resource.text_of("resourceType").unwrap_or_default();
-        Misfit {
-            code,
-            node,
-            path: name.to_owned() + &elements::fhir_path(&path),
-            expected,
-            found: found.unwrap_or_else(|| match code {
-                Code::Type => described(resource.at(node)),
-                _ => String::new(),
-            }),
+    let name = resource.text_of("resourceType").unwrap_or_default();
+    walker.misfits(resource, name)
+}
+
+/// All mistakes in the structure of an entry of a Bundle but for those in its resource. Their paths
+/// begin within the entry.
+pub fn entry_misfits(entry: View) -> Vec<Misfit> {
+    let mut walker = Walker::new();
+    walker.path.push("Bundle");
+    walker.path.push("entry");
+    match entry.is_object() {
+        false => walker.wrong(Code::Type, entry, "an object"),
+        true => {
+            for (name, value) in entry.members() {
+                if name != "resource" {
+                    walker.member(name, value);
+                } else if !value.is_object() {
+                    walker.wrong(Code::Type, value, "a resource");
+                }
+            }
         }
-    });
-    found.collect()
+    }
+    walker.misfits(entry, "")
 }
 
 /// Checks the structure of a resource that is a [`Value`].
@@ -125,6 +123,38 @@ struct Walker {
 }
 
 impl Walker {
+    fn new() -> Walker {
+        Walker {
+            path: ElementPath::new(FhirReleases::R4),
+            found: Vec::new(),
+        }
+    }
+
+    /// The mistakes that were found below `root`, whose path is `name`.
+    fn misfits(self, root: View, name: &str) -> Vec<Misfit> {
+        let found = self.found.into_iter().map(|wrong| {
+            let Wrong {
+                code,
+                node,
+                expected,
+                found,
+            } = wrong;
+            let mut path = String::new();
+            root.path_to(node, &mut path);
+            Misfit {
+                code,
+                node,
+                path: name.to_owned() + &elements::fhir_path(&path),
+                expected,
+                found: found.unwrap_or_else(|| match code {
+                    Code::Type => described(root.at(node)),
+                    _ => String::new(),
+                }),
+            }
+        });
+        found.collect()
+    }
+
     fn wrong(&mut self, code: Code, view: View, expected: &'static str) {
         self.found.push(Wrong {
             code,

@@ -523,3 +523,114 @@ async fn a_new_resource_twice_in_a_batch_is_created_once() {
         ["201", "409", "201", "200", "201", "200"]
     );
 }
+
+#[tokio::test]
+async fn a_bundle_has_the_structure_of_r4_around_its_resources() {
+    let server = Server::with_example().await;
+    let uuid = "urn:uuid:00000000-0000-4000-8000-000000000001";
+    let request = r#""request":{"method":"GET","url":"Patient?_count=1"}"#;
+    let one = |entry: &str| format!(r#""type":"batch","entry":[{{{request}}},{entry}]"#);
+    for (members, expression) in [
+        (r#""type":"batch","type":"batch""#.to_owned(), "Bundle.type"),
+        (r#""type":"batch","colour":1"#.to_owned(), "Bundle.colour"),
+        (r#""type":["batch"]"#.to_owned(), "Bundle.type"),
+        (r#""type":"batch","total":"1""#.to_owned(), "Bundle.total"),
+        (r#""type":"batch","link":{}"#.to_owned(), "Bundle.link"),
+        (r#""type":"batch","link":[]"#.to_owned(), "Bundle.link"),
+        (
+            r#""type":"batch","meta":{"tag":[{"code":"a","code":"b"}]}"#.to_owned(),
+            "Bundle.meta.tag[0].code",
+        ),
+        (one("1"), "Bundle.entry[1]"),
+        (one("[]"), "Bundle.entry[1]"),
+        (
+            one(&format!(r#"{{{request},"fullURL":"x"}}"#)),
+            "Bundle.entry[1].fullURL",
+        ),
+        (
+            one(&format!(r#"{{{request},"fullUrl":7}}"#)),
+            "Bundle.entry[1].fullUrl",
+        ),
+        (
+            one(&format!(r#"{{{request},{request}}}"#)),
+            "Bundle.entry[1].request",
+        ),
+        (
+            one(r#"{"request":{"method":"GET","method":"GET","url":"Patient"}}"#),
+            "Bundle.entry[1].request.method",
+        ),
+        (
+            one(r#"{"request":{"method":"GET","url":"Patient","ifMatches":"x"}}"#),
+            "Bundle.entry[1].request.ifMatches",
+        ),
+        (
+            one(r#"{"request":{"method":"GET","url":["Patient"]}}"#),
+            "Bundle.entry[1].request.url",
+        ),
+        (
+            one(r#"{"request":[{"method":"GET","url":"Patient"}]}"#),
+            "Bundle.entry[1].request",
+        ),
+        (
+            one(&format!(r#"{{{request},"search":{{"modes":"match"}}}}"#)),
+            "Bundle.entry[1].search.modes",
+        ),
+        (
+            one(&format!(r#"{{{request},"resource":"x"}}"#)),
+            "Bundle.entry[1].resource",
+        ),
+        (
+            one(&format!(r#"{{{request},"fullUrl":"urn:uuid:1"}}"#)),
+            "Bundle.entry[1].fullUrl",
+        ),
+        (
+            one(&format!(r#"{{{request},"fullUrl":"urn:uuid:{{}}"}}"#)),
+            "Bundle.entry[1].fullUrl",
+        ),
+        (
+            one(&format!(
+                r#"{{{request},"fullUrl":"{uuid}"}},{{{request},"fullUrl":"{uuid}"}}"#
+            )),
+            "Bundle.entry[2].fullUrl",
+        ),
+    ] {
+        let body = format!(r#"{{"resourceType":"Bundle",{members}}}"#);
+        let headers = [("content-type", "application/fhir+json")];
+        let answer = server.send("POST", "", &headers, &body).await;
+        assert_eq!(answer.status, 400, "{body}: {}", answer.text);
+        let told = answer.json();
+        assert_eq!(
+            told["issue"][0]["expression"][0], expression,
+            "{body}: {told}"
+        );
+        // The same where a Bundle is converted.
+        let answer = server.send("POST", "/$to-exchange", &headers, &body).await;
+        assert!(answer.status.is_client_error(), "{body}: {}", answer.text);
+        assert!(answer.text.contains(expression), "{body}: {}", answer.text);
+    }
+    // What R4 has is taken.
+    let extension = r#"[{"url":"http://example.org/x","valueString":"y"}]"#;
+    for members in [
+        format!(r#""id":"a","language":"ja","type":"batch","_type":{{"extension":{extension}}}"#),
+        format!(
+            r#""type":"batch","timestamp":"2025-04-01T00:00:00Z","link":[{{"relation":"self","url":"http://example.org"}}]"#
+        ),
+        one(&format!(
+            r#"{{{request},"id":"e","extension":{extension},"fullUrl":"{uuid}","link":[{{"relation":"a","url":"b"}}]}}"#
+        )),
+        one(&format!(
+            r#"{{"request":{{"method":"GET","url":"Patient?_count=1","_url":{{"extension":{extension}}}}}}}"#
+        )),
+        one(&format!(
+            r#"{{{request},"search":{{"mode":"match","score":0.5}},"response":{{"status":"200"}}}}"#
+        )),
+        one(&format!(
+            r#"{{{request},"fullUrl":"http://example.org/Patient/1"}}"#
+        )),
+    ] {
+        let body = format!(r#"{{"resourceType":"Bundle",{members}}}"#);
+        let headers = [("content-type", "application/fhir+json")];
+        let answer = server.send("POST", "", &headers, &body).await;
+        assert_eq!(answer.status, 200, "{body}: {}", answer.text);
+    }
+}

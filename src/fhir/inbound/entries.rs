@@ -128,6 +128,7 @@ impl Inbound<'_> {
                 }
             } else {
                 // It is not written, but others of the Bundle may go by it.
+                self.has_repeated_keys(tape, resource, spot);
                 self.inform(&entry.head.resource_type, resource, spot);
                 let mut bytes = Vec::new();
                 resource.write(&mut bytes);

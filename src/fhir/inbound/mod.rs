@@ -17,6 +17,7 @@ mod crosswalk;
 mod device;
 mod document;
 mod entries;
+
 mod finish;
 mod join;
 mod kept;
@@ -27,6 +28,7 @@ mod outcome;
 mod participant;
 mod reference;
 mod resource;
+mod structure;
 mod write;
 
 use crate::exchange::{self, Origin};
@@ -233,6 +235,8 @@ pub struct Inbound<'k> {
     backward: Backward<'k>,
     reading: Reading,
     taken: Taken,
+    /// Addresses of the entries of the Bundle that is read.
+    full_urls: structure::FullUrls,
     /// The requests of a Bundle, so many at most, and how many there are.
     requests: Vec<Entry>,
     requests_max: usize,
@@ -263,6 +267,7 @@ impl<'k> Inbound<'k> {
     pub fn entry(&mut self, tape: &Tape, index: u32) {
         self.taken.origin = Origin::Bundle;
         let Some(root) = tape.root() else { return };
+        self.check_entry(tape, root, index);
         if self.taken.options.write {
             self.request(tape, root, index);
             return;
@@ -284,7 +289,7 @@ impl<'k> Inbound<'k> {
     /// Takes what a Bundle says besides its entries.
     pub fn bundle(&mut self, tape: &Tape) {
         let Some(root) = tape.root() else { return };
-        self.taken.outcome.about_none();
+        self.check_bundle(tape, root);
         let tag = |name: &str| {
             let system = self.kinds.canonical.code_system(name);
             let tags = root.get("meta").and_then(|m| m.get("tag"));

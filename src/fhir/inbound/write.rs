@@ -140,6 +140,7 @@ impl<'k> Inbound<'k> {
             backward: Backward::new(kinds),
             reading: Reading::default(),
             taken,
+            full_urls: Default::default(),
             requests: Vec::new(),
             requests_max: 0,
             requests_count: 0,
