@@ -61,6 +61,7 @@ pub fn statement(kinds: &Kinds, server: Server, mode: Mode) -> Value {
         "format".into(),
         json!(["application/fhir+json", "application/json", "text/json"]),
     );
+    out.insert("patchFormat".into(), json!(["application/json-patch+json"]));
     let mut rest = Map::new();
     rest.insert("mode".into(), "server".into());
     rest.insert("documentation".into(), DOCUMENTATION.into());
@@ -85,8 +86,9 @@ pub fn statement(kinds: &Kinds, server: Server, mode: Mode) -> Value {
 
 const DOCUMENTATION: &str = "Dates and times in searches that have no zone are read in Asia/Tokyo. \
     An unknown parameter is ignored and told in an OperationOutcome entry, or refused with \
-    Prefer: handling=strict. Bundle.total is given with _total, _summary=count and _count=0. \
-    _count goes up to 1000.";
+    Prefer: handling=strict; so are _filter and _sort by a parameter that a type does not name. \
+    Bundle.total is given with _total, _summary=count and _count=0. _count goes up to 1000. A plus sign \
+    in a query is a space but in an offset of a time and in a media type.";
 
 fn head(server: Server, mode: Mode) -> Map<String, Value> {
     let name = match mode {
@@ -222,16 +224,21 @@ fn parameter(parameter: &Parameter) -> Value {
 
 /// What the instances are; of Observation also the record kinds with their codes.
 fn about(kinds: &Kinds, resource: &Resource) -> String {
-    if resource.name() != "Observation" {
-        return resource.about.to_owned();
+    let mut out = resource.about.to_owned();
+    if resource.name() == "Observation" {
+        let listed = kinds.iter().map(|kind| {
+            let codings = kind.mapping.code_codings();
+            let code = codings.first().map_or("", |(_, code)| code);
+            format!("{} ({code}, {})", kind.name, kind.title.en)
+        });
+        let listed: Vec<String> = listed.collect();
+        out.push_str(&format!(" Record kinds: {}.", listed.join(", ")));
     }
-    let listed = kinds.iter().map(|kind| {
-        let codings = kind.mapping.code_codings();
-        let code = codings.first().map_or("", |(_, code)| code);
-        format!("{} ({code}, {})", kind.name, kind.title.en)
-    });
-    let listed: Vec<String> = listed.collect();
-    format!("{} Record kinds: {}.", resource.about, listed.join(", "))
+    let keys = resource.searchable.sort_keys();
+    if !keys.is_empty() {
+        out.push_str(&format!(" _sort by: {}.", keys.join(", ")));
+    }
+    out
 }
 
 /// The profiles that instances claim: for Observation those of the record kinds.
@@ -271,7 +278,7 @@ mod tests {
             assert_eq!(crate::fhir::check::check(&made), Ok(()), "{mode:?}");
         }
         let full = statement(&kinds, SERVER, Mode::Full);
-        assert!(full.to_string().len() < 50_000);
+        assert!(full.to_string().len() < 60_000);
         let normative = statement(&kinds, SERVER, Mode::Normative);
         assert_eq!(
             normative["rest"][0]["resource"].as_array().unwrap().len(),

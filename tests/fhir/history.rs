@@ -203,8 +203,9 @@ async fn what_a_history_is_asked_for() {
             "_since=x",
             "_at=2016",
             "_list=1",
-            "_count=0",
             "_count=x",
+            "_count=-1",
+            "_count=",
             "_cursor=abc",
             "_summary=count",
         ] {
@@ -212,6 +213,11 @@ async fn what_a_history_is_asked_for() {
             assert_eq!(answer.status, 400, "{path}?{wrong}");
             answer.issue();
         }
+        let empty = server.found(&format!("{path}?_count=0")).await;
+        assert_eq!(
+            (empty.get("entry"), empty["link"].as_array().unwrap().len()),
+            (None, 1)
+        );
         let strict = [("prefer", "handling=strict")];
         let unknown = format!("{path}?no-such=1");
         assert_eq!(server.send("GET", &unknown, &strict, "").await.status, 400);

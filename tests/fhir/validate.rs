@@ -90,6 +90,7 @@ async fn all_mistakes_are_told_with_their_places() {
             error("code-invalid", "Patient.gender"),
             error("value", "Patient.birthDate"),
             error("invariant", "Patient.contact[0]"),
+            error("not-found", "Patient.identifier"),
         ]
     );
     let answer = server
@@ -244,4 +245,37 @@ async fn labels_are_told_by_meta() {
     assert_eq!(server.get("/$meta-add").await.status, 404);
     let told = server.found("/$meta?no-such=1").await;
     assert_eq!(told["parameter"][1]["name"], "outcome");
+}
+
+#[tokio::test]
+async fn every_type_is_judged_as_it_would_be_written() {
+    let server = Server::with_example().await;
+    for (resource, code) in [
+        (json!({ "resourceType": "Patient" }), "not-found"),
+        (
+            json!({ "resourceType": "Patient", "gender": "male" }),
+            "not-found",
+        ),
+        (json!({ "resourceType": "Device" }), "required"),
+        (
+            json!({ "resourceType": "Device", "modelNumber": "HEM-7600T" }),
+            "required",
+        ),
+    ] {
+        let name = resource["resourceType"].as_str().unwrap();
+        let refused = post(&server, &format!("/{name}"), &resource).await;
+        assert!(
+            [404, 405, 422].contains(&refused.status.as_u16()),
+            "{}",
+            refused.text
+        );
+        for mode in ["", "?mode=create", "?mode=update"] {
+            let path = format!("/{name}/$validate{mode}");
+            let errors = errors(&server, &path, &resource).await;
+            assert!(
+                errors.iter().any(|(met, _)| met == code),
+                "{path} {resource}: {errors:?}"
+            );
+        }
+    }
 }

@@ -318,10 +318,14 @@ async fn value_sets_are_known_or_refused() {
 }
 
 #[tokio::test]
-async fn a_filter_expression_is_never_passed_over() {
+async fn a_filter_expression_is_told_and_refused_in_strict_handling() {
     let server = Server::with_example().await;
-    refuse(&server, &["_filter=code%20eq%20x"]).await;
-    for name in ["_text", "_content", "_list", "_query"] {
+    let path = "/Observation?_filter=code%20eq%20x";
+    let page = server.found(path).await;
+    assert!(page.to_string().contains("_filter"), "{page}");
+    let strict = [("prefer", "handling=strict")];
+    assert_eq!(server.send("GET", path, &strict, "").await.status, 400);
+    for name in ["_filter", "_text", "_content", "_list", "_query"] {
         let page = server.found(&format!("/Observation?{name}=x")).await;
         assert_eq!(matches(&page).len(), 11, "{name}");
         assert_eq!(link(&page, "self").unwrap(), "/Observation");

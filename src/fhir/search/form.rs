@@ -1,9 +1,10 @@
 //! The query string (or a form body) as pairs of names and values, and the escapes inside a
 //! value (FHIR R4, search, "Escaping search parameters").
 //!
-//! A plus sign is kept as it was sent: `application/fhir+json` and `T07:30:00+09:00` are
-//! written unencoded by half of the clients, while a space has no meaning in a token, a
-//! date or a reference. Only a parameter of type string reads it as a space.
+//! A plus sign is a space, as HTML writes it, but where only itself can be meant: half of the clients
+//! write `application/fhir+json` and `T07:30:00+09:00` unencoded. In a form it is always a space.
+
+use std::borrow::Cow;
 
 use super::Invalid;
 
@@ -26,12 +27,13 @@ impl Pair {
         }
     }
 
-    /// The value with plus signs as they are.
+    /// The value with plus signs as spaces, but in an offset of a time and in a media type.
     ///
     /// # Errors
     /// [`Invalid`] for a broken percent sequence.
     pub fn value(&self) -> Result<String, Invalid> {
-        decode(&self.raw, '+').ok_or_else(|| undecodable(&self.name))
+        let raw = with_spaces(&self.raw);
+        decode(&raw, '+').ok_or_else(|| undecodable(&self.name))
     }
 
     /// The value with plus signs as spaces.
@@ -68,6 +70,49 @@ fn undecodable(name: &str) -> Invalid {
         "not percent-encoded UTF-8",
         "UTF-8 のパーセントエンコーディングではありません",
     )
+}
+
+/// A query in which every plus sign is a space, as in a form.
+pub fn of_form(text: &str) -> String {
+    text.replace('+', "%20")
+}
+
+/// An encoded value whose plus signs are those that only mean themselves.
+fn with_spaces(raw: &str) -> Cow<'_, str> {
+    if !raw.contains('+') {
+        return Cow::Borrowed(raw);
+    }
+    let mut parts = raw.split('+');
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let is_media_type = out.ends_with("fhir") || out.ends_with("patch");
+        let is_itself = is_media_type || (is_time(&out) && is_offset(part));
+        out.push_str(if is_itself { "+" } else { "%20" });
+        out.push_str(part);
+    }
+    Cow::Owned(out)
+}
+
+/// Whether an encoded text ends with a time of day: `T07:30`, `T07%3A30:00.5`.
+fn is_time(text: &str) -> bool {
+    let Some((_, time)) = text.rsplit_once(['T', 't']) else {
+        return false;
+    };
+    let is_part = |c: char| c.is_ascii_digit() || matches!(c, ':' | '.' | '%' | 'A' | 'a');
+    time.ends_with(|c: char| c.is_ascii_digit()) && time.chars().all(is_part)
+}
+
+/// Whether an encoded text begins with the hours and minutes of an offset.
+fn is_offset(text: &str) -> bool {
+    let digits =
+        |text: &str| text.len() >= 2 && text.as_bytes()[..2].iter().all(u8::is_ascii_digit);
+    let minutes = text.get(2..).map(|rest| {
+        let colon = rest.strip_prefix(':');
+        colon
+            .or_else(|| rest.strip_prefix("%3A"))
+            .or_else(|| rest.strip_prefix("%3a"))
+    });
+    digits(text) && minutes.flatten().is_some_and(digits)
 }
 
 fn decode(raw: &str, plus: char) -> Option<String> {
@@ -157,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percent_decoding_comes_first_and_a_plus_survives() {
+    fn percent_decoding_comes_first() {
         let pairs =
             pairs("date=ge2016-09-01T00:00:00+09:00&code=a%7Cb%5C%2Cc&name=x+y&&flag").unwrap();
         assert_eq!(pairs[0].value().unwrap(), "ge2016-09-01T00:00:00+09:00");
@@ -165,6 +210,37 @@ mod tests {
         assert_eq!(pairs[2].text().unwrap(), "x y");
         assert_eq!(pairs[3].name, "flag");
         assert_eq!(pairs[3].value().unwrap(), "");
+    }
+
+    #[test]
+    fn a_plus_is_a_space_but_where_only_itself_can_be_meant() {
+        for (raw, value) in [
+            ("body+weight", "body weight"),
+            ("a+09:00", "a 09:00"),
+            ("1+1", "1 1"),
+            ("Tokyo+09:00", "Tokyo 09:00"),
+            ("a%2Bb+c", "a+b c"),
+            ("ge2016-09-01T00:00:00+09:00", "ge2016-09-01T00:00:00+09:00"),
+            (
+                "2016-09-01T00%3A00%3A00.123+09%3A00",
+                "2016-09-01T00:00:00.123+09:00",
+            ),
+            (
+                "2016-09-01T00:00+09:00,2016-09-02T00:00+10:30",
+                "2016-09-01T00:00+09:00,2016-09-02T00:00+10:30",
+            ),
+            ("2016-09-01T00:00+0900", "2016-09-01T00:00 0900"),
+            ("application/fhir+json", "application/fhir+json"),
+            ("application/json-patch+json", "application/json-patch+json"),
+        ] {
+            let pair = pairs(&format!("x={raw}")).unwrap().remove(0);
+            assert_eq!(pair.value().unwrap(), value);
+            let form = pairs(&of_form(&format!("x={raw}"))).unwrap().remove(0);
+            assert!(
+                !form.value().unwrap().contains('+') || raw.contains("%2B"),
+                "{raw}"
+            );
+        }
     }
 
     #[test]

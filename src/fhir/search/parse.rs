@@ -407,13 +407,13 @@ impl Reader {
         Ok(())
     }
 
-    /// A filter expression is never passed over: what is left would be another search.
     fn filter(&mut self, _: &str) -> Result<(), Invalid> {
-        Err(Invalid::new(
+        self.ignore(
             "_filter",
             "is not supported; write its conditions as parameters of their own",
             "には対応していません。条件を個別のパラメータとして指定してください",
-        ))
+        );
+        Ok(())
     }
 
     fn include(&mut self, name: &str, value: &str) -> Result<(), Invalid> {

@@ -295,17 +295,17 @@ impl Asked {
     }
 }
 
+/// Entries of a page; none are asked for by 0.
 fn count(value: &str) -> std::result::Result<usize, Invalid> {
-    let digits = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
-    match value.parse::<u64>() {
-        Ok(0) | Err(_) if !digits || value.bytes().all(|b| b == b'0') => Err(Invalid::new(
+    if value.is_empty() || !value.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(Invalid::new(
             "_count",
-            "a whole number, 1 or more, is expected",
-            "1 以上の整数を指定してください",
-        )),
-        Ok(n) => Ok(usize::try_from(n).unwrap_or(usize::MAX)),
-        Err(_) => Ok(usize::MAX),
+            "a whole number, 0 or more, is expected",
+            "0 以上の整数を指定してください",
+        ));
     }
+    // A number of any length is more than a page has.
+    Ok(value.parse().unwrap_or(usize::MAX))
 }
 
 /// An instant with a zone, in milliseconds since the epoch.

@@ -66,7 +66,7 @@ async fn with_form(mut call: Call, body: Body) -> Result<(Call, String)> {
             .detail("the form is not UTF-8", "フォームが UTF-8 ではありません")
             .because(e)
     })?;
-    let both = [call.query.as_str(), body.trim_end()].join("&");
+    let both = [call.query.as_str(), &form::of_form(body.trim_end())].join("&");
     call.format = negotiate::fhir_format(&query::pairs(&both, Plus::Kept)?, &call.headers)?;
     Ok((call, both))
 }

@@ -127,10 +127,22 @@ async fn judge(call: &Call, resource: &Value, profiles: &[&str]) -> Result<Vec<I
         .iter()
         .map(|finding| finding.issue(call.lang))
         .collect();
-    if resource["resourceType"] == "Observation" {
+    let name = resource["resourceType"].as_str().unwrap_or_default();
+    let is_written = |r: &Resource| r.has(Interaction::Create) || r.has(Interaction::Update);
+    if crate::fhir::resource::by_name(name).is_some_and(is_written) {
         let (_, taken) = written::take(call, text.into_bytes()).await?;
         let said = requests::judged(call, taken).await?;
-        issues.extend(said.iter().map(|issue| issue.told(call.lang)));
+        for issue in said.iter().map(|issue| issue.told(call.lang)) {
+            // A rule of R4 that a write checks as well is told once.
+            let is_told = |told: &Issue| {
+                told.severity == issue.severity
+                    && told.issue_type == issue.issue_type
+                    && told.expression == issue.expression
+            };
+            if !issues.iter().any(is_told) {
+                issues.push(issue);
+            }
+        }
     }
     Ok(issues)
 }
