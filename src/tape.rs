@@ -320,6 +320,19 @@ impl<'t> View<'t> {
         (self.kind() == NodeKind::String).then(|| self.text())
     }
 
+    /// The nodes of the value in their order, itself first, keys among them.
+    pub fn nodes(self) -> impl Iterator<Item = View<'t>> {
+        (self.at..self.tape.next(self.at)).map(move |at| View {
+            tape: self.tape,
+            at,
+        })
+    }
+
+    /// How many nodes an object or a list takes; 1 for anything else.
+    pub fn span(self) -> u32 {
+        self.tape.next(self.at) - self.at
+    }
+
     /// The value with this number on the same tape; the last one for a number beyond it.
     pub fn at(self, node: u32) -> View<'t> {
         let last = self.tape.nodes.len().saturating_sub(1) as u32;

@@ -64,6 +64,7 @@ pub(super) const PHRASES: &[(&str, &str)] = &[
     // Types and sizes.
     ("an object", "オブジェクト"),
     ("an object that is not empty", "空でないオブジェクト"),
+    ("an element of one type", "一つの型だけの要素"),
     ("urn:uuid: and a UUID", "urn:uuid: と UUID"),
     ("a resource", "リソース"),
     (

@@ -82,7 +82,7 @@ pub const CHOICES: &[&str] = &[
 
 /// The name in FHIRPath of the element that a member of a JSON object is: `valueQuantity` is
 /// `value` (<https://hl7.org/fhir/R4/fhirpath.html#polymorphism>).
-fn name_of(member: &str) -> &str {
+pub(super) fn name_of(member: &str) -> &str {
     let typed = |ty: &&str| member.strip_suffix(*ty);
     let stem = TYPES.iter().filter_map(typed).min_by_key(|stem| stem.len());
     stem.filter(|stem| CHOICES.contains(stem)).unwrap_or(member)

@@ -1,6 +1,6 @@
 //! create: <https://hl7.org/fhir/R4/http.html#create>.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::server::{BASE, Server, observation};
 
@@ -247,5 +247,109 @@ async fn amended_and_corrected_are_kept() {
         next["id"] = made["id"].clone();
         let answer = server.write("PUT", &path, &[], &next).await;
         assert_eq!(answer.json()["status"], "corrected");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_fhir_is_400_with_its_place() {
+    let server = Server::with_example().await;
+    let set = |name: &str, value: Value| {
+        let mut sent = observation("2016-10-01T07:00:00+09:00", "61.5");
+        sent[name] = value;
+        sent
+    };
+    for (name, value, at) in [
+        ("code", json!("x"), "Observation.code"),
+        ("code", json!([{ "text": "x" }]), "Observation.code"),
+        ("code", Value::Null, "Observation.code"),
+        ("code", json!({ "coding": {} }), "Observation.code.coding"),
+        ("code", json!({ "coding": [] }), "Observation.code.coding"),
+        ("subject", json!("Patient/1"), "Observation.subject"),
+        ("subject", json!([]), "Observation.subject"),
+        ("subject", json!({}), "Observation.subject"),
+        (
+            "subject",
+            json!({ "reference": 1 }),
+            "Observation.subject.reference",
+        ),
+        ("category", json!([]), "Observation.category"),
+        ("component", json!([]), "Observation.component"),
+        ("extension", json!([]), "Observation.extension"),
+        ("performer", json!([null]), "Observation.performer[0]"),
+        ("status", json!(["final"]), "Observation.status"),
+        ("status", json!(1), "Observation.status"),
+        ("valueQuantity", json!({}), "Observation.value"),
+        ("valueQuantity", json!([]), "Observation.value"),
+        ("valueString", json!("x"), "Observation.value"),
+        (
+            "effectivePeriod",
+            json!({ "start": "2016-10-01" }),
+            "Observation.effective",
+        ),
+        ("id", json!(7), "Observation.id"),
+        ("meta", json!({}), "Observation.meta"),
+        (
+            "_status",
+            json!({ "extension": [] }),
+            "Observation._status.extension",
+        ),
+        (
+            "contained",
+            json!([{ "resourceType": "Patient", "nam": 1 }]),
+            "Observation.contained[0].nam",
+        ),
+    ] {
+        let answer = server
+            .write("POST", "/Observation", &[], &set(name, value.clone()))
+            .await;
+        assert_eq!(answer.status, 400, "{name} {value}: {}", answer.text);
+        let expression = answer.json()["issue"][0]["expression"][0].clone();
+        assert_eq!(expression, at, "{name} {value}: {}", answer.text);
+    }
+    for (name, value) in [
+        ("effectiveDateTime", json!("2016-10-01T07:00:60+09:00")),
+        ("effectiveDateTime", json!("2016-10-02T07:00:00+14:00")),
+        ("note", json!([{ "text": "a\nb" }])),
+    ] {
+        let answer = server
+            .write("POST", "/Observation", &[], &set(name, value.clone()))
+            .await;
+        assert!(
+            answer.status.is_success(),
+            "{name} {value}: {}",
+            answer.text
+        );
+    }
+    for offset in ["+14:01", "-14:30", "+15:00"] {
+        let time = json!(format!("2016-10-01T07:00:00{offset}"));
+        let answer = server
+            .write("POST", "/Observation", &[], &set("effectiveDateTime", time))
+            .await;
+        assert_eq!(answer.status, 400, "{offset}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_value_is_named_with_its_place() {
+    let server = Server::with_example().await;
+    let mut none = observation("2016-10-01T07:00:00+09:00", "61.5");
+    none.as_object_mut().unwrap().remove("valueQuantity");
+    let mut pressure = none.clone();
+    pressure["code"] = json!({ "coding": [{ "system": "http://loinc.org", "code": "85354-9" }] });
+    let mut unit = observation("2016-10-01T07:00:00+09:00", "61.5");
+    unit["valueQuantity"]["system"] = json!("http://example.org/units");
+    for (sent, at, told) in [
+        (none, "Observation.value", "body_weight"),
+        (pressure, "Observation.component", "systolic"),
+        (unit, "Observation.value.system", "http://example.org/units"),
+    ] {
+        let answer = server.write("POST", "/Observation", &[], &sent).await;
+        assert_eq!(answer.status, 422, "{}", answer.text);
+        let issue = &answer.json()["issue"][0];
+        assert_eq!(issue["expression"][0], at, "{issue}");
+        assert!(
+            issue["diagnostics"].as_str().unwrap().contains(told),
+            "{issue}"
+        );
     }
 }

@@ -612,9 +612,8 @@ async fn a_bundle_has_the_structure_of_r4_around_its_resources() {
     let extension = r#"[{"url":"http://example.org/x","valueString":"y"}]"#;
     for members in [
         format!(r#""id":"a","language":"ja","type":"batch","_type":{{"extension":{extension}}}"#),
-        format!(
-            r#""type":"batch","timestamp":"2025-04-01T00:00:00Z","link":[{{"relation":"self","url":"http://example.org"}}]"#
-        ),
+            r#""type":"batch","timestamp":"2025-04-01T00:00:00Z","link":[{"relation":"self","url":"http://example.org"}]"#
+            .to_owned(),
         one(&format!(
             r#"{{{request},"id":"e","extension":{extension},"fullUrl":"{uuid}","link":[{{"relation":"a","url":"b"}}]}}"#
         )),

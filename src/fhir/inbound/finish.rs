@@ -185,9 +185,14 @@ impl<'a> Finish<'a> {
         self.fall_back(row, &kind, device.is_some_and(|device| device.is_whole()));
         let cells = self.row_cells(row).to_vec();
         let mut complete = true;
-        for (field, cell) in kind.fields.iter().zip(&cells) {
+        for (at, (field, cell)) in kind.fields.iter().zip(&cells).enumerate() {
             if field.required && cell.is_absent() {
-                self.refuse(row, Code::RequiredMissing, "", field.name.clone());
+                let below = match field.ty {
+                    _ if kind.mapping.main == Some(at) => ".value",
+                    Type::Number { .. } => ".component",
+                    _ => "",
+                };
+                self.refuse(row, Code::RequiredMissing, below, field.name.clone());
                 complete = false;
             }
         }

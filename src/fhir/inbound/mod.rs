@@ -360,7 +360,11 @@ impl<'k> Inbound<'k> {
             return;
         }
         match resource.text_of("resourceType") {
-            Some("Observation") => self.observation(resource, spot),
+            Some("Observation") => {
+                if self.has_structure(resource, spot) {
+                    self.observation(resource, spot);
+                }
+            }
             Some(kind @ ("Patient" | "Device" | "DeviceDefinition" | "Organization")) => {
                 if self.has_structure(resource, spot) {
                     let target = self.define(kind, resource, spot);

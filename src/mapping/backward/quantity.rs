@@ -169,6 +169,13 @@ impl Walk<'_, '_> {
             }
             Err(listed) => {
                 let at = code.or(unit).unwrap_or(view);
+                let ucum = self.backward.kinds.systems.get("ucum").unwrap_or_default();
+                if let Some(system) = system
+                    && !same_system(self.backward, system.text(), ucum)
+                {
+                    let note = Note::new(Code::UnitUnknown, system).expected(ucum.to_owned());
+                    return self.note(note.found(system.text()));
+                }
                 let found = match (code, unit) {
                     (Some(code), _) => code.text(),
                     (None, Some(unit)) => unit.text(),

@@ -72,7 +72,7 @@ fn broken_input_is_told_and_never_stops_the_rest() {
             Code::DuplicateKey,
             Code::Type,
             Code::Type,
-            Code::CodeUnsupported,
+            Code::Type,
             Code::Type,
             Code::TimeInvalid
         ]

@@ -108,7 +108,7 @@ fn numbers_with_many_decimals_are_rounded_once() {
 fn a_day_without_its_recording_time_is_refused() {
     let mut out = steps("41950-7", quantity("300", "/d"));
     out.as_object_mut().unwrap().shift_remove("component");
-    refused(out, Code::RequiredMissing, "");
+    refused(out, Code::RequiredMissing, ".component");
 }
 
 #[test]

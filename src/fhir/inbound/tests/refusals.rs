@@ -38,10 +38,10 @@ fn a_status_that_is_not_final() {
 
 #[test]
 fn no_value_or_a_reason_why_there_is_none() {
-    refused(without("valueQuantity"), Code::RequiredMissing, "");
+    refused(without("valueQuantity"), Code::RequiredMissing, ".value");
     let mut none = without("valueQuantity");
     none["dataAbsentReason"] = json!({"text": "unknown"});
-    refused(none, Code::RequiredMissing, "");
+    refused(none, Code::RequiredMissing, ".value");
     let mut part = pressure((LOINC, "85354-9"));
     let component = &mut part["component"][2];
     component
@@ -49,7 +49,7 @@ fn no_value_or_a_reason_why_there_is_none() {
         .unwrap()
         .shift_remove("valueQuantity");
     component["dataAbsentReason"] = json!({"text": "not measured"});
-    refused(part, Code::RequiredMissing, "");
+    refused(part, Code::RequiredMissing, ".component");
 }
 
 #[test]
@@ -127,7 +127,8 @@ fn a_time_that_is_no_day_and_no_instant() {
     timing["effectiveTiming"] = json!({"event": ["2016-09-01T07:30:15+09:00"]});
     refused(timing, Code::TimePrecision, ".effective");
     for time in [
-        "2016-09-01T07:30:60+09:00",
+        "2016-09-01T07:30:61+09:00",
+        "2016-09-01T07:30:00-14:30",
         "2016-09-01T07:30:15",
         "2016-02-30",
         "yesterday",

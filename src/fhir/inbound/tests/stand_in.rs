@@ -150,7 +150,7 @@ fn the_recording_time_of_the_model_stands_in_for_that_of_the_day() {
     let source = "activity-recording-times.recorded_minutes";
     assert!(fallbacks(&outcome).contains(&("total_active_duration".into(), source.into())));
     let (_, outcome) = read_by(&known(), &text);
-    let expected = "Bundle.entry[3].resource".to_owned();
+    let expected = "Bundle.entry[3].resource.component".to_owned();
     assert_eq!(errors(&outcome), [(Code::RequiredMissing, expected)]);
 }
 

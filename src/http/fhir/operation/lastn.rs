@@ -7,7 +7,8 @@ use crate::fhir::instance::Origin;
 use crate::fhir::lastn;
 use crate::fhir::parameters::Arguments;
 use crate::fhir::resource::Resource;
-use crate::fhir::search::{Criterion, Invalid, Modifier, Search};
+use crate::fhir::search::form::Pair;
+use crate::fhir::search::{Criterion, Ignored, Invalid, Modifier, Search};
 use crate::fhir::searchset::Head;
 use crate::fhir::subset::Subset;
 use crate::http::error::Result;
@@ -18,17 +19,29 @@ use crate::http::fhir::search::{link, refused};
 /// The parameters that name the person.
 const SUBJECT: [&str; 2] = ["patient", "subject"];
 
+/// Parameters of a search that say nothing to this operation.
+const UNUSED: [&str; 5] = ["_include", "_revinclude", "_total", "_count", "_sort"];
+
 /// Answers with the newest Observations of each code.
 pub async fn lastn(
     call: &Call,
     observation: &'static Resource,
     arguments: Arguments,
 ) -> Result<Response> {
-    let search = Search::read(
-        observation.searchable,
-        &arguments.search,
-        call.app.settings().limits(),
-    )?;
+    let (unused, asked): (Vec<Pair>, Vec<Pair>) = arguments
+        .search
+        .iter()
+        .cloned()
+        .partition(|pair| UNUSED.contains(&pair.name.split(':').next().unwrap_or_default()));
+    let limits = call.app.settings().limits();
+    let mut search = Search::read(observation.searchable, &asked, limits)?;
+    for pair in unused {
+        search.ignored.push(Ignored {
+            name: pair.name,
+            en: "is not used by $lastn, which gives the newest of each code".into(),
+            ja: "は $lastn では使われません（コードごとの最新のものを返します）".into(),
+        });
+    }
     if call.is_strict() && !search.ignored.is_empty() {
         return Err(refused(&search));
     }
