@@ -168,15 +168,22 @@ fn is_of_client(error: &io::Error) -> bool {
 
 /// Tells a client that its connection is not taken.
 async fn refuse(stream: TcpStream, refused: Refused) {
-    let (status, title) = match refused {
-        Refused::Full => ("503 Service Unavailable", "Too many connections"),
+    // The language that the client asks for is not known yet: both are given.
+    let (status, detail) = match refused {
+        Refused::Full => (
+            "503 Service Unavailable",
+            "too many connections (--connections-max); try again later / 接続数が上限（--connections-max）に達しています。後で再度お試しください",
+        ),
         Refused::Peer => (
             "429 Too Many Requests",
-            "Too many connections of one address",
+            "too many connections of one address (--connections-per-peer); close some / 同じアドレスからの接続数が上限（--connections-per-peer）に達しています。不要な接続を閉じてください",
         ),
     };
-    let code = &status[..3];
-    let body = format!("{{\"type\":\"about:blank\",\"title\":\"{title}\",\"status\":{code}}}");
+    let (code, title) = status.split_at(4);
+    let code = code.trim_end();
+    let body = format!(
+        "{{\"type\":\"about:blank\",\"title\":\"{title}\",\"status\":{code},\"detail\":\"{detail}\"}}"
+    );
     let answer = format!(
         "HTTP/1.1 {status}\r\nContent-Type: application/problem+json\r\nContent-Length: {}\r\n\
          Retry-After: 1\r\nConnection: close\r\n\r\n{body}",

@@ -608,7 +608,7 @@ async fn a_bundle_has_the_structure_of_r4_around_its_resources() {
         assert!(answer.status.is_client_error(), "{body}: {}", answer.text);
         assert!(answer.text.contains(expression), "{body}: {}", answer.text);
     }
-    // What R4 has is taken.
+    // Members that R4 has are taken.
     let extension = r#"[{"url":"http://example.org/x","valueString":"y"}]"#;
     for members in [
         format!(r#""id":"a","language":"ja","type":"batch","_type":{{"extension":{extension}}}"#),

@@ -92,8 +92,8 @@ impl Body {
         self
     }
 
-    /// Runs a parser over the body, whose length in bytes it is told, on a blocking thread. The [`Reservation`] is to be kept until
-    /// the request is answered.
+    /// Runs a parser over the body, whose length in bytes it is told, on a blocking thread. The
+    /// [`Reservation`] is to be kept until the request is answered.
     ///
     /// # Errors
     /// 400, 408, 413 where the body does not come as it should; 429 and 503 where too many bodies
@@ -125,7 +125,7 @@ impl Body {
             (spool, reservation) = write(spool, reservation, block).await?;
         }
         if gzip {
-            spool = inflate(spool, limit, &places).await?;
+            (spool, reservation) = inflate(spool, limit, &places, (peer, reservation)).await?;
         }
         let length = spool.len();
         if length > SMALL && !is_part {
@@ -205,7 +205,12 @@ async fn write(
 }
 
 /// Decompresses a body. One that turns out to be large waits for its turn among the large ones.
-async fn inflate(compressed: Spool, limit: u64, places: &Places) -> Result<Spool> {
+async fn inflate(
+    compressed: Spool,
+    limit: u64,
+    places: &Places,
+    (peer, mut reservation): (Option<Peer>, Reservation),
+) -> Result<(Spool, Reservation)> {
     let spool = Spool::new(places.room().clone());
     let source = compressed
         .into_reader()
@@ -218,6 +223,10 @@ async fn inflate(compressed: Spool, limit: u64, places: &Places) -> Result<Spool
     let mut ended = false;
     for part in [IN_MEMORY as u64, limit] {
         if !ended {
+            if part > IN_MEMORY as u64 {
+                // A file of its own takes a place, as that of a body that comes so large.
+                places.open(peer, &mut reservation).await?;
+            }
             let turn = places.parse(part).await?;
             (inflating, ended) = tokio::task::spawn_blocking(move || {
                 let _turn = turn;
@@ -226,7 +235,7 @@ async fn inflate(compressed: Spool, limit: u64, places: &Places) -> Result<Spool
             .await??;
         }
     }
-    Ok(inflating.spool)
+    Ok((inflating.spool, reservation))
 }
 
 struct Inflating {
@@ -320,7 +329,7 @@ pub fn unreadable(_: &io::Error) -> Problem {
 }
 
 impl From<json::Error> for Problem {
-    /// What is not JSON: 400 with one `json` fault that tells the place.
+    /// The problem of a text that is not JSON: 400 with one `json` fault that tells the place.
     fn from(error: json::Error) -> Problem {
         match error {
             json::Error::Io(error) => unreadable(&error),

@@ -76,7 +76,7 @@ pub struct Peer(pub IpAddr);
 #[derive(Debug, Clone, Copy)]
 pub struct Part;
 
-/// What a body holds until its request is answered: its place and the memory of what was parsed.
+/// Share of a body in the limits, held until its request is answered: its place and its memory.
 #[derive(Debug, Default)]
 pub struct Reservation {
     _present: Option<metrics::Present>,
@@ -95,6 +95,15 @@ impl Reservation {
             _present: Some(metrics::Present::body()),
             ..Reservation::default()
         }
+    }
+
+    /// Memory that it holds of the budget, in bytes.
+    pub fn memory(&self) -> u64 {
+        let units = self
+            .memory
+            .as_ref()
+            .map_or(0, OwnedSemaphorePermit::num_permits);
+        units as u64 * UNIT
     }
 }
 

@@ -284,10 +284,11 @@ impl Bundle<'_> {
         let mut memory = None;
         for at in others {
             if bytes > LARGE && memory.is_none() {
-                let mut reservation = Reservation::default();
-                let places = self.call.app.places();
-                places.reserve(&mut reservation, 2 * limit as u64).await?;
-                memory = Some(reservation);
+                memory = Some(self.memory_of_answers(limit as u64).await);
+            }
+            if let Some(Err(busy)) = &memory {
+                parts[at] = self.failed(busy);
+                continue;
             }
             let answered = match bytes > limit {
                 true => Err(too_much(limit)),
@@ -305,6 +306,17 @@ impl Bundle<'_> {
                 .unwrap_or_else(|problem| self.failed(&problem));
         }
         self.respond(parts)
+    }
+
+    /// Memory of the budget for answers of `limit` bytes, beside what the Bundle itself holds of it.
+    async fn memory_of_answers(&self, limit: u64) -> Result<Reservation> {
+        let held = self.call.reservation();
+        let held = held.get().map_or(0, Reservation::memory);
+        let mut reservation = Reservation::default();
+        let needed = (2 * limit).saturating_sub(held);
+        let places = self.call.app.places();
+        places.reserve(&mut reservation, needed).await?;
+        Ok(reservation)
     }
 
     /// Whether what a transaction reads can be read as things are.

@@ -49,7 +49,7 @@ pub struct Call {
     pub query: String,
     /// Whether a search is only to be checked, because a transaction runs it later.
     pub checks: bool,
-    /// What its body holds of the limits of all.
+    /// Share of its body in the limits.
     reservation: SharedReservation,
 }
 
@@ -145,7 +145,7 @@ impl Call {
         Ok(bytes)
     }
 
-    /// What the body holds, for a task that goes on when the request is given up.
+    /// Share of the body in the limits, for a task that goes on when the request is given up.
     pub fn reservation(&self) -> SharedReservation {
         self.reservation.clone()
     }
