@@ -65,6 +65,10 @@ pub(super) const PHRASES: &[(&str, &str)] = &[
     ("an object", "オブジェクト"),
     ("an object that is not empty", "空でないオブジェクト"),
     ("an element of one type", "一つの型だけの要素"),
+    (
+        "the number of a laboratory in the identifier",
+        "identifier に含まれる検査機関の番号",
+    ),
     ("urn:uuid: and a UUID", "urn:uuid: と UUID"),
     ("a resource", "リソース"),
     (

@@ -303,7 +303,21 @@ impl<'a> Finish<'a> {
         if let Some(field) = kind.laboratory {
             match self.laboratory(place, row, consortium) {
                 Some((laboratory, elsewhere)) => {
-                    self.row_cells(row)[field] = Cell::plain(i64::from(laboratory));
+                    // The source of an identifier is any text.
+                    let text = self.taken.texts.get(i64::from(laboratory)).to_owned();
+                    let max = match kind.fields[field].ty {
+                        Type::Text { max, .. } => max,
+                        _ => u16::MAX,
+                    };
+                    match exchange::text_cell(&text, max, &mut self.taken.texts) {
+                        Ok(cell) => self.row_cells(row)[field] = cell,
+                        Err(codes) => {
+                            let code = codes.first().copied().unwrap_or(Code::Digits);
+                            let expected = "the number of a laboratory in the identifier";
+                            self.refuse(row, code, ".identifier", expected);
+                            return None;
+                        }
+                    }
                     if let Some(source) = elsewhere {
                         self.fell_back(row, &kind.fields[field].name, source);
                     }

@@ -221,6 +221,21 @@ fn an_identifier_of_another_record_is_refused() {
 }
 
 #[test]
+fn a_laboratory_in_an_identifier_fits_its_field() {
+    for (source, code) in [
+        ("0000000000001", Code::Digits),
+        ("000\u{7}00000001", Code::Type),
+        ("000\u{fffd}000000001", Code::Digits),
+    ] {
+        let mut out = hba1c(&[(LOINC, "4548-4")], quantity("6.5", "%"));
+        out["performer"] = json!([{"reference": "Organization/elsewhere"}]);
+        out["identifier"] = json!([{"system": "https://kenko-fhir.example/fhir/sid/record",
+            "value": format!("A00001:P0000000000000000001:hba1c:20161003000000:{source}")}]);
+        refused(out, code, ".identifier");
+    }
+}
+
+#[test]
 fn an_element_of_several_types_has_one() {
     let mut out = weight(quantity("65.5", "kg"));
     out["effectiveInstant"] = json!("2016-09-01T07:30:16+09:00");
